@@ -38,9 +38,7 @@ class Head(NamedTuple):
 class Change:
     """Changes of one project under its row lock; events are written when the block ends."""
 
-    def __init__(
-        self, tx: Tx, project_id: str, head: Head, actor_id: str, request_id: str
-    ) -> None:
+    def __init__(self, tx: Tx, project_id: str, head: Head, actor_id: str, request_id: str) -> None:
         self.tx = tx
         self.project_id = project_id
         self.epoch = head.epoch

@@ -145,7 +145,7 @@ async def _connection() -> AsyncIterator[Connection]:
     pool = DB.live_pool
     try:
         connection = await pool.acquire(timeout=ACQUIRE)
-    except (TimeoutError, asyncio.TimeoutError) as error:
+    except TimeoutError as error:
         raise ServiceUnavailable("All database connections are busy.", retry_after=1) from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise DatabaseError(retry_after=2) from error
