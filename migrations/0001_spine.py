@@ -92,6 +92,8 @@ create table run (
     prompt text not null,
     image_urls jsonb not null default '[]',
     selected_scene_id uuid,
+    user_message_id uuid not null,
+    assistant_message_id uuid not null unique,
     model text,
     status text not null
         check (status in ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
@@ -137,6 +139,13 @@ create table message (
     unique (project_id, sequence)
 );
 create index message_run on message (run_id);
+-- A run and its messages name each other and are born in one transaction.
+alter table run
+    add foreign key (user_message_id) references message (id)
+        on delete restrict deferrable initially deferred,
+    add foreign key (assistant_message_id) references message (id)
+        on delete restrict deferrable initially deferred;
+create index run_user_message on run (user_message_id);
 
 create table model_call (
     id uuid primary key,
