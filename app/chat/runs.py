@@ -4,6 +4,7 @@ Every write of a worker is fenced by its lease: `UPDATE … WHERE status = 'runn
 mine`. Whoever lost the lease writes nothing.
 """
 
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
 
@@ -327,12 +328,12 @@ async def finish(held: Held, ending: Ending) -> Run:
         return await end(change, held.run.id, ending)
 
 
-def holding(tx: Tx, held: Held) -> Any:
+def holding(tx: Tx, held: Held) -> AbstractAsyncContextManager[Change]:
     """The project's lock, in the name of whoever asked for the run."""
     return _changing(tx, held)
 
 
-def _changing(tx: Tx, of: Any) -> Any:
+def _changing(tx: Tx, of: Any) -> AbstractAsyncContextManager[Change]:
     if isinstance(of, Held):
         project_id, actor_id, request_id = of.run.project_id, of.run.actor_id, of.request_id
     else:
@@ -341,7 +342,7 @@ def _changing(tx: Tx, of: Any) -> Any:
 
 
 async def fence(tx: Tx, held: Held, *, even_cancelled: bool = False) -> None:
-    """Raise `LeaseLost` unless this worker still holds the run, `RunCancelled` if it is unwanted."""
+    """Raise `LeaseLost` unless this worker holds the run, `RunCancelled` if nobody wants it."""
     row = await tx.fetchrow(
         "select cancel_requested_at from run"
         " where id = $1 and status = 'running' and lease_epoch = $2 for no key update",
@@ -400,7 +401,7 @@ async def _close_calls(tx: Tx, run_id: str, status: str) -> None:
 
 
 async def request_cancel(tx: Tx, caller: Caller, run_id: str) -> Run:
-    """End a waiting run at once; ask the worker of a running one to. An ended one stays as it is."""
+    """End a waiting run at once, ask the worker of a running one; an ended one stays as it is."""
     run, _ = await access_run(tx, caller, run_id, "editor")
     async with changing(
         tx, run.project_id, actor_id=caller.user_id, request_id=caller.request_id
