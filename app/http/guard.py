@@ -25,7 +25,7 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 
 HEADERS_MOST = 100
 HEADER_BYTES_MOST = 64 * 1024
-OWN_CLOSE_CODES = range(4400, 4500)  # these tell a browser why; it sees them only once accepted
+OWN_CLOSE_CODES = range(4400, 4600)  # these tell a browser why; it sees them only once accepted
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PROTOCOL = re.compile(r"reelroom\.[a-z0-9.]+")
 
