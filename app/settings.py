@@ -10,7 +10,7 @@ WORKERS_MOST = 64
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All optional; an empty variable counts as absent. Names on the environment are the capitals."""
+    """All optional; an empty variable counts as absent. The environment writes them in capitals."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000

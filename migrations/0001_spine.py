@@ -92,6 +92,8 @@ create table run (
     prompt text not null,
     image_urls jsonb not null default '[]',
     selected_scene_id uuid,
+    user_message_id uuid not null,
+    assistant_message_id uuid not null unique,
     model text,
     status text not null
         check (status in ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
@@ -101,12 +103,9 @@ create table run (
     lease_epoch integer not null default 0,
     lease_expires_at timestamptz,
     cancel_requested_at timestamptz,
-    idempotency_key text,
-    request_hash text,
     base_revision bigint not null,
     sequence bigint not null,
     decision jsonb,
-    feedback text not null default '',
     error_code text,
     error_message text,
     error_retryable boolean,
@@ -115,7 +114,6 @@ create table run (
     ended_at timestamptz
 );
 create unique index run_one_running on run (project_id) where status = 'running';
-create unique index run_key on run (project_id, actor_id, idempotency_key);
 create index run_waiting on run (project_id, sequence) where status = 'queued';
 create index run_leased on run (lease_expires_at) where status = 'running';
 
@@ -137,6 +135,13 @@ create table message (
     unique (project_id, sequence)
 );
 create index message_run on message (run_id);
+-- A run and its messages name each other and are born in one transaction.
+alter table run
+    add foreign key (user_message_id) references message (id)
+        on delete restrict deferrable initially deferred,
+    add foreign key (assistant_message_id) references message (id)
+        on delete restrict deferrable initially deferred;
+create index run_user_message on run (user_message_id);
 
 create table model_call (
     id uuid primary key,

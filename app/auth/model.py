@@ -24,8 +24,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
     user_id: str
     name: str
-    role: Role
-    request_id: str
+    role: Role = "user"
+    request_id: str = ""
     session_id: str | None = None
     token_id: str | None = None
     anonymous: bool = False

@@ -1,7 +1,7 @@
 """The one shape of every JSON answer: data, meta, context, error."""
 
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -79,7 +79,7 @@ class Done(msgspec.Struct, Generic[T], kw_only=True):
 
 
 def now() -> datetime:
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 def info_of(scope: Any) -> RequestInfo:

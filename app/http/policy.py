@@ -30,7 +30,7 @@ class Asking(Protocol):
 FindCaller = Callable[[Any], Awaitable[Asking | None]]
 
 
-class UndeclaredRouteError(Exception):
+class UndeclaredRoute(Exception):
     """A route does not say what it does or who may call it."""
 
 
@@ -76,7 +76,7 @@ def handlers_of(app: Litestar) -> Iterator[tuple[str, BaseRouteHandler]]:
 
 
 def check_routes(app: Litestar) -> None:
-    """Raise `UndeclaredRouteError`, naming each fault, unless every route is declared and guarded."""
+    """Raise `UndeclaredRoute`, naming each fault, unless every route is declared and guarded."""
     faults = [
         f"{path} ({handler}): {fault}"
         for path, handler in handlers_of(app)
@@ -85,7 +85,7 @@ def check_routes(app: Litestar) -> None:
     if FIND_CALLER not in app.state:
         faults.append(f"app.state.{FIND_CALLER} is not set")
     if faults:
-        raise UndeclaredRouteError("\n".join(faults))
+        raise UndeclaredRoute("\n".join(faults))
 
 
 def faults_of(handler: BaseRouteHandler) -> Iterator[str]:

@@ -84,7 +84,7 @@ class Engine(PostgresEngine):
     def live_pool(self) -> asyncpg.Pool:
         if self.pool is None:
             raise ServiceUnavailable("The database pool is not open.", retry_after=1)
-        return cast(asyncpg.Pool, self.pool)
+        return self.pool
 
     async def fetch(self, sql: str, *values: Any) -> list[Record]:
         async with reading() as tx:
@@ -107,10 +107,10 @@ class Tx:
         self.after_commit: list[AfterCommit] = []
 
     async def fetch(self, sql: str, *values: Any) -> list[Record]:
-        return cast(list[Record], await self.connection.fetch(sql, *values))
+        return await self.connection.fetch(sql, *values)
 
     async def fetchrow(self, sql: str, *values: Any) -> Record | None:
-        return cast(Record | None, await self.connection.fetchrow(sql, *values))
+        return await self.connection.fetchrow(sql, *values)
 
     async def fetchval(self, sql: str, *values: Any) -> Any:
         return await self.connection.fetchval(sql, *values)
@@ -145,7 +145,7 @@ async def _connection() -> AsyncIterator[Connection]:
     pool = DB.live_pool
     try:
         connection = await pool.acquire(timeout=ACQUIRE)
-    except (TimeoutError, asyncio.TimeoutError) as error:
+    except TimeoutError as error:
         raise ServiceUnavailable("All database connections are busy.", retry_after=1) from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise DatabaseError(retry_after=2) from error

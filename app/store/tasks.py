@@ -11,7 +11,7 @@ _running: set[asyncio.Task[Any]] = set()
 
 
 def spawn(work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
-    """Start work that outlives its caller; it inherits no open transaction. Its failure is logged."""
+    """Start work that outlives its caller and inherits no transaction; its failure is logged."""
     task = asyncio.get_running_loop().create_task(work, name=name, context=contextvars.Context())
     _running.add(task)
     task.add_done_callback(_over)
