@@ -1,8 +1,7 @@
 """One embedded server for all tests of the store, and an empty database of its own for each."""
 
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import asyncpg
 import pytest
@@ -19,23 +18,24 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
 
 
 @pytest.fixture
-async def empty_database(embedded: Embedded) -> AsyncIterator[Callable[[], str]]:
+async def new_database(embedded: Embedded) -> AsyncIterator[Callable[[], Awaitable[str]]]:
     """Return a function that makes one more empty database and returns its DSN."""
     connection = await asyncpg.connect(embedded.dsn)
-    base = embedded.dsn.rpartition("/")[0]
-    ready = [f"store_{next(_numbers)}"]
-    await connection.execute(f"create database {ready[0]} template template0")
-    yield lambda: f"{base}/{ready[0]}"
+    names: list[str] = []
+
+    async def make() -> str:
+        names.append(f"store_{next(_numbers)}")
+        await connection.execute(
+            f"create database {names[-1]} template template0 strategy file_copy"
+        )
+        return f"{embedded.dsn.rpartition('/')[0]}/{names[-1]}"
+
+    yield make
+    for name in names:
+        await connection.execute(f"drop database {name} with (force)")
     await connection.close()
 
 
 @pytest.fixture
-def dsn(empty_database: Callable[[], str]) -> str:
-    return empty_database()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    path = tmp_path / "migrations"
-    path.mkdir()
-    return path
+async def dsn(new_database: Callable[[], Awaitable[str]]) -> str:
+    return await new_database()
