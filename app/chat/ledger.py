@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from anyio import CancelScope
 
 from app.brain.model import Provider, Usage
-from app.chat.runs import Held
+from app.chat.leases import Held
 from app.store.engine import transaction
 from app.store.ids import new_id
 
