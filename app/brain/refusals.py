@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from math import ceil
 from time import time
 
-from app.brain.stream import fault
+from app.brain.faults import fault
 from app.problems import AiError
 
 RETRY_AFTER_MOST = 120.0  # seconds that a provider may ask us to wait

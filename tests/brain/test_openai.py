@@ -17,8 +17,6 @@ from app.brain.openai import OpenAiModel, Timeouts
 from app.problems import AiError
 from tests.model_server import (
     CODE,
-    USAGE,
-    Behaviour,
     ModelServer,
     broken_json,
     chunks,
@@ -37,6 +35,7 @@ from tests.model_server import (
     status,
     truncate,
 )
+from tests.model_socket import USAGE, Behaviour, Exchange
 
 SECRET = "sk-very-secret"
 PROMPT = "make it about the secret prompt"
@@ -131,7 +130,7 @@ class TestDecisions:
     async def test_a_decision_comes_as_the_arguments_of_one_call(
         self, model: OpenAiModel, model_server: ModelServer
     ) -> None:
-        model_server.script(decide(tool_name_unused=None, userFeedback="Añado 🎬 una escena"))
+        model_server.script(decide(userFeedback="Añado 🎬 una escena"))
         text, end = await told(model.decide(CONTEXT))
         decision = msgspec.json.decode(text, type=Decision)
         assert decision.tool_name == "addScene"
@@ -215,7 +214,7 @@ class TestDecisions:
         choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
         body = msgspec.json.encode({"choices": [choice], "usage": USAGE})
 
-        async def answer(to: Any) -> None:
+        async def answer(to: Exchange) -> None:
             await to.head(200, "application/json")
             await to.send(body[:30])
             await to.send(body[30:])
@@ -354,12 +353,12 @@ class TestCode:
     async def test_a_whole_text_is_enough_even_if_the_line_is_held_or_cut(
         self, model: OpenAiModel, model_server: ModelServer
     ) -> None:
-        async def held(to: Any) -> None:
+        async def held(to: Exchange) -> None:
             await to.text(CODE)
             await to.finish(done=False)
             await asyncio.sleep(60)
 
-        async def cut(to: Any) -> None:
+        async def cut(to: Exchange) -> None:
             await to.text(CODE)
             await to.finish(done=False)
             await asyncio.sleep(0.05)
@@ -566,7 +565,7 @@ class TestRetries:
     async def test_a_cut_before_the_first_text_is_retried(
         self, model: OpenAiModel, model_server: ModelServer
     ) -> None:
-        async def role_only(to: Any) -> None:
+        async def role_only(to: Exchange) -> None:
             await to.delta({"role": "assistant", "content": ""})
             await asyncio.sleep(0.05)
             to.reset()
