@@ -28,6 +28,7 @@ FIRST_FORMS = {"decide": DECIDE, "write": WRITE}
 FORMS_MOST = 200  # models whose form is remembered
 
 log = logging.getLogger(__name__)
+logging.getLogger("openai").setLevel(logging.INFO)  # below that it would log whole prompts
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,12 +182,7 @@ class OpenAiModel:
         async with AsyncExitStack() as stack:
             response = await self._open(stack, form.body(call.model, messages), first)
             self._remember(call, form)
-            kind = response.headers.get("content-type", "").lower()
-            if "html" in kind:
-                raise fault("bad_stream")
-            reader = ChatReader(
-                bytes_most=self._timeouts.bytes_most, streamed="application/json" not in kind
-            )
+            reader = ChatReader(bytes_most=self._timeouts.bytes_most)
             text = DecisionText(called=form.answer == "tool") if call.stage == "decide" else Code()
             chunks = await stack.enter_async_context(
                 aclosing(cast(AsyncGenerator[bytes, None], response.iter_bytes()))
@@ -196,12 +192,13 @@ class OpenAiModel:
             while (
                 data := await self._next(chunks, reader, until, deadline, length > 0)
             ) is not None:
-                progress = reader.progress
+                before = reader.state
                 piece = text.feed(reader.feed(data))
                 if piece:
                     length += len(piece)
                     yield Text(piece)
-                until = self._patience(reader, until, deadline, progress)
+                if reader.state != before:
+                    until = min(_now() + self._patience(reader), deadline)
             piece = text.end(reader.end())
             if piece:
                 length += len(piece)
@@ -219,7 +216,8 @@ class OpenAiModel:
                 return await stack.enter_async_context(create(stream=True, **body))
         except openai.APIStatusError as error:
             words = f"{error.code} {error.param} {error.message}"
-            raise refusal(error.status_code, error.response.headers, error.code, words) from None
+            code = str(error.code or "")  # some servers send a number
+            raise refusal(error.status_code, error.response.headers, code, words) from None
         except openai.APIConnectionError as error:
             log.info("no connection to the model: %s", type(error.__cause__).__name__)
             raise TransientError(fault("unavailable")) from None
@@ -251,15 +249,11 @@ class OpenAiModel:
                 raise fault("truncated") from None
             raise TransientError(fault("unavailable")) from None
 
-    def _patience(self, reader: ChatReader, until: float, deadline: float, progress: int) -> float:
-        """Until when the next bytes may be awaited."""
+    def _patience(self, reader: ChatReader) -> float:
+        """For how many seconds the next bytes may be awaited, after a sign of life."""
         if reader.over:
-            return min(until, _now() + DRAIN)
-        if reader.finish is not None:
-            return min(until, _now() + TAIL)
-        if reader.progress > progress:
-            return min(_now() + self._timeouts.stall, deadline)
-        return until
+            return DRAIN
+        return self._timeouts.stall if reader.finish is None else TAIL
 
     def _remember(self, call: _Call, form: Form) -> None:
         """A form that the server accepted is where the next call begins."""

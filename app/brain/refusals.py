@@ -29,7 +29,7 @@ class ObjectionError(Exception):
 
 
 def refusal(
-    status: int, headers: Mapping[str, str], code: str | None, words: str
+    status: int, headers: Mapping[str, str], code: str, words: str
 ) -> ObjectionError | TransientError | AiError:
     """`words` is all that the provider said. It may quote the prompt or the key, so it is neither
     logged nor told; only `code` is, and the provider's own request id."""

@@ -67,19 +67,19 @@ class Gain(msgspec.Struct):
 class ChatReader:
     """Takes a body as it arrives and gives its text; any fault is raised as `AiError`.
 
-    `thinking` becomes true with the first sign that the model works: text, arguments or
-    reasoning, but no comments and no empty chunks. `progress` counts such chunks. `finish` is
-    the provider's word on how it ended, `over` says that the stream declared its own end.
-    `streamed` False: the server answers with one JSON document, read at `end`.
+    `progress` counts the chunks that show the model at work: text, arguments or reasoning, but no
+    comments and no empty chunks. `finish` is the provider's word on how it ended, `over` says that
+    the stream declared its own end. A server that does not stream answers with one JSON
+    document; that is read at `end`.
     """
 
-    def __init__(self, *, bytes_most: int, streamed: bool = True) -> None:
+    def __init__(self, *, bytes_most: int) -> None:
         self.finish: str | None = None
         self.usage: Usage | None = None
         self.over = False
         self.progress = 0
         self._most = bytes_most
-        self._streamed = streamed
+        self._document: bool | None = None  # None: nothing was received yet
         self._text_bytes = 0
         self._rest = bytearray()
         self._data: list[bytes] = []
@@ -90,12 +90,19 @@ class ChatReader:
         self._other_call = False
         self._decoder = msgspec.json.Decoder(_Chunk)
 
+    @property
+    def state(self) -> tuple[int, bool, bool]:
+        """Changes whenever the model or the server showed a sign of life."""
+        return self.progress, self.finish is not None, self.over
+
     def feed(self, data: bytes) -> Gain:
         """The text in this piece of the body. A character may be cut between two pieces."""
         gain = Gain()
         searched = len(self._rest)
         self._rest += data
-        if self._streamed:
+        if self._document is None and (begun := self._rest.lstrip()):
+            self._document = begun.startswith(b"{")
+        if not self._document:
             start = 0
             while (stop := self._rest.find(b"\n", max(start, searched))) >= 0:
                 self._line(bytes(self._rest[start:stop]).removesuffix(b"\r"), gain)
@@ -108,7 +115,7 @@ class ChatReader:
     def end(self) -> Gain:
         """The body has ended. What it still held; a body that broke off is a fault."""
         gain = Gain()
-        if not self._streamed and self._rest:
+        if self._document:
             self._chunk(bytes(self._rest), gain)
         if self.finish is None:
             strange = self._strange_lines and not self._events
@@ -178,7 +185,8 @@ class ChatReader:
                 gain.arguments += arguments
             if text or delta.tool_calls or delta.reasoning or delta.reasoning_content:
                 self.progress += 1
-        self.finish = choice.finish_reason or self.finish
+        if choice.finish_reason:
+            self.finish = choice.finish_reason.lower()
 
     def _arguments(self, call: _ToolCall) -> str:
         """Only the first call counts: a second one, or the same one sent twice, is dropped.

@@ -391,6 +391,8 @@ class TestFaultsInTheStream:
             (html(), "bad_stream"),
             (html("text/event-stream"), "bad_stream"),
             (html("application/json"), "bad_stream"),
+            (chunks([b'{"choices": [{"message": {"content": "const a']), "bad_stream"),
+            (chunks([b'{"error": {"message": "secret", "code": "rate_limit"}}']), "rate_limited"),
             (chunks([]), "truncated"),
             (chunks([b"data: [DONE]\n\n"]), "truncated"),
             (chunks([b"data: \xff\xfe\n\n"]), "bad_stream"),
@@ -416,7 +418,7 @@ class TestFaultsInTheStream:
         behaviour: Behaviour,
         reason: str,
     ) -> None:
-        caplog.set_level(logging.INFO)
+        caplog.set_level(logging.DEBUG)
         model_server.script(behaviour)
         await failing(model.write(JOB), reason)
         assert len(model_server.requests) == 1
@@ -491,8 +493,11 @@ class TestDeadlines:
         model_server.script(code(pieces=3, delay=0.01))
         text = ""
         async for piece in model.write(JOB):
-            await asyncio.sleep(0.4)
-            text += piece.text if isinstance(piece, Text) else ""
+            if isinstance(piece, End):
+                assert piece.usage.source == "provider"
+            else:
+                await asyncio.sleep(0.4)
+                text += piece.text
         assert text == CODE
 
 
@@ -507,6 +512,15 @@ class TestRetries:
         assert (await told(model.write(JOB)))[0] == CODE
         reason = "rate_limited" if code_ == 429 else "unavailable"
         assert heard == [(1, reason), (2, reason)]
+
+    async def test_an_error_code_may_be_a_number(
+        self, model: OpenAiModel, model_server: ModelServer
+    ) -> None:
+        async def answer(to: Exchange) -> None:
+            await to.refuse(500, {"message": "Bad", "code": 500})
+
+        model_server.script(Behaviour(answer), code())
+        assert (await told(model.write(JOB)))[0] == CODE
 
     async def test_after_three_tries_it_is_an_error(
         self, model: OpenAiModel, model_server: ModelServer
