@@ -5,7 +5,7 @@ import logging
 import msgspec
 
 from app.brain.model import Context, ContextMessage, ContextScene
-from app.chat.runs import Held
+from app.chat.leases import Held
 from app.problems import Problem
 from app.projects.model import Format
 from app.scenes.model import Scene
@@ -25,7 +25,7 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def gather(held: Held) -> Gathered:
-    """Read anew, so that each turn sees the result of the one before; a failing part is left out."""
+    """Read anew, so that a turn sees the result of the one before; a failing part is left out."""
     run = held.run
     project = await DB.fetchrow("select format, fps from project where id = $1", run.project_id)
     assert project is not None

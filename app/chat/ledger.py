@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from anyio import CancelScope
 
 from app.brain.model import Provider, Usage
-from app.chat.runs import Held
+from app.chat.leases import Held
 from app.store.engine import transaction
 from app.store.ids import new_id
 
@@ -31,7 +31,7 @@ class Call:
 
 @asynccontextmanager
 async def calling(held: Held, stage: str, provider: Provider, model: str) -> AsyncIterator[Call]:
-    """`stage` is `decide` or `write`. The row outlives a crash and is then closed by the takeover."""
+    """`stage` is `decide` or `write`. A row that outlives a crash is closed by the takeover."""
     row_id = new_id()
     async with transaction() as tx:
         await tx.execute(

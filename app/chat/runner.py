@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from app.brain.model import Provider
-from app.chat import runs
+from app.chat import leases
+from app.chat.leases import Held
 from app.chat.perform import Performance
-from app.chat.runs import Held
 from app.chat.signals import SIGNALS
 from app.problems import LeaseLost, Problem
 from app.realtime.model import LiveEvent
@@ -67,7 +67,7 @@ class Runner:
         while True:
             self._wake.clear()
             try:
-                while len(self._work) < self._places and (held := await runs.claim(self.worker)):
+                while len(self._work) < self._places and (held := await leases.claim(self.worker)):
                     self._begin(held)
             except Problem as problem:
                 log.warning("no claim: %s", problem.message)
@@ -81,7 +81,7 @@ class Runner:
         while True:
             try:
                 while len(self._work) < self._places and (
-                    held := await runs.take_over(self.worker)
+                    held := await leases.take_over(self.worker)
                 ):
                     log.warning("took over run %s, attempt %d", held.run.id, held.run.attempt)
                     self._begin(held)
@@ -115,7 +115,7 @@ class Runner:
         while True:
             await asyncio.sleep(RENEW)
             try:
-                cancel = await runs.renew(held)
+                cancel = await leases.renew(held)
             except LeaseLost:
                 work.cancel("lost")
                 return
@@ -136,6 +136,6 @@ class Runner:
         for task, performance in left:
             await asyncio.wait([task], timeout=1)
             try:
-                await runs.release(performance.held)
+                await leases.release(performance.held)
             except Problem as problem:
                 log.warning("lease not given back: %s", problem.message)
