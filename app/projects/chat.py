@@ -71,12 +71,12 @@ class Run(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     ended_at: datetime | None
 
 
-def message_of(row: Record) -> Message:
+def message_of(row: Record | dict[str, Any]) -> Message:
     """From a row with the columns `MESSAGE`."""
     return Message(**row)
 
 
-def run_of(row: Record) -> Run:
+def run_of(row: Record | dict[str, Any]) -> Run:
     """From a row with the columns `RUN`."""
     values = dict(row)
     code, message, retryable = (
