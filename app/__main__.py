@@ -218,7 +218,7 @@ def _serve_many(
     threading.Thread(
         target=_tell_when_ready, args=(listener.getsockname()[1], settings.host, line), daemon=True
     ).start()
-    Multiprocess(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
+    Multiprocess(config, [listener]).run()
 
 
 def _tell_when_ready(port: int, host: str, line: str) -> None:

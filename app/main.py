@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from litestar import Litestar, Router
 from litestar.datastructures import State
@@ -29,16 +29,18 @@ from app.http.guard import Guard
 from app.http.limits import Limiter
 from app.http.policy import FIND_CALLER, check_routes, require_access
 from app.http.strict import StrictRequest
+from app.pages import assets
 from app.pages import router as pages
 from app.projects.following import router as following
 from app.projects.following import running_seeds
 from app.projects.routes import router as projects
-from app.projects.snapshot import read_snapshot
 from app.realtime import log as event_log
 from app.realtime.bus import LocalBus
-from app.realtime.hub import Hubs
+from app.realtime.hub import Snapshot
+from app.realtime.hubs import Hubs
 from app.realtime.redis_bus import RedisBus, redis_client
 from app.scenes.routes import router as scenes
+from app.scenes.snapshot import read_snapshot
 from app.settings import Settings
 from app.store.engine import connected
 
@@ -55,7 +57,7 @@ def create_app(settings: Settings | None = None, *, works: bool = True) -> ASGIA
         raise RuntimeError("DATABASE_URL is needed here; `reelroom serve` brings its own")
     redis = redis_client(settings.redis_url) if settings.redis_url else None
     bus = RedisBus(redis) if redis else LocalBus()
-    hubs = Hubs(bus, snapshot=read_snapshot, running=running_seeds)
+    hubs = Hubs(bus, snapshot=snapshot_of, running=running_seeds)
     provider = choose_provider(settings)
     runner = Runner(provider, hubs.emit_live)
 
@@ -69,8 +71,8 @@ def create_app(settings: Settings | None = None, *, works: bool = True) -> ASGIA
             if redis is not None:
                 stack.push_async_callback(redis.aclose)
             stack.push_async_callback(provider.close)
-            await stack.enter_async_context(hubs.running())
-            stack.enter_context(_announcing(hubs))
+            await stack.enter_async_context(hubs.serving())
+            stack.enter_context(_passing_signals(hubs, runner))
             if works:
                 await stack.enter_async_context(runner.running())
             stack.enter_context(_ending_streams_at_exit(hubs))
@@ -80,7 +82,7 @@ def create_app(settings: Settings | None = None, *, works: bool = True) -> ASGIA
         [
             Router(
                 "",
-                route_handlers=[auth, projects, following, scenes, chat, health, pages],
+                route_handlers=[auth, projects, following, scenes, chat, health, pages, *assets()],
                 guards=[require_access],
                 request_class=StrictRequest,
             )
@@ -110,7 +112,12 @@ def create_app(settings: Settings | None = None, *, works: bool = True) -> ASGIA
         logging_config=None,
     )
     check_routes(app)
-    return Guard(app, settings)
+    return cast(ASGIApp, Guard(cast(Any, app), settings))
+
+
+async def snapshot_of(project_id: str) -> Snapshot:
+    found = await read_snapshot(project_id)
+    return Snapshot(found.epoch, found.revision, found.body)
 
 
 def choose_provider(settings: Settings) -> Provider:
@@ -127,24 +134,35 @@ def choose_provider(settings: Settings) -> Provider:
 
 
 @contextlib.contextmanager
-def _announcing(hubs: Hubs) -> Any:
-    """Tell the hubs and those who wait of every commit; pass the runner's calls through the bus."""
+def _passing_signals(hubs: Hubs, runner: Runner) -> Iterator[None]:
+    """Wake those who wait for a commit, and pass the runner's calls to all processes."""
 
-    def tell_others(kind: str) -> Callable[..., None]:
-        return lambda value="": hubs.control(kind, value)
+    def wake() -> None:
+        hubs.tell("wake", "")
 
-    def hear(kind: str, value: str) -> None:
-        for call in list(SIGNALS.on_stop if kind == "stop" else ()):
-            call(value)
-        for call in list(SIGNALS.on_wake if kind == "wake" else ()):
-            call()
+    def stop(run_id: str) -> None:
+        hubs.tell("stop", run_id)
 
-    yield
-    _ = tell_others, hear, WAITING, event_log
+    def hear(kind: str, payload: str) -> None:
+        if kind == "stop":
+            runner.stop(payload)
+        elif kind == "wake":
+            runner.wake()
+
+    hubs.on_control(hear)
+    SIGNALS.on_wake.append(wake)
+    SIGNALS.on_stop.append(stop)
+    event_log.announcers.append(WAITING.announce)
+    try:
+        yield
+    finally:
+        SIGNALS.on_wake.remove(wake)
+        SIGNALS.on_stop.remove(stop)
+        event_log.announcers.remove(WAITING.announce)
 
 
 @contextlib.contextmanager
-def _ending_streams_at_exit(hubs: Hubs) -> Any:
+def _ending_streams_at_exit(hubs: Hubs) -> Iterator[None]:
     """End open streams at the signal: uvicorn waits for them before it shuts the app down."""
     loop = asyncio.get_running_loop()
     kept: dict[int, Any] = {}

@@ -11,7 +11,6 @@ from app.brain.model import Provider
 from app.chat import leases
 from app.chat.leases import Held
 from app.chat.perform import Performance
-from app.chat.signals import SIGNALS
 from app.problems import LeaseLost, Problem
 from app.realtime.model import LiveEvent
 from app.store.tasks import spawn
@@ -46,17 +45,17 @@ class Runner:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Runner"]:
         """Claim and work; at the end give back the leases of what is not over after the grace."""
-        SIGNALS.on_wake.append(self._wake.set)
-        SIGNALS.on_stop.append(self.stop)
         loops = [spawn(self._claim_all(), name="claim"), spawn(self._sweep(), name="sweep")]
         try:
             yield self
         finally:
-            SIGNALS.on_wake.remove(self._wake.set)
-            SIGNALS.on_stop.remove(self.stop)
             for loop in loops:
                 loop.cancel()
             await self._drain()
+
+    def wake(self) -> None:
+        """There may be a run to claim."""
+        self._wake.set()
 
     def stop(self, run_id: str) -> None:
         """A cancel was asked for; if this process works on the run, end it now."""
