@@ -18,6 +18,7 @@ import platformdirs
 
 from app.settings import WORKERS_MOST, Settings
 from app.store import embedded
+from app.store.binaries import EmbeddedError
 from app.store.engine import connected
 from app.store.migration import MigrationError, migrate, pending
 
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         settings = Settings.read()
         sys.exit(options.command(settings, options))
-    except (Refused, embedded.EmbeddedError, MigrationError) as refusal:
+    except (Refused, EmbeddedError, MigrationError) as refusal:
         sys.exit(_say(f"reelroom: {refusal}", 2))
     except msgspec.ValidationError as error:
         sys.exit(_say(f"reelroom: a setting is wrong: {error}", 2))
@@ -209,7 +210,6 @@ def _serve_one(settings: Settings, listener: socket.socket, line: str, works: bo
 def _serve_many(
     settings: Settings, listener: socket.socket, workers: int, line: str, works: bool
 ) -> None:
-    import uvicorn
     from uvicorn.supervisors import Multiprocess
 
     settings.hand_down()

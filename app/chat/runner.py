@@ -27,20 +27,22 @@ class Runner:
     """Works on up to `places` runs at once, of different projects."""
 
     def __init__(
-        self, provider: Provider, emit: Callable[[LiveEvent], None], *, places: int = 24
+        self,
+        provider: Provider,
+        emit: Callable[[LiveEvent], None],
+        settle: Callable[[str], None],
+        *,
+        places: int = 24,
     ) -> None:
+        """`emit` tells the live events, `settle` that a run's are over in this process."""
         self.provider = provider
+        self._settle = settle
         self.worker = secrets.token_hex(6)
         self._emit = emit
         self._places = places
         self._work: dict[str, tuple[asyncio.Task[None], Performance]] = {}
         self._wake = asyncio.Event()
         self._closing = False
-
-    @property
-    def performances(self) -> list[Performance]:
-        """The runs that this process works on now."""
-        return [performance for _, performance in self._work.values()]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Runner"]:
@@ -108,6 +110,7 @@ class Runner:
         finally:
             renewal.cancel()
             self._work.pop(held.run.id, None)
+            self._settle(held.run.id)
             self._wake.set()
 
     async def _renew(self, held: Held, work: "asyncio.Task[None]") -> None:
