@@ -103,12 +103,9 @@ create table run (
     lease_epoch integer not null default 0,
     lease_expires_at timestamptz,
     cancel_requested_at timestamptz,
-    idempotency_key text,
-    request_hash text,
     base_revision bigint not null,
     sequence bigint not null,
     decision jsonb,
-    feedback text not null default '',
     error_code text,
     error_message text,
     error_retryable boolean,
@@ -117,7 +114,6 @@ create table run (
     ended_at timestamptz
 );
 create unique index run_one_running on run (project_id) where status = 'running';
-create unique index run_key on run (project_id, actor_id, idempotency_key);
 create index run_waiting on run (project_id, sequence) where status = 'queued';
 create index run_leased on run (lease_expires_at) where status = 'running';
 

@@ -49,8 +49,7 @@ async def hash_of(request: Request[Any, Any, Any]) -> str:
     """Of method, path, query and body: what must be equal for a key to be the same request."""
     digest = hashlib.sha256()
     target = f"{request.method} {request.url.path}?{request.url.query}"
-    accept = request.headers.get("accept", ""), request.headers.get("if-match", "")
-    digest.update("\n".join((target, *accept)).encode())
+    digest.update(f"{target}\n{request.headers.get('if-match', '')}\n".encode())
     digest.update(await request.body())
     return digest.hexdigest()
 
@@ -82,6 +81,17 @@ async def change(
             if attempt == TRIES or keyed is None:
                 raise
     raise AssertionError("unreachable")
+
+
+async def once(
+    request: Request[Any, Any, Any], user_id: str, action: Action[T], *, scope: str
+) -> Response[Envelope[T]]:
+    """Answer with what `action` reads; with a key, whoever asks again gets the first answer.
+
+    For the late half of a request whose change was committed already: `scope` must differ from
+    that of its change.
+    """
+    return await change(request, user_id, action, scope=scope)
 
 
 async def _once(

@@ -1,10 +1,10 @@
 """What the chat of a project shows: its messages and its turns; pure values and their columns."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
+from asyncpg import Record
 
 MESSAGE = (
     "id, project_id, run_id, author_id, role, kind, status, content, image_urls, sequence,"
@@ -71,12 +71,12 @@ class Run(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     ended_at: datetime | None
 
 
-def message_of(row: Mapping[str, Any]) -> Message:
+def message_of(row: Record | dict[str, Any]) -> Message:
     """From a row with the columns `MESSAGE`."""
     return Message(**row)
 
 
-def run_of(row: Mapping[str, Any]) -> Run:
+def run_of(row: Record | dict[str, Any]) -> Run:
     """From a row with the columns `RUN`."""
     values = dict(row)
     code, message, retryable = (
