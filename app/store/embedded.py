@@ -14,6 +14,7 @@ from app.store.cluster import (
     POLL,
     STOP_LIMIT,
     claim_folder,
+    command_of,
     create_cluster,
     give_files,
     keep_password,
@@ -141,6 +142,15 @@ def start(data_dir: Path, *, durable: bool = True, pg_bin: str | None = None) ->
         raise
     dsn = f"postgresql://{DATABASE}:{password}@127.0.0.1:{port}/{DATABASE}"
     return Embedded(dsn=dsn, pid=pid, cluster=cluster, supervisor=supervisor, lock=lock)
+
+
+def running_dsn(data_dir: Path) -> str | None:
+    """Where the server of a live Reelroom on this folder listens; None when there is none."""
+    told = read_status(data_dir / "database")
+    password = data_dir / "password"
+    if len(told) < 8 or told[7].strip() != "ready" or not command_of(int(told[0])):
+        return None
+    return f"postgresql://{DATABASE}:{password.read_text()}@127.0.0.1:{told[3]}/{DATABASE}"
 
 
 def _serve(
