@@ -28,7 +28,7 @@ _MENTION = re.compile(
     re.IGNORECASE,
 )
 _POSITION = re.compile(
-    r"(?:\b(?:at|after|every|each|within|from|per|until|since)|\bthe\s+(?:first|last)"
+    r"(?:\b(?:at|after|every|each|within|from|per|until|since|over)|\bthe\s+(?:first|last)"
     r"|\bdelay(?:ed)?\s+(?:by|of))\s+(?:about\s+|around\s+)?$",
     re.IGNORECASE,
 )

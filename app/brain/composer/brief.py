@@ -76,7 +76,8 @@ _STOP = frozenset(
         "awesome simple style styled look theme themed using use from by at colour color "
         "colours colors background backdrop bg gradient font letters effect slow slowly fast "
         "quick quickly long second seconds frames very really where which have has should be "
-        "short says saying say card ",
+        "short says saying say card neon minimal minimalist corporate warm elegant retro playful "
+        "luxury modern clean professional pastel colorful colourful",
     )
 )
 

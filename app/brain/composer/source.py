@@ -7,7 +7,9 @@ import unicodedata
 from functools import cache
 from importlib import resources
 
-_CONSTANT = re.compile(r"^const (?P<name>[A-Z_]+)(?P<type>: \w+(?:\[\])?)? = (?P<value>.*);$", re.MULTILINE)
+_CONSTANT = re.compile(
+    r"^const (?P<name>[A-Z_]+)(?P<type>: \w+(?:\[\])?)? = (?P<value>.*);$", re.MULTILINE
+)
 _UNSAFE = re.compile("[\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 _REMOTION = ("AbsoluteFill", "Easing", "interpolate", "spring", "useCurrentFrame", "useVideoConfig")
 
