@@ -192,19 +192,18 @@ class TestDecisions:
     async def test_a_second_call_is_dropped(
         self, model: OpenAiModel, model_server: ModelServer, second: dict[str, Any]
     ) -> None:
-        first = {"index": 0, "id": "a", "function": {"name": "decide", "arguments": '{"a":{}'}}
+        first = {"index": 0, "id": "a", "function": {"name": "decide", "arguments": '{"a":'}}
         again = {**second, "function": {"name": "decide", "arguments": '{"b":2}'}}
         model_server.script(
             chunks(
                 [
                     event({"tool_calls": [first]}),
-                    event({"tool_calls": [{"index": 0, "function": {"arguments": "}"}}]}),
                     event({"tool_calls": [again]}),
                     event({}, "tool_calls"),
                 ]
             )
         )
-        assert (await told(model.decide(CONTEXT)))[0] == '{"a":{}}'
+        assert (await told(model.decide(CONTEXT)))[0] == '{"a":'
 
     async def test_a_whole_json_reply_to_a_streaming_request_is_read(
         self, model: OpenAiModel, model_server: ModelServer
@@ -280,7 +279,8 @@ class TestFallback:
     async def test_a_bad_request_of_another_kind_is_final(
         self, model: OpenAiModel, model_server: ModelServer
     ) -> None:
-        model_server.script(status(400, error_code="context_length_exceeded", times=2))
+        long = "This results in 900000 tokens (899000 in the messages, 1000 in the functions)"
+        model_server.script(status(400, message=long, error_code="context_length_exceeded"))
         await failing(model.decide(CONTEXT), "rejected")
         assert len(model_server.requests) == 1
         model_server.script(status(400, message="that is not how one talks to me"))
@@ -348,6 +348,19 @@ class TestCode:
         for _ in range(5):
             await told(model.decide(CONTEXT))
             await told(model.write(JOB))
+        assert model_server.connections == 1
+
+    async def test_a_late_end_of_the_body_does_not_cost_the_connection(
+        self, model: OpenAiModel, model_server: ModelServer
+    ) -> None:
+        async def late(to: Exchange) -> None:
+            await to.text(CODE)
+            await to.finish()
+            await asyncio.sleep(0.01)
+
+        model_server.script(Behaviour(late, times=2))
+        await told(model.write(JOB))
+        await told(model.write(JOB))
         assert model_server.connections == 1
 
     async def test_a_whole_text_is_enough_even_if_the_line_is_held_or_cut(
