@@ -16,7 +16,16 @@ SceneName = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_MOST)]
 TsxCode = Annotated[str, msgspec.Meta(max_length=CODE_MOST, description="Remotion-style TSX.")]
 
 Operation = Literal[
-    "create", "edit", "delete", "trim", "rename", "reorder", "restore", "duplicate", "split", "props"
+    "create",
+    "edit",
+    "delete",
+    "trim",
+    "rename",
+    "reorder",
+    "restore",
+    "duplicate",
+    "split",
+    "props",
 ]
 ChangeSource = Literal["llm", "user", "revert"]
 Complexity = Literal["surgical", "creative", "structural"]
