@@ -156,9 +156,11 @@ async def test_a_kill_at_any_statement_ends_in_the_same_schema(
     new_database: Callable[[], Awaitable[str]], folder: Path, tmp_path: Path
 ) -> None:
     """M19: a kill between a migration and its booking left a database that no start got past."""
+    (folder / "0002_mail.py").unlink()
     write(
         folder,
-        "0003_less",
+        "0002_less",
+        "alter table person add column mail text; update person set mail = name where id > 0;"
         "alter table project drop column title; create index on project (owner)",
         'REVIEWED = "titles moved to scenes"\nMAY_CHANGE = {"project.title"}',
     )
@@ -186,7 +188,7 @@ async def test_a_kill_at_any_statement_ends_in_the_same_schema(
     child.stdin.close()
     await child.wait()
     assert ended == 0
-    assert point > 60
+    assert point > 50
     assert all((one / "manifest.json").exists() for one in (tmp_path / "b").iterdir())
 
 
