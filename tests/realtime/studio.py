@@ -102,13 +102,6 @@ class Turn:
         }
 
     async def queue(self) -> None:
-        async with transaction() as tx:
-            await tx.execute(
-                "insert into run (id, project_id, actor_id, request_id, prompt, status,"
-                " base_revision, sequence, user_message_id, assistant_message_id)"
-                " values ($1, $2, $3, 'test', 'p', 'queued', 0, 0, $4, $5)",
-                self.id, self.project.id, USER, new_id(), self.message_id,
-            )  # fmt: skip
         self.after = await self.project.commit(
             ("message.created", {"message": {"id": self.message_id}}, self.id),
             ("run.queued", self.run("queued"), self.id),
