@@ -14,7 +14,7 @@ from app.realtime.live import units
 from app.realtime.model import LiveEvent
 from app.store.ids import new_id
 
-ODD_TEXT = "a\U0001f600é\n\u2028\"" * 40
+ODD_TEXT = 'a\U0001f600é\n\u2028"' * 40
 
 
 def text_of(heard: Heard, call_id: str) -> str:
