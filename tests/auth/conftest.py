@@ -10,7 +10,6 @@ import pytest
 from litestar import Litestar, Request, Response, get
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
-from tests.http.serving import serving
 
 from app.auth.model import Caller
 from app.auth.routes import router
@@ -24,6 +23,8 @@ from app.http.strict import StrictRequest
 from app.settings import Settings
 from app.store import embedded
 from app.store.engine import connected
+from app.store.migration import migrate
+from tests.http.serving import serving
 
 LOCAL_TOKEN = "local-token-of-the-tests"
 PASSWORD = "correct horse battery"
@@ -56,10 +57,7 @@ async def database(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[st
     """The address of a database with the schema of the migrations."""
     server = embedded.start(tmp_path_factory.mktemp("auth") / "data", durable=False)
     try:
-        from migrations_of_the_tests import forwards
-        connection = await asyncpg.connect(server.dsn)
-        await connection.execute(forwards())
-        await connection.close()
+        await migrate(server.dsn)
         async with connected(server.dsn):
             yield server.dsn
     finally:
