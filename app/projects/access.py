@@ -1,11 +1,15 @@
 """May this caller do that here: loads and authorises in one verb."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import msgspec
 
 from app.auth.model import Caller
 from app.problems import Forbidden, NotFound
 from app.projects.model import RANK, Format, Role
-from app.store.engine import Reader
+from app.realtime.log import Change, changing
+from app.store.engine import Reader, Tx
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +48,21 @@ async def access_project(reader: Reader, caller: Caller, project_id: str, role: 
     )
     require_role(access.role, role)
     return access
+
+
+@asynccontextmanager
+async def changing_project(
+    tx: Tx, caller: Caller, project_id: str, role: Role
+) -> AsyncIterator[tuple[Change, Access]]:
+    """`access_project` and `changing` in one: the role still holds once the row is locked.
+
+    It is asked twice, so that who may do nothing here never waits for the lock or takes it.
+    """
+    await access_project(tx, caller, project_id, role)
+    async with changing(
+        tx, project_id, actor_id=caller.user_id, request_id=caller.request_id
+    ) as change:
+        yield change, await access_project(tx, caller, project_id, role)
 
 
 def require_role(held: Role, needed: Role) -> None:

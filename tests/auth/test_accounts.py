@@ -160,7 +160,7 @@ async def test_only_the_hash_of_a_session_is_stored_and_its_cookie_is_sealed(
     assert stored == hashlib.sha256(secret.encode()).hexdigest()
 
 
-async def test_the_cookie_is_secure_under_https(emptied: str) -> None:
+async def test_the_cookie_is_secure_under_https(emptied: None) -> None:
     guarded = auth_app(Settings())
 
     async def behind_tls(scope: Any, receive: Any, send: Any) -> None:

@@ -15,7 +15,7 @@ async def link() -> str:
     return path
 
 
-async def test_the_first_start_on_loopback_makes_one_admin_whoever_starts(emptied: str) -> None:
+async def test_the_first_start_on_loopback_makes_one_admin_whoever_starts(emptied: None) -> None:
     paths = await asyncio.gather(*(begin_local_mode(Settings()) for _ in range(5)))
     assert len(set(paths)) == 5
     rows = await DB.fetch("select id, role, email, password_hash from user_account")
@@ -24,7 +24,7 @@ async def test_the_first_start_on_loopback_makes_one_admin_whoever_starts(emptie
 
 
 async def test_there_is_no_local_mode_for_others_to_reach_or_after_others_registered(
-    emptied: str, client: Client
+    emptied: None, client: Client
 ) -> None:
     assert await begin_local_mode(Settings(host="0.0.0.0")) is None
     assert await DB.fetchval("select count(*) from user_account") == 0

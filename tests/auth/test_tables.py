@@ -13,7 +13,7 @@ TYPES = {"VARCHAR": "character varying", "TIMESTAMPTZ": "timestamp with time zon
 
 
 @pytest.mark.parametrize("table", [UserAccount, ApiToken, LoginSession])
-async def test_a_table_mirrors_its_columns(database: str, table: Any) -> None:
+async def test_a_table_mirrors_its_columns(pool: None, table: Any) -> None:
     rows = await DB.fetch(
         "select column_name, data_type, is_nullable = 'YES' as nullable,"
         " character_maximum_length as length from information_schema.columns"
@@ -34,7 +34,7 @@ async def test_a_table_mirrors_its_columns(database: str, table: Any) -> None:
             assert row["length"] == column.length
 
 
-async def test_piccolo_reads_what_sql_wrote(emptied: str) -> None:
+async def test_piccolo_reads_what_sql_wrote(emptied: None) -> None:
     await DB.fetch("insert into user_account (id, name) values ('someone', 'Some One')")
     assert await UserAccount.select(UserAccount.id, UserAccount.role) == [
         {"id": "someone", "role": "user"}

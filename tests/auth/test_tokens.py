@@ -179,7 +179,7 @@ async def test_finding_the_caller_costs_one_query(client: Client) -> None:
 
 
 async def test_the_local_token_is_the_local_admin_also_after_others_registered(
-    emptied: str, client: Client
+    emptied: None, client: Client
 ) -> None:
     problem(await client.get("/api/auth/me", headers=bearer(LOCAL_TOKEN)), 401, "UNAUTHORIZED")
     await registered(client)
@@ -192,7 +192,7 @@ async def test_the_local_token_is_the_local_admin_also_after_others_registered(
 
 
 async def test_the_local_token_is_worth_nothing_once_others_can_reach_the_server(
-    emptied: str,
+    emptied: None,
 ) -> None:
     await begin_local_mode(Settings(reelroom_local_token=LOCAL_TOKEN))
     wide = Settings(host="0.0.0.0", reelroom_local_token=LOCAL_TOKEN)
