@@ -42,6 +42,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """True when only this machine can reach the server; local mode needs it."""
         return self.host in ("127.0.0.1", "localhost", "::1")
 
+    def hand_down(self) -> None:
+        """Write the settings to the environment, for the processes that this one starts."""
+        for name in self.__struct_fields__:
+            if (value := getattr(self, name)) is not None:
+                os.environ[name.upper()] = str(value)
+
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Raise `msgspec.ValidationError` naming the first variable that is malformed."""

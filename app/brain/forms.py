@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from app.brain.prompts import DECISION_SCHEMA, Message
+from app.brain.prompts import Message
+from app.brain.schema import DECISION_SCHEMA
 
 DECIDE_TOOL = {
     "type": "function",

@@ -11,11 +11,12 @@ import httpx2
 import msgspec
 import openai
 
+from app.brain.faults import fault
 from app.brain.forms import DECIDE, WRITE, Form
 from app.brain.model import Context, End, Piece, Text, WriteJob
 from app.brain.prompts import Message, code_messages, decision_messages
 from app.brain.refusals import RETRY_AFTER_MOST, ObjectionError, TransientError, refusal, rejection
-from app.brain.stream import ChatReader, estimated, fault
+from app.brain.stream import ChatReader, estimated
 from app.brain.unwrap import Code, DecisionText
 from app.problems import AiError
 
@@ -23,9 +24,11 @@ BASE_URL = "https://api.openai.com/v1"
 TRIES = 3  # requests for one answer, before its first piece
 TAIL = 1.0  # seconds for the token count after the text has ended
 DRAIN = 0.02  # seconds for the last bytes after `[DONE]`, so that the connection can be used again
+FIRST_FORMS = {"decide": DECIDE, "write": WRITE}
 FORMS_MOST = 200  # models whose form is remembered
 
 log = logging.getLogger(__name__)
+logging.getLogger("openai").setLevel(logging.INFO)  # below that it would log whole prompts
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,13 +50,13 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One question, with the clock's times at which it is given up."""
+    """One question, with the seconds after which a try and the whole are given up."""
 
     stage: Literal["decide", "write"]
     model: str
     messages: Callable[[Form], list[Message]]
     first_token: float
-    deadline: float
+    seconds: float
 
 
 class OpenAiModel:
@@ -61,7 +64,7 @@ class OpenAiModel:
 
     Requests are repeated only before the first piece, at most twice; `on_retry` hears of each
     with the number of the failed try and the reason. Every fault is an `AiError` whose details
-    hold a `reason` (see `app.brain.stream`). Which optional fields a server knows is found out
+    hold a `reason` (see `app.brain.faults`). Which optional fields a server knows is found out
     from its objections and remembered for each model.
     """
 
@@ -95,7 +98,7 @@ class OpenAiModel:
         def messages(form: Form) -> list[Message]:
             return decision_messages(context, complaint=complaint, as_tool=form.answer == "tool")
 
-        return self._tell("decide", model or self.model, messages)
+        return self._tell(self._call("decide", model, messages))
 
     def write(
         self, job: WriteJob, *, complaint: str | None = None, model: str | None = None
@@ -105,34 +108,37 @@ class OpenAiModel:
         def messages(_: Form) -> list[Message]:
             return code_messages(job, complaint=complaint)
 
-        return self._tell("write", model or self.model, messages)
+        return self._tell(self._call("write", model, messages))
 
     async def close(self) -> None:
         await self._client.close()
 
-    async def _tell(
+    def _call(
         self,
         stage: Literal["decide", "write"],
-        model: str,
+        model: str | None,
         messages: Callable[[Form], list[Message]],
-    ) -> AsyncGenerator[Piece, None]:
-        """Requests, one after the other, until one was answered or the fault is final."""
+    ) -> _Call:
         limits = self._timeouts
-        started = _now()
         deciding = stage == "decide"
-        call = _Call(
+        return _Call(
             stage=stage,
-            model=model,
+            model=model or self.model,
             messages=messages,
             first_token=limits.first_token_decide if deciding else limits.first_token_write,
-            deadline=started + (limits.decide if deciding else limits.write),
+            seconds=limits.decide if deciding else limits.write,
         )
-        form = self._forms.get((stage, model), DECIDE if deciding else WRITE)
+
+    async def _tell(self, call: _Call) -> AsyncGenerator[Piece, None]:
+        """Requests, one after the other, until one was answered or the fault is final."""
+        started = _now()
+        deadline = started + call.seconds
+        form = self._forms.get((call.stage, call.model), FIRST_FORMS[call.stage])
         failed = 0
         try:
             while True:
                 try:
-                    async with aclosing(self._ask(call, form)) as pieces:
+                    async with aclosing(self._ask(call, form, deadline)) as pieces:
                         async for piece in pieces:
                             yield piece
                     return
@@ -143,10 +149,11 @@ class OpenAiModel:
                     form = narrower
                 except TransientError as failure:
                     failed += 1
-                    await self._pause(failure, failed, call.deadline)
+                    await self._pause(failure, failed, deadline)
         except AiError as problem:
             seconds = _now() - started
-            log.warning("%s by %r failed after %.1f s: %s", stage, model, seconds, problem.details)
+            told = (call.stage, call.model, seconds, problem.details)
+            log.warning("%s by %r failed after %.1f s: %s", *told)
             raise
 
     async def _pause(self, failure: TransientError, failed: int, deadline: float) -> None:
@@ -168,32 +175,30 @@ class OpenAiModel:
             self._on_retry(failed, problem.details["reason"])
         await asyncio.sleep(wait)
 
-    async def _ask(self, call: _Call, form: Form) -> AsyncGenerator[Piece, None]:
+    async def _ask(self, call: _Call, form: Form, deadline: float) -> AsyncGenerator[Piece, None]:
         """One request. Every way out of here closes the connection to the model."""
         messages = call.messages(form)
-        first = min(_now() + call.first_token, call.deadline)
+        first = min(_now() + call.first_token, deadline)
         async with AsyncExitStack() as stack:
             response = await self._open(stack, form.body(call.model, messages), first)
             self._remember(call, form)
-            kind = response.headers.get("content-type", "").lower()
-            if "html" in kind:
-                raise fault("bad_stream")
-            reader = ChatReader(
-                bytes_most=self._timeouts.bytes_most, streamed="application/json" not in kind
-            )
+            reader = ChatReader(bytes_most=self._timeouts.bytes_most)
             text = DecisionText(called=form.answer == "tool") if call.stage == "decide" else Code()
             chunks = await stack.enter_async_context(
                 aclosing(cast(AsyncGenerator[bytes, None], response.iter_bytes()))
             )
             length = 0
             until = first
-            while (data := await self._next(chunks, reader, call, until, length > 0)) is not None:
-                progress = reader.progress
+            while (
+                data := await self._next(chunks, reader, until, deadline, length > 0)
+            ) is not None:
+                before = reader.state
                 piece = text.feed(reader.feed(data))
                 if piece:
                     length += len(piece)
                     yield Text(piece)
-                until = self._patience(reader, call, until, progress)
+                if reader.state != before:
+                    until = min(_now() + self._patience(reader), deadline)
             piece = text.end(reader.end())
             if piece:
                 length += len(piece)
@@ -211,7 +216,8 @@ class OpenAiModel:
                 return await stack.enter_async_context(create(stream=True, **body))
         except openai.APIStatusError as error:
             words = f"{error.code} {error.param} {error.message}"
-            raise refusal(error.status_code, error.response.headers, error.code, words) from None
+            code = str(error.code or "")  # some servers send a number
+            raise refusal(error.status_code, error.response.headers, code, words) from None
         except openai.APIConnectionError as error:
             log.info("no connection to the model: %s", type(error.__cause__).__name__)
             raise TransientError(fault("unavailable")) from None
@@ -222,8 +228,8 @@ class OpenAiModel:
         self,
         chunks: AsyncIterator[bytes],
         reader: ChatReader,
-        call: _Call,
         until: float,
+        deadline: float,
         given: bool,
     ) -> bytes | None:
         """The next bytes; None at the end of the body, or of a text that is already whole."""
@@ -233,7 +239,7 @@ class OpenAiModel:
         except TimeoutError:
             if reader.finish is not None or reader.over:
                 return None
-            stalled = reader.progress and until < call.deadline
+            stalled = reader.progress and until < deadline
             raise fault("stalled" if stalled else "timeout") from None
         except httpx2.HTTPError as error:
             log.info("the model's stream broke: %s", type(error).__name__)
@@ -243,15 +249,11 @@ class OpenAiModel:
                 raise fault("truncated") from None
             raise TransientError(fault("unavailable")) from None
 
-    def _patience(self, reader: ChatReader, call: _Call, until: float, progress: int) -> float:
-        """Until when the next bytes may be awaited."""
+    def _patience(self, reader: ChatReader) -> float:
+        """For how many seconds the next bytes may be awaited, after a sign of life."""
         if reader.over:
-            return min(until, _now() + DRAIN)
-        if reader.finish is not None:
-            return min(until, _now() + TAIL)
-        if reader.progress > progress:
-            return min(_now() + self._timeouts.stall, call.deadline)
-        return until
+            return DRAIN
+        return self._timeouts.stall if reader.finish is None else TAIL
 
     def _remember(self, call: _Call, form: Form) -> None:
         """A form that the server accepted is where the next call begins."""

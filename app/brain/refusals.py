@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from math import ceil
 from time import time
 
-from app.brain.stream import fault
+from app.brain.faults import fault
 from app.problems import AiError
 
 RETRY_AFTER_MOST = 120.0  # seconds that a provider may ask us to wait
@@ -29,7 +29,7 @@ class ObjectionError(Exception):
 
 
 def refusal(
-    status: int, headers: Mapping[str, str], code: str | None, words: str
+    status: int, headers: Mapping[str, str], code: str, words: str
 ) -> ObjectionError | TransientError | AiError:
     """`words` is all that the provider said. It may quote the prompt or the key, so it is neither
     logged nor told; only `code` is, and the provider's own request id."""

@@ -1,45 +1,17 @@
 """How an OpenAI-compatible answer is read: bytes into checked text, or the fault they hide."""
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
+from app.brain.faults import fault
 from app.brain.model import Usage
 from app.problems import AiError
 
 EVENT_EXTRA = 65_536  # bytes that one event may have around its text
 CHARACTERS_PER_TOKEN = 4  # for estimates, when the provider does not count
 
-Reason = Literal[
-    "truncated",
-    "stalled",
-    "timeout",
-    "length",
-    "refused",
-    "unavailable",
-    "rate_limited",
-    "too_large",
-    "bad_stream",
-    "rejected",
-]
-MESSAGES: dict[Reason, str] = {
-    "truncated": "The model's answer broke off before its end. Please try again.",
-    "stalled": "The model stopped in the middle of its answer. Please try again.",
-    "timeout": "The model took too long to answer. Please try again.",
-    "length": "The answer was longer than the model may write. Try asking for something simpler.",
-    "refused": "The model declined to answer. Try to put the request differently.",
-    "unavailable": "The model cannot be reached right now. Please try again in a moment.",
-    "rate_limited": "The model is at its limit of requests. Please try again later.",
-    "too_large": "The model's answer was too large to accept. Try asking for something simpler.",
-    "bad_stream": "The model sent an answer that could not be read. Please try again.",
-    "rejected": "The model provider did not accept the request.",
-}
 REGULAR = {"stop", "tool_calls", "function_call"}  # a finish_reason of a whole answer
-
-
-def fault(reason: Reason, message: str | None = None, *, retry_after: int | None = None) -> AiError:
-    """An error whose message a user can read; `retry_after` is in seconds."""
-    return AiError(message or MESSAGES[reason], details={"reason": reason}, retry_after=retry_after)
 
 
 class _Function(msgspec.Struct):
@@ -95,19 +67,19 @@ class Gain(msgspec.Struct):
 class ChatReader:
     """Takes a body as it arrives and gives its text; any fault is raised as `AiError`.
 
-    `thinking` becomes true with the first sign that the model works: text, arguments or
-    reasoning, but no comments and no empty chunks. `progress` counts such chunks. `finish` is
-    the provider's word on how it ended, `over` says that the stream declared its own end.
-    `streamed` False: the server answers with one JSON document, read at `end`.
+    `progress` counts the chunks that show the model at work: text, arguments or reasoning, but no
+    comments and no empty chunks. `finish` is the provider's word on how it ended, `over` says that
+    the stream declared its own end. A server that does not stream answers with one JSON
+    document; that is read at `end`.
     """
 
-    def __init__(self, *, bytes_most: int, streamed: bool = True) -> None:
+    def __init__(self, *, bytes_most: int) -> None:
         self.finish: str | None = None
         self.usage: Usage | None = None
         self.over = False
         self.progress = 0
         self._most = bytes_most
-        self._streamed = streamed
+        self._document: bool | None = None  # None: nothing was received yet
         self._text_bytes = 0
         self._rest = bytearray()
         self._data: list[bytes] = []
@@ -118,12 +90,19 @@ class ChatReader:
         self._other_call = False
         self._decoder = msgspec.json.Decoder(_Chunk)
 
+    @property
+    def state(self) -> tuple[int, bool, bool]:
+        """Changes whenever the model or the server showed a sign of life."""
+        return self.progress, self.finish is not None, self.over
+
     def feed(self, data: bytes) -> Gain:
         """The text in this piece of the body. A character may be cut between two pieces."""
         gain = Gain()
         searched = len(self._rest)
         self._rest += data
-        if self._streamed:
+        if self._document is None and (begun := self._rest.lstrip()):
+            self._document = begun.startswith(b"{")
+        if not self._document:
             start = 0
             while (stop := self._rest.find(b"\n", max(start, searched))) >= 0:
                 self._line(bytes(self._rest[start:stop]).removesuffix(b"\r"), gain)
@@ -136,7 +115,7 @@ class ChatReader:
     def end(self) -> Gain:
         """The body has ended. What it still held; a body that broke off is a fault."""
         gain = Gain()
-        if not self._streamed and self._rest:
+        if self._document:
             self._chunk(bytes(self._rest), gain)
         if self.finish is None:
             strange = self._strange_lines and not self._events
@@ -206,7 +185,8 @@ class ChatReader:
                 gain.arguments += arguments
             if text or delta.tool_calls or delta.reasoning or delta.reasoning_content:
                 self.progress += 1
-        self.finish = choice.finish_reason or self.finish
+        if choice.finish_reason:
+            self.finish = choice.finish_reason.lower()
 
     def _arguments(self, call: _ToolCall) -> str:
         """Only the first call counts: a second one, or the same one sent twice, is dropped.

@@ -5,7 +5,7 @@ import logging
 import msgspec
 
 from app.brain.model import Context, ContextMessage, ContextScene
-from app.chat.runs import Held
+from app.chat.leases import Held
 from app.problems import Problem
 from app.projects.model import Format
 from app.scenes.model import Scene

@@ -6,7 +6,7 @@ All of it is live: a reader who misses it gets the rest from `run.snapshot` and 
 from collections.abc import Callable
 from typing import Any
 
-from app.chat.runs import Held
+from app.chat.leases import Held
 from app.http.envelope import now
 from app.realtime.model import LiveEvent
 

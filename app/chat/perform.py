@@ -11,11 +11,12 @@ from anyio import CancelScope
 
 from app.brain.decide import Written, decide, write_code
 from app.brain.model import Decision, Provider, Step, WriteJob
-from app.chat import runs
+from app.chat import steps
 from app.chat.context import Gathered, gather
+from app.chat.endings import Ending
+from app.chat.leases import Held, RunCancelled
 from app.chat.ledger import calling
 from app.chat.live import LiveTurn
-from app.chat.runs import Ending, Held, RunCancelled
 from app.chat.steps import Effect, arguments_of, commit, is_stale
 from app.problems import InternalError, LeaseLost, NotFound, Problem, StaleBase, ValidationFailed
 from app.realtime.model import LiveEvent
@@ -80,7 +81,7 @@ class Performance:
     async def _end(self, ending: Ending) -> None:
         with CancelScope(shield=True):
             try:
-                await runs.finish(self.held, ending)
+                await steps.finish(self.held, ending)
             except LeaseLost:
                 log.info("run %s was ended by another", self.held.run.id)
 
@@ -95,9 +96,9 @@ class Performance:
         if decision.needs_clarification and decision.tool_name is None:
             await self._ask(decision)
             return
-        steps = steps_of(decision, self.held.run.prompt)
-        for number, step in enumerate(steps, 1):
-            await self._step(decision, step, number, len(steps), gathered)
+        wanted = steps_of(decision, self.held.run.prompt)
+        for number, step in enumerate(wanted, 1):
+            await self._step(decision, step, number, len(wanted), gathered)
 
     async def _decide(self, gathered: Gathered) -> Decision:
         began = time.perf_counter()
@@ -106,21 +107,21 @@ class Performance:
                 self.provider,
                 gathered.context,
                 model=self.held.run.model,
-                on_text=lambda _: call.saw_text(),
+                on_text=call.saw_text,
             )
             call.usage = decided.usage
         self._tokens = decided.usage.input_tokens + decided.usage.output_tokens
         decision = decided.decision
         first = None
-        steps = steps_of(decision, self.held.run.prompt)
-        if steps:
-            first = self._call_of(steps[0], 1, len(steps))
+        wanted = steps_of(decision, self.held.run.prompt)
+        if wanted:
+            first = self._call_of(wanted[0], 1, len(wanted))
         data = {
             "model": self.model,
             "provider": self.provider.name,
             "milliseconds": round((time.perf_counter() - began) * 1000),
         }
-        self.live.after = await runs.decided(self.held, decision, data, first)
+        self.live.after = await steps.decided(self.held, decision, data, first)
         self._open = first
         self._take(decision)
         return decision
@@ -133,31 +134,31 @@ class Performance:
     async def _ask(self, decision: Decision) -> None:
         self.live.say(decision.clarification_question or decision.user_feedback)
         ending = Ending(status="succeeded", content=self.live.content, kind="clarification")
-        await runs.finish(self.held, ending)
+        await steps.finish(self.held, ending)
 
-    def _call_of(self, step: Step, number: int, steps: int) -> dict[str, Any]:
+    def _call_of(self, step: Step, number: int, of: int) -> dict[str, Any]:
         call: dict[str, Any] = {
             "callId": step_id(self.held.run.id, number),
             "toolName": step.tool_name,
             "step": number,
-            "steps": steps,
+            "steps": of,
         }
         if step.target_scene_id is not None:
             call["sceneId"] = step.target_scene_id
         return call
 
     async def _step(
-        self, decision: Decision, step: Step, number: int, steps: int, gathered: Gathered
+        self, decision: Decision, step: Step, number: int, of: int, gathered: Gathered
     ) -> None:
-        call = self._call_of(step, number, steps)
-        last = number == steps
+        call = self._call_of(step, number, of)
+        last = number == of
         if (done := self.held.finished.get(call["callId"])) is not None:
             self.live.say(done)
             if last:
-                await runs.finish(self.held, Ending(status="succeeded", content=self.live.content))
+                await steps.finish(self.held, Ending(status="succeeded", content=self.live.content))
             return
         if self._open != call and call["callId"] not in self.held.started:
-            self.live.after = await runs.step_started(self.held, call)
+            self.live.after = await steps.step_started(self.held, call)
         self._open = call
         self.live.start_call(call)
         if number > 1:
@@ -247,16 +248,19 @@ class Performance:
         )
         async with calling(self.held, "write", self.provider, self.model) as ledger:
 
-            def on_delta(text: str) -> None:
-                ledger.saw_text()
+            async def on_delta(text: str) -> None:
+                await ledger.saw_text(text)
                 self.live.write(call["callId"], text)
+
+            async def on_restart() -> None:
+                self.live.restart_code(call["callId"])
 
             written = await write_code(
                 self.provider,
                 job,
                 model=self.held.run.model,
                 on_delta=on_delta,
-                on_restart=lambda: self.live.restart_code(call["callId"]),
+                on_restart=on_restart,
             )
             ledger.usage = written.usage
         return written
@@ -266,9 +270,9 @@ class Performance:
         self.live.say(why)
         if last:
             ending = Ending(status="succeeded", content=self.live.content, open_call=call)
-            await runs.finish(self.held, ending)
+            await steps.finish(self.held, ending)
         else:
-            self.live.after = await runs.step_left(self.held, {**call, "summary": why})
+            self.live.after = await steps.step_left(self.held, {**call, "summary": why})
         self._open = None
 
 

@@ -1,12 +1,14 @@
-"""One step of a turn, committed: the scene, its iteration, the message link and their events."""
+"""What a worker writes of its run: the decision, each step with its scene, and the end."""
 
 from typing import Any
 
 import msgspec
 
-from app.brain.model import Step
-from app.chat.runs import Ending, Held, end, fence, holding
+from app.brain.model import Decision, Step
+from app.chat.endings import Ending, end
+from app.chat.leases import Held, fence, holding
 from app.problems import StaleBase
+from app.projects.chat import Run
 from app.realtime.log import Change
 from app.scenes import history
 from app.scenes.history import Cause
@@ -34,6 +36,38 @@ def arguments_of(step: Step, code: str | None, complexity: Any) -> Arguments:
     if step.tool_name == "deleteScene":
         return DeleteScene()
     return TrimScene(duration=step.target_duration or 0)
+
+
+async def decided(held: Held, decision: Decision, data: dict[str, Any], call: Any | None) -> int:
+    """Keep the decision, so that it is paid for once; announce it and the first tool call."""
+    async with transaction() as tx, holding(tx, held) as change:
+        await fence(tx, held)
+        plain = msgspec.to_builtins(decision)
+        await tx.execute("update run set decision = $2 where id = $1", held.run.id, plain)
+        change.emit("brain.decision", {"decision": plain, **data}, run_id=held.run.id)
+        if call is not None:
+            change.emit("tool.started", call, run_id=held.run.id)
+        return change.revision
+
+
+async def step_started(held: Held, call: dict[str, Any]) -> int:
+    async with transaction() as tx, holding(tx, held) as change:
+        await fence(tx, held)
+        return change.emit("tool.started", call, run_id=held.run.id)
+
+
+async def step_left(held: Held, call: dict[str, Any]) -> int:
+    """A step that changed nothing is over."""
+    async with transaction() as tx, holding(tx, held) as change:
+        await fence(tx, held)
+        return change.emit("tool.finished", {**call, "success": False}, run_id=held.run.id)
+
+
+async def finish(held: Held, ending: Ending) -> Run:
+    """End a run that this worker holds. Raises `LeaseLost`."""
+    async with transaction() as tx, holding(tx, held) as change:
+        await fence(tx, held, even_cancelled=True)
+        return await end(change, held.run.id, ending)
 
 
 async def commit(held: Held, effect: Effect, ending: Ending | None) -> tuple[Scene, int]:

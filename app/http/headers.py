@@ -5,7 +5,7 @@ from typing import Any
 Header = tuple[bytes, bytes]
 
 APP_PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data: blob:; font-src 'self'; media-src 'self' blob:; connect-src 'self'; "
     "worker-src 'self' blob:; frame-src 'self'; manifest-src 'self'; base-uri 'none'; "
     "form-action 'self'; object-src 'none'; frame-ancestors 'none'"

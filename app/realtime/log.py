@@ -26,6 +26,7 @@ class Row(NamedTuple):
     request_id: str
     actor_id: str
     at: datetime
+    epoch: str
 
 
 class Head(NamedTuple):
@@ -129,7 +130,7 @@ async def read(reader: Reader, project_id: str, after: int, limit: int = PAGE) -
             where project_id = $1 and revision > $2 order by revision limit $3
         )
         select revision, commit_revision, type, payload::text as payload, run_id, request_id,
-               actor_id, created_at
+               actor_id, created_at, (select epoch from project where id = $1)
         from project_event
         where project_id = $1 and revision > $2
           and revision <= (select max(commit_revision) from page)
@@ -140,3 +141,38 @@ async def read(reader: Reader, project_id: str, after: int, limit: int = PAGE) -
         limit,
     )
     return [Row(*row) for row in rows]
+
+
+async def read_run(reader: Reader, project_id: str, run_id: str, after: int) -> list[Row]:
+    """The next events that one run caused, oldest first: about `PAGE`, whole transactions only."""
+    rows = await reader.fetch(
+        """
+        with page as (
+            select commit_revision from project_event
+            where run_id = $2 and project_id = $1 and revision > $3 order by revision limit $4
+        )
+        select revision, commit_revision, type, payload::text as payload, run_id, request_id,
+               actor_id, created_at, (select epoch from project where id = $1)
+        from project_event
+        where run_id = $2 and project_id = $1 and revision > $3
+          and revision <= (select max(commit_revision) from page)
+        order by revision
+        """,
+        project_id,
+        run_id,
+        after,
+        PAGE,
+    )
+    return [Row(*row) for row in rows]
+
+
+async def is_over(reader: Reader, run_id: str, by: int) -> bool:
+    """Whether the run's terminal event is at or before a revision."""
+    return bool(
+        await reader.fetchval(
+            "select exists (select from project_event"
+            " where run_id = $1 and type = 'run.finished' and revision <= $2)",
+            run_id,
+            by,
+        )
+    )

@@ -240,7 +240,15 @@ async def retrying(action: Callable[[], Awaitable[Result]], tries: int = 3) -> R
 
 @asynccontextmanager
 async def connected(dsn: str, *, connections: int = 10) -> AsyncIterator[Engine]:
-    """Hold the pool open. The database need not answer yet: requests are told 503 until it does."""
+    """Hold the pool open. The database need not answer yet: requests are told 503 until it does.
+
+    Several apps of one process, such as two servers under test, share the pool of the first.
+    """
+    if DB.pool is not None:
+        if DB.config["dsn"] != dsn:
+            raise RuntimeError("one process speaks with one database")
+        yield DB
+        return
     DB.config["dsn"] = dsn
     pool = asyncpg.create_pool(
         dsn,

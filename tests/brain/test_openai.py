@@ -17,8 +17,6 @@ from app.brain.openai import OpenAiModel, Timeouts
 from app.problems import AiError
 from tests.model_server import (
     CODE,
-    USAGE,
-    Behaviour,
     ModelServer,
     broken_json,
     chunks,
@@ -37,6 +35,7 @@ from tests.model_server import (
     status,
     truncate,
 )
+from tests.model_socket import USAGE, Behaviour, Exchange
 
 SECRET = "sk-very-secret"
 PROMPT = "make it about the secret prompt"
@@ -131,7 +130,7 @@ class TestDecisions:
     async def test_a_decision_comes_as_the_arguments_of_one_call(
         self, model: OpenAiModel, model_server: ModelServer
     ) -> None:
-        model_server.script(decide(tool_name_unused=None, userFeedback="Añado 🎬 una escena"))
+        model_server.script(decide(userFeedback="Añado 🎬 una escena"))
         text, end = await told(model.decide(CONTEXT))
         decision = msgspec.json.decode(text, type=Decision)
         assert decision.tool_name == "addScene"
@@ -215,7 +214,7 @@ class TestDecisions:
         choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
         body = msgspec.json.encode({"choices": [choice], "usage": USAGE})
 
-        async def answer(to: Any) -> None:
+        async def answer(to: Exchange) -> None:
             await to.head(200, "application/json")
             await to.send(body[:30])
             await to.send(body[30:])
@@ -354,12 +353,12 @@ class TestCode:
     async def test_a_whole_text_is_enough_even_if_the_line_is_held_or_cut(
         self, model: OpenAiModel, model_server: ModelServer
     ) -> None:
-        async def held(to: Any) -> None:
+        async def held(to: Exchange) -> None:
             await to.text(CODE)
             await to.finish(done=False)
             await asyncio.sleep(60)
 
-        async def cut(to: Any) -> None:
+        async def cut(to: Exchange) -> None:
             await to.text(CODE)
             await to.finish(done=False)
             await asyncio.sleep(0.05)
@@ -392,6 +391,8 @@ class TestFaultsInTheStream:
             (html(), "bad_stream"),
             (html("text/event-stream"), "bad_stream"),
             (html("application/json"), "bad_stream"),
+            (chunks([b'{"choices": [{"message": {"content": "const a']), "bad_stream"),
+            (chunks([b'{"error": {"message": "secret", "code": "rate_limit"}}']), "rate_limited"),
             (chunks([]), "truncated"),
             (chunks([b"data: [DONE]\n\n"]), "truncated"),
             (chunks([b"data: \xff\xfe\n\n"]), "bad_stream"),
@@ -417,7 +418,7 @@ class TestFaultsInTheStream:
         behaviour: Behaviour,
         reason: str,
     ) -> None:
-        caplog.set_level(logging.INFO)
+        caplog.set_level(logging.DEBUG)
         model_server.script(behaviour)
         await failing(model.write(JOB), reason)
         assert len(model_server.requests) == 1
@@ -492,8 +493,11 @@ class TestDeadlines:
         model_server.script(code(pieces=3, delay=0.01))
         text = ""
         async for piece in model.write(JOB):
-            await asyncio.sleep(0.4)
-            text += piece.text if isinstance(piece, Text) else ""
+            if isinstance(piece, End):
+                assert piece.usage.source == "provider"
+            else:
+                await asyncio.sleep(0.4)
+                text += piece.text
         assert text == CODE
 
 
@@ -508,6 +512,15 @@ class TestRetries:
         assert (await told(model.write(JOB)))[0] == CODE
         reason = "rate_limited" if code_ == 429 else "unavailable"
         assert heard == [(1, reason), (2, reason)]
+
+    async def test_an_error_code_may_be_a_number(
+        self, model: OpenAiModel, model_server: ModelServer
+    ) -> None:
+        async def answer(to: Exchange) -> None:
+            await to.refuse(500, {"message": "Bad", "code": 500})
+
+        model_server.script(Behaviour(answer), code())
+        assert (await told(model.write(JOB)))[0] == CODE
 
     async def test_after_three_tries_it_is_an_error(
         self, model: OpenAiModel, model_server: ModelServer
@@ -566,7 +579,7 @@ class TestRetries:
     async def test_a_cut_before_the_first_text_is_retried(
         self, model: OpenAiModel, model_server: ModelServer
     ) -> None:
-        async def role_only(to: Any) -> None:
+        async def role_only(to: Exchange) -> None:
             await to.delta({"role": "assistant", "content": ""})
             await asyncio.sleep(0.05)
             to.reset()

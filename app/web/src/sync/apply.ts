@@ -1,6 +1,6 @@
 // The state of one project as a client sees it, and how each event changes it. Pure: a new state, or the same one.
 import type { Decision, Member, Message, Project, Run, Scene, Snapshot } from "../model";
-import type { DurableEvent, LiveEvent, RunSnapshot } from "./events";
+import type { DurableEvent, LiveEvent, MemberChange, RunSnapshot } from "./events";
 
 /** Text that grows by deltas. `broken`: a delta was missed; the text stands still until it is known as a whole again. */
 export interface LiveText {
@@ -127,7 +127,7 @@ function withCall(run: RunState, call: { callId: string; toolName: string }, cha
   return { ...run, calls: calls.map((other) => (other.callId === call.callId ? change(other) : other)) };
 }
 
-function putMember(state: ProjectState, member: Member & { role: Member["role"] | null }): ProjectState {
+function putMember(state: ProjectState, member: MemberChange): ProjectState {
   const { [member.userId]: _before, ...members } = state.members;
   const { role } = member;
   return { ...state, members: role === null ? members : { ...members, [member.userId]: { ...member, role } } };
@@ -177,8 +177,11 @@ function applyLive(state: ProjectState, event: LiveEvent): ProjectState {
 function applyDurable(state: ProjectState, event: DurableEvent): ProjectState {
   switch (event.type) {
     case "message.created":
-    case "message.updated":
       return putMessage(state, event.data.message);
+    case "message.updated": {
+      const { message } = event.data; // one that is older than those of the snapshot stays out
+      return state.messages.some(({ id }) => id === message.id) ? putMessage(state, message) : state;
+    }
     case "run.retrying":
       return restart(state, event.data.run);
     case "run.queued":

@@ -17,6 +17,9 @@ interface Stored extends Common {
 type Durable<T extends string, D> = Stored & { type: T; data: D };
 type Live<T extends string, D> = Common & { type: T; data: D };
 
+/** `role` is null for one who is no member any more. */
+export type MemberChange = Omit<Member, "role"> & { role: Member["role"] | null };
+
 export type DurableEvent =
   | Durable<"message.created" | "message.updated", { message: Message }>
   | Durable<"run.queued" | "run.started" | "run.retrying" | "run.finished", { run: Run }>
@@ -28,7 +31,7 @@ export type DurableEvent =
   | Durable<"scenes.reordered", { sceneIds: string[] }>
   | Durable<"iteration.created", { iteration: unknown }>
   | Durable<"project.updated", { project: Project }>
-  | Durable<"member.updated", { member: Member & { role: Member["role"] | null } }>;
+  | Durable<"member.updated", { member: MemberChange }>;
 
 export interface RunSnapshot {
   run: Run;

@@ -5,6 +5,11 @@ import { Player } from "./player";
 
 const ASK_EVERY = 200; // ms, until the studio listens
 
+// Not every browser lets a policy forbid these, and they could reach the network.
+for (const name of ["RTCPeerConnection", "webkitRTCPeerConnection", "RTCDataChannel", "WebTransport"]) {
+  Object.defineProperty(globalThis, name, { value: undefined });
+}
+
 const stage = document.getElementById("stage");
 if (stage === null) throw new Error("preview.html has no #stage");
 
