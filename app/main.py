@@ -52,7 +52,9 @@ log = logging.getLogger(__name__)
 OPENAPI = OpenAPIConfig(
     title="Reelroom",
     version="1",
-    path="/schema",
+    openapi_router=Router(
+        "/schema", route_handlers=[], opt={"access": "public", "operation": "schema.read"}
+    ),
     render_plugins=[JsonRenderPlugin()],
     use_handler_docstrings=True,
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pwd
 import shutil
 import signal
 import stat
@@ -16,7 +17,8 @@ import pytest
 
 from app.store import embedded
 from app.store.binaries import EmbeddedError, Identity, find_programs, root_identities
-from app.store.embedded import AlreadyRunningError, start
+from app.store.cluster import AlreadyRunningError, command_of
+from app.store.embedded import start
 
 ROOT = Path(__file__).parents[2]
 CHILD = """
@@ -27,7 +29,7 @@ from app.store import binaries, embedded
 only = sys.argv[2]
 if only:
     found = tuple(i for i in binaries.root_identities() if i.prefix[0] == only)
-    binaries.root_identities = lambda: found
+    binaries.root_identities = lambda uid: found
 server = embedded.start(Path(sys.argv[1]))
 server.announce("http://127.0.0.1:8000/")
 print(server.pid, server.dsn, flush=True)
@@ -72,7 +74,7 @@ def value(dsn: str, sql: str) -> object:
 
 
 def gone(pid: int) -> bool:
-    return not embedded._command(pid)
+    return not command_of(pid)
 
 
 def wait_until(fact: Callable[[], bool], seconds: float = 15) -> None:
@@ -119,7 +121,7 @@ def test_root_needs_no_other_mode_of_any_folder_above(
 ) -> None:
     if not shutil.which(route.prefix[0]):
         pytest.skip(f"no {route.prefix[0]} here")
-    monkeypatch.setattr("app.store.binaries.root_identities", lambda: (route,))
+    monkeypatch.setattr("app.store.binaries.root_identities", lambda uid: (route,))
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     before = [(path, path.stat().st_mode, path.stat().st_uid) for path in closed.parents]
@@ -134,12 +136,34 @@ def test_the_same_folder_opens_after_the_way_to_run_as_root_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for route in (*root_identities(), root_identities()[0]):
-        monkeypatch.setattr("app.store.binaries.root_identities", lambda route=route: (route,))
+        monkeypatch.setattr("app.store.binaries.root_identities", lambda uid, route=route: (route,))
         with start(tmp_path, durable=False) as server:
             value(server.dsn, "create table if not exists kept (n int)")
             value(server.dsn, "insert into kept values (1)")
     with start(tmp_path, durable=False) as server:
         assert value(server.dsn, "select count(*) from kept") == 3
+
+
+@as_root
+@pytest.mark.parametrize("owner", [pwd.getpwnam("daemon").pw_uid, 54321])
+def test_root_starts_in_the_folder_of_a_user_and_leaves_it_to_that_user(
+    owner: int, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    os.chown(data, owner, owner)
+    with start(data, durable=False) as server:
+        assert value(server.dsn, "select 1") == 1
+    owners = {path.stat().st_uid for path in (data, *data.rglob("*"))}
+    nobody = pwd.getpwnam("nobody").pw_uid  # PostgreSQL runs only as a user that has a name
+    assert owners == ({owner} if owner < 54321 else {owner, nobody})
+
+
+def test_a_server_that_lost_its_supervisor_still_stops(tmp_path: Path) -> None:
+    server = start(tmp_path, durable=False)
+    os.kill(server._supervisor.pid, signal.SIGKILL)
+    server.stop()
+    assert gone(server.pid)
 
 
 @pytest.mark.parametrize("route", ["", "unshare", "setpriv"])
@@ -179,7 +203,7 @@ def test_a_server_whose_supervisor_was_killed_too_is_stopped_by_the_next_start(
         int(path.name)
         for path in Path("/proc").iterdir()
         if path.name.isdecimal()
-        and "reelroom-postgres" in embedded._command(int(path.name))
+        and "reelroom-postgres" in command_of(int(path.name))
         and os.getsid(int(path.name)) == supervisor
     ]
     assert supervisor in watchers
@@ -257,7 +281,7 @@ def test_a_kill_at_any_moment_of_the_first_start_is_made_good_by_the_next(tmp_pa
         moments += not cluster.exists()
         with start(tmp_path / "data", durable=False) as server:
             assert value(server.dsn, "select current_database()") == "reelroom"
-            wait_until(lambda: not any((tmp_path / "data").glob("database.new-*")))
+            assert not any((tmp_path / "data").glob("database.new-*"))
     assert moments >= 3
 
 

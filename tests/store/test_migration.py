@@ -24,8 +24,8 @@ from pathlib import Path
 from app.store.migration import migrate
 print(asyncio.run(migrate(sys.argv[1], Path(sys.argv[2]))))
 """
-# Each line asks to run the migrations in a fork that dies at its nth crash point: there is one
-# before and one after every exchange with the server, BEGIN and COMMIT included.
+# Each line asks to run the migrations in a fork that dies at its nth crash point. Each exchange
+# with the server, BEGIN and COMMIT included, has two: once it is sent, and once it is answered.
 CRASHING = """
 import asyncio, os, sys
 from pathlib import Path
@@ -43,8 +43,10 @@ def crash_point():
 def wrap(name):
     real = getattr(asyncpg.Connection, name)
     async def wrapped(self, *args, **named):
+        sent = asyncio.ensure_future(real(self, *args, **named))
+        await asyncio.sleep(0)
         crash_point()
-        result = await real(self, *args, **named)
+        result = await sent
         crash_point()
         return result
     setattr(asyncpg.Connection, name, wrapped)
@@ -179,9 +181,7 @@ async def test_a_kill_at_any_statement_ends_in_the_same_schema(
         dsn = await new_database()
         child.stdin.write(f"{point} {dsn} {folder} {tmp_path / 'b'}\n".encode())
         ended = int(await child.stdout.readline())
-        left = await pending(dsn, folder)
-        assert left == ["0001_people", "0002_mail", "0003_less"][-len(left) :] or not left
-        assert await migrate(dsn, folder, backups=tmp_path / "b") == left
+        await migrate(dsn, folder, backups=tmp_path / "b")
         assert (await shape(dsn), await ask(dsn, "select * from person order by id")) == expected
     child.stdin.close()
     await child.wait()
