@@ -25,7 +25,8 @@ _SEPARATOR = re.compile(
 )
 _POLITE = re.compile(
     r"^(?:\W|please\b|now\b|then\b|also\b|and\b|ok(?:ay)?\b|hey\b|hi\b|can you\b|could you\b"
-    r"|would you\b|i want you to\b|i(?:'d| would) like you to\b|let'?s\b|just\b|next\b|finally\b|i need you to\b)+"
+    r"|would you\b|i want you to\b|i(?:'d| would) like you to\b|let'?s\b|just\b"
+    r"|next\b|finally\b|i need you to\b)+"
 )
 _DELETE = re.compile(
     r"^(?:delete|remove|get rid of|drop|trash|discard|erase|throw away|take out)\b"
@@ -43,7 +44,8 @@ _INTO = re.compile(
     r"(?:\w+ )?(?:scene|slide|list|chart|graph|title|intro|outro|quote|text))\b"
 )
 _PART = re.compile(
-    r"^(?:add|insert|put)\s+(?:an?\s+|another\s+|some\s+|the\s+|more\s+)?(?:[\w-]+\s+)?(?:sub-?title"
+    r"^(?:add|insert|put)\s+(?:an?\s+|another\s+|some\s+|the\s+|more\s+)?(?:[\w-]+\s+)?"
+    r"(?:sub-?title"
     r"|text|words?|item|bullet|bullet point|point|bar|tagline|author|glow|shadow|background)s?\b"
 )
 _EDIT = re.compile(
