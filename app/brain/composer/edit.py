@@ -2,6 +2,7 @@
 
 import msgspec
 
+from app.brain.composer.brief import READ_MOST
 from app.brain.composer.edit_colours import edit_colours
 from app.brain.composer.edit_fonts import edit_fonts
 from app.brain.composer.edit_motion import edit_motion
@@ -27,7 +28,7 @@ class Edited(msgspec.Struct, frozen=True):
 def edit_code(job: WriteJob) -> Edited:
     """The scene's code with what the job asks for; bytes that it does not speak of stay."""
     before = job.scene.tsx_code if job.scene else ""
-    text = clean(job.instruction or job.context.prompt)
+    text = clean(job.instruction or job.context.prompt)[:READ_MOST]
     sheet = Sheet(before)
     done: list[str] = []
     undone: list[str] = []

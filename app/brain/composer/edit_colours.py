@@ -9,6 +9,8 @@ from app.brain.composer.sheet import Sheet, number_text, unquote
 from app.brain.composer.source import quoted
 from app.tools.syntax import captures, text_of
 
+COLOURS_MOST = 8  # that one edit takes up
+
 _KEYS = {
     "background": frozenset({"background", "backgroundColor"}),
     "text": frozenset({"color"}),
@@ -18,7 +20,7 @@ _FIGURES = ("BARS", "SHAPE", "BUTTON", "MARK", "END_TEXT")
 
 
 def edit_colours(sheet: Sheet, plain: str, done: list[str], undone: list[str]) -> None:
-    colours = find_colours(plain)
+    colours = find_colours(plain)[:COLOURS_MOST]
     if len(colours) > 1 and re.fullmatch(
         r"\s*(?:\w+\s+)?(?:to|with|by|into|->|\u2192)\s+(?:an?\s+)?",
         plain[colours[0].end : colours[1].start],
