@@ -43,7 +43,8 @@ _SCENE_NEW = re.compile(
 )
 _INTO = re.compile(
     r"\b(?:to|in|into|on|onto|for)\s+(?:scene|slide)\s+[0-9]"
-    r"|\b(?:to|into|onto)\s+(?:it|this|that|the (?:\w+ )?(?:scene|slide|list|chart|graph|title|intro|outro|quote|text))\b"
+    r"|\b(?:to|into|onto)\s+(?:it|this|that"
+    r"|the (?:\w+ )?(?:scene|slide|list|chart|graph|title|intro|outro|quote|text))\b"
 )
 _PART = re.compile(
     r"^(?:add|insert|put)\s+(?:an?\s+|another\s+|some\s+|the\s+|more\s+)?(?:[\w-]+\s+)?"

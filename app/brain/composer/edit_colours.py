@@ -14,7 +14,8 @@ COLOURS_MOST = 8  # that one edit takes up
 _KEYS = {
     "background": frozenset({"background", "backgroundColor"}),
     "text": frozenset({"color"}),
-    "accent": frozenset({"fill", "stroke", "borderColor", "accentColor"}),
+    "accent": frozenset({"fill", "accentColor"}),
+    "line": frozenset({"stroke", "borderColor"}),
 }
 _FIGURES = ("BARS", "SHAPE", "BUTTON", "MARK", "END_TEXT")
 
@@ -52,6 +53,8 @@ def _set_colour(
         sheet.set_constant("BUTTON_TEXT_COLOR", quoted(readable_on(colour.value)))
     if not hit and name not in sheet.constants:
         hit = _set_values(sheet, _KEYS[role], colour.value)
+        if not hit and role == "accent":
+            hit = _set_values(sheet, _KEYS["line"], colour.value)
         if not hit and colour.role == "main":
             hit = _set_values(sheet, _KEYS["background"], colour.value)
     if hit:

@@ -3,10 +3,9 @@
 import re
 
 from app.brain.composer.colours import find_colours
-from app.brain.composer.sheet import Literal, Sheet, number_of, number_text, unquote
-from app.brain.composer.source import literal as js_literal
+from app.brain.composer.edit_lists import append_item, edit_bars, item_span
+from app.brain.composer.sheet import Literal, Sheet
 from app.brain.composer.wording import Quote, find_quotes, lower, masked, shorten
-from app.tools.syntax import captures, text_of
 
 ROLES: dict[str, tuple[str, ...]] = {
     "subtitle": ("SUBTITLE", "TAGLINE", "DETAIL", "ROLE", "LABEL"),
@@ -52,11 +51,6 @@ _REMOVE_ROLE = re.compile(
 )
 _REMOVE = re.compile(r"\b(?:remove|delete|drop|erase|take out)\b[^.;\ue000]{0,40}$")
 _ADD = re.compile(r"\b(?:add|insert|append|put)\b[^.;\ue000]{0,40}$")
-_BAR = re.compile(
-    r"(?P<label>[\w&' -]{1,30}?)\s*(?:to|=|:|is|becomes)\s*[$\u20ac\u00a3]?"
-    r"(?P<value>-?[0-9]{1,12}(?:\.[0-9]{1,4})?)(?![\w.])"
-)
-_MEMBERS = "(object (pair key: (property_identifier) @key value: (_) @value)) @object"
 TEXT_MOST = 2000
 
 
@@ -72,7 +66,7 @@ def edit_texts(sheet: Sheet, text: str, done: list[str], undone: list[str]) -> N
         _unquoted(sheet, text, plain, done, undone)
     for found in _REMOVE_ROLE.finditer(plain):
         _clear_role(sheet, found["role"], done, undone)
-    _bars(sheet, text, plain, done)
+    edit_bars(sheet, plain, done)
 
 
 def _swap_quotes(
@@ -131,7 +125,7 @@ def _one_quote(sheet: Sheet, plain: str, quote: Quote, done: list[str], undone: 
     to_list = re.search(
         r"\b(?:item|bullet|point|step|list)\b", before + plain[quote.end : quote.end + 30]
     )
-    if _ADD.search(before) and to_list and _append_item(sheet, quote.text, done):
+    if _ADD.search(before) and to_list and append_item(sheet, quote.text, done):
         return
     found = _SAY.search(before) or _NEAR.search(before)
     ordered = re.search(r"\b(?:say|says|read|reads|to|with|text)\s*:?\s*$", before)
@@ -186,34 +180,11 @@ def _clear_role(sheet: Sheet, role: str, done: list[str], undone: list[str]) -> 
 def _remove(sheet: Sheet, old: str, done: list[str], undone: list[str]) -> None:
     for literal in sheet.texts:
         if _equal_folded(literal.value, old):
-            span = _item_span(sheet, literal)
+            span = item_span(sheet, literal)
             if sheet.replace(*span, "") if span else sheet.set_text(literal, ""):
                 done.append(f"without \u201c{shorten(old, 40)}\u201d")
                 return
     _swap(sheet, old, "", done, undone)
-
-
-def _item_span(sheet: Sheet, literal: Literal) -> tuple[int, int] | None:
-    """The bytes of an array's element with its comma; None for a text outside of arrays."""
-    node = sheet.root.descendant_for_byte_range(literal.start, literal.end)
-    if node is None or node.parent is None or node.parent.type != "array":
-        return None
-    after = re.match(rb"\s*,\s*", sheet.bytes[literal.end : literal.end + 200])
-    if after and node.next_named_sibling is not None:
-        return literal.start, literal.end + after.end()
-    before = re.search(rb",\s*$", sheet.bytes[max(0, literal.start - 200) : literal.start])
-    return literal.start - (len(before[0]) if before else 0), literal.end
-
-
-def _append_item(sheet: Sheet, item: str, done: list[str]) -> bool:
-    node = sheet.constants.get("ITEMS")
-    if node is None or node.type != "array" or not node.named_child_count:
-        return False
-    last = node.named_children[-1]
-    if not sheet.replace(last.end_byte, last.end_byte, f", {js_literal(item[:TEXT_MOST])}"):
-        return False
-    done.append(f"item \u201c{shorten(item, 40)}\u201d")
-    return True
 
 
 def _unquoted(sheet: Sheet, text: str, plain: str, done: list[str], undone: list[str]) -> None:
@@ -242,23 +213,3 @@ def _unquoted(sheet: Sheet, text: str, plain: str, done: list[str], undone: list
         if any(old.casefold() in literal.value.casefold() for literal in sheet.texts):
             _swap(sheet, old, new, done, undone)
             return
-
-
-def _bars(sheet: Sheet, text: str, plain: str, done: list[str]) -> None:
-    """New values of a chart's bars by their labels: "set Q1 to 20"."""
-    node = sheet.constants.get("BARS")
-    if node is None:
-        return
-    wanted = {
-        found["label"].strip().split(" ")[-1]: found["value"] for found in _BAR.finditer(plain)
-    }
-    for bar in captures(node, _MEMBERS).get("object", []):
-        pairs = {text_of(each.child_by_field_name("key")): each.child_by_field_name("value")
-                 for each in bar.named_children if each.type == "pair"}  # fmt: skip
-        label, value = pairs.get("label"), pairs.get("value")
-        if label is None or value is None or number_of(value) is None:
-            continue
-        name = unquote(text_of(label))
-        number = wanted.get(lower(name).split(" ")[-1])
-        if number and sheet.replace(value.start_byte, value.end_byte, number_text(float(number))):
-            done.append(f"{shorten(name, 30)} = {number}")
