@@ -10,7 +10,7 @@ WORKERS_MOST = 64
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All optional; an empty variable counts as absent. Names on the environment are the capitals."""
+    """All optional; an empty variable counts as absent. The environment writes them in capitals."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
@@ -41,6 +41,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def loopback(self) -> bool:
         """True when only this machine can reach the server; local mode needs it."""
         return self.host in ("127.0.0.1", "localhost", "::1")
+
+    def hand_down(self) -> None:
+        """Write the settings to the environment, for the processes that this one starts."""
+        for name in self.__struct_fields__:
+            if (value := getattr(self, name)) is not None:
+                os.environ[name.upper()] = str(value)
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

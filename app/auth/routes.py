@@ -1,0 +1,158 @@
+"""The routes of accounts, sessions and API tokens.
+
+Register, login and logout take no Idempotency-Key: a stored answer could not hold the session's
+cookie, and a stored hash of their body would be a fast hash of a password. Each may simply be
+sent again. The answer to a new token is kept for its key like any other, with the secret in it,
+for 24 hours: a client that lost the reply gets its token, at the price of a secret in the table.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Response, Router, delete, get, post
+from litestar.di import NamedDependency
+from litestar.enums import MediaType
+from litestar.params import FromPath, JSONBody
+from litestar.response import Redirect
+
+from app.auth import accounts, passwords, tokens
+from app.auth.local import use_link
+from app.auth.model import Account, Caller, IssuedToken, Login, NewAccount, NewToken, Token
+from app.auth.session import begin_session, end_session, session_cookie
+from app.http.envelope import Done, Envelope, Page, answer, declare
+from app.http.idempotency import change
+from app.http.limits import Limiter
+from app.http.origin import session_of
+from app.store.engine import Tx, transaction
+
+AnyRequest = Request[Any, Any, Any]
+
+MINUTE, HOUR = 60, 3600  # seconds
+LOGINS_OF_ACCOUNT = 10  # a minute
+LOGINS_OF_ADDRESS = 30  # a minute
+REGISTRATIONS_OF_ADDRESS = 10  # an hour
+LINKS_OF_ADDRESS = 30  # a minute
+VOID_LINK = (
+    "This login link was used before or is too old.\n"
+    "Run `reelroom user login` for a new one, or start the server again.\n"
+)
+
+
+def limiter_of(request: AnyRequest) -> Limiter:
+    limiter: Limiter = request.app.state.limiter
+    return limiter
+
+
+def address_of(request: AnyRequest) -> str:
+    """The peer's address as the server saw it; X-Forwarded-For is whatever a client says."""
+    return request.client.host if request.client else "unknown"
+
+
+@post("/api/auth/register", status_code=201, **declare("account.create", "public"))
+async def register(request: AnyRequest, data: JSONBody[NewAccount]) -> Response[Envelope[Account]]:
+    """Make an account and log it in. An address belongs to one account, whatever its case."""
+    limiter = limiter_of(request)
+    passwords.check_new(data.password)
+    await limiter.hit(
+        "register.address", address_of(request), most=REGISTRATIONS_OF_ADDRESS, per=HOUR
+    )
+    hashed = await passwords.hash_of(data.password)
+    async with transaction() as tx:
+        account = await accounts.create_user(tx, data, hashed)
+        secret = await begin_session(tx, account.id, instead_of=session_of(request.scope))
+    return logged_in(request, account, secret, status=201)
+
+
+@post("/api/auth/login", status_code=200, **declare("session.create", "public"))
+async def login(request: AnyRequest, data: JSONBody[Login]) -> Response[Envelope[Account]]:
+    """Open a new session; the one that the browser held ends."""
+    limiter = limiter_of(request)
+    await limiter.hit("login.address", address_of(request), most=LOGINS_OF_ADDRESS, per=MINUTE)
+    email = accounts.folded(data.email)
+    await limiter.hit("login.account", email, most=LOGINS_OF_ACCOUNT, per=MINUTE)
+    account = await accounts.check_login(email, data.password)
+    async with transaction() as tx:
+        secret = await begin_session(tx, account.id, instead_of=session_of(request.scope))
+    return logged_in(request, account, secret, status=200)
+
+
+def logged_in(
+    request: AnyRequest, account: Account, secret: str, status: int
+) -> Response[Envelope[Account]]:
+    cookie = session_cookie(request.scope, secret)
+    return answer(
+        request.scope, Done(data=account, affected=[account.id], cookies=[cookie]), status
+    )
+
+
+@post("/api/auth/logout", status_code=200, **declare("session.delete", "public"))
+async def logout(request: AnyRequest) -> Response[Envelope[None]]:
+    """End the session of this browser; without one it is over already."""
+    if secret := session_of(request.scope):
+        async with transaction() as tx:
+            await end_session(tx, secret)
+    return answer(request.scope, Done(data=None, cookies=[session_cookie(request.scope, None)]))
+
+
+@get("/api/auth/me", **declare("account.read", "account"))
+async def me(request: AnyRequest, caller: NamedDependency[Caller]) -> Response[Envelope[Account]]:
+    """The account that is asking."""
+    return answer(request.scope, Done(data=await accounts.get_account(caller.user_id)))
+
+
+@get("/api/auth/tokens", **declare("token.list", "account"))
+async def list_tokens(
+    request: AnyRequest, caller: NamedDependency[Caller]
+) -> Response[Envelope[Page[Token]]]:
+    """The caller's API tokens, the newest first, without their secrets."""
+    return answer(request.scope, Done(data=Page(items=await tokens.list_tokens(caller.user_id))))
+
+
+@post("/api/auth/tokens", status_code=201, **declare("token.create", "account"))
+async def create_token(
+    request: AnyRequest, caller: NamedDependency[Caller], data: JSONBody[NewToken]
+) -> Response[Envelope[IssuedToken]]:
+    """Issue an API token; its secret is in this answer only."""
+
+    async def issue(tx: Tx) -> Done[IssuedToken]:
+        issued = await tokens.issue_token(tx, caller.user_id, data)
+        return Done(data=issued, affected=[issued.id])
+
+    return await change(request, caller.user_id, issue, status=201)
+
+
+@delete("/api/auth/tokens/{token_id:uuid}", status_code=200, **declare("token.delete", "account"))
+async def delete_token(
+    request: AnyRequest, caller: NamedDependency[Caller], token_id: FromPath[UUID]
+) -> Response[Envelope[None]]:
+    """Revoke an API token; requests with it are refused from now on."""
+
+    async def revoke(tx: Tx) -> Done[None]:
+        await tokens.revoke_token(tx, caller.user_id, str(token_id))
+        return Done(data=None, affected=[str(token_id)])
+
+    return await change(request, caller.user_id, revoke)
+
+
+@get("/login/{secret:str}", include_in_schema=False, **declare("session.open", "public"))
+async def open_link(request: AnyRequest, secret: FromPath[str]) -> Response[Any]:
+    """Exchange the one-time link for the session's cookie and leave its address behind."""
+    await limiter_of(request).hit(
+        "link.address", address_of(request), most=LINKS_OF_ADDRESS, per=MINUTE
+    )
+    async with transaction() as tx:
+        session = await use_link(tx, secret, instead_of=session_of(request.scope))
+    headers = {"cache-control": "no-store"}
+    if session is None:
+        return Response(VOID_LINK, status_code=410, media_type=MediaType.TEXT, headers=headers)
+    cookie = session_cookie(request.scope, session)
+    return Redirect("/", status_code=303, headers=headers, cookies=[cookie])
+
+
+router = Router(
+    "/",
+    route_handlers=[
+        register, login, logout, me, list_tokens, create_token, delete_token, open_link,
+    ],
+    tags=["accounts"],
+)  # fmt: skip

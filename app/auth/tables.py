@@ -1,0 +1,45 @@
+"""The tables of accounts, their API tokens and their sessions, as the migrations made them."""
+
+from piccolo.columns import UUID, ForeignKey, Text, Timestamptz, Varchar
+from piccolo.columns.base import OnDelete, OnUpdate
+from piccolo.columns.defaults.timestamptz import TimestamptzNow
+from piccolo.table import Table
+
+from app.store.engine import DB
+
+
+class UserAccount(Table, db=DB):
+    id = Varchar(length=255, primary_key=True, default=None)
+    email = Text(null=True, default=None)
+    name = Text(null=False, default=None)
+    password_hash = Text(null=True, default=None, secret=True)
+    role = Text(null=False, default="user")
+    created_at = Timestamptz(null=False, default=TimestamptzNow())
+    updated_at = Timestamptz(null=False, default=TimestamptzNow())
+
+
+class ApiToken(Table, db=DB):
+    id = UUID(primary_key=True, default=None)
+    user_id = ForeignKey(
+        UserAccount, null=False, default=None,
+        on_delete=OnDelete.restrict, on_update=OnUpdate.no_action,
+    )  # fmt: skip
+    name = Text(null=False, default=None)
+    secret_hash = Text(null=False, unique=True, default=None, secret=True)
+    created_at = Timestamptz(null=False, default=TimestamptzNow())
+    expires_at = Timestamptz(null=True, default=None)
+    last_used_at = Timestamptz(null=True, default=None)
+    revoked_at = Timestamptz(null=True, default=None)
+
+
+class LoginSession(Table, db=DB):
+    id = UUID(primary_key=True, default=None)
+    user_id = ForeignKey(
+        UserAccount, null=False, default=None,
+        on_delete=OnDelete.restrict, on_update=OnUpdate.no_action,
+    )  # fmt: skip
+    secret_hash = Text(null=False, unique=True, default=None, secret=True)
+    created_at = Timestamptz(null=False, default=TimestamptzNow())
+    expires_at = Timestamptz(null=False, default=None)
+    last_used_at = Timestamptz(null=True, default=None)
+    revoked_at = Timestamptz(null=True, default=None)

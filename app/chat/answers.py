@@ -1,0 +1,56 @@
+"""What is answered when a turn is over: its scenes, and what the brain thought."""
+
+from typing import Any
+
+from app.http.envelope import AnswerContext, Done
+from app.problems import AiError, Conflict, InternalError, Problem, ServiceUnavailable
+from app.projects.chat import Run
+from app.scenes.model import Scene
+from app.scenes.reads import SCENE, scene_of
+from app.store.engine import Reader
+
+SUGGESTIONS = {
+    "addScene": ["Make it 3 seconds", "Change the colours", "Add a closing title"],
+    "editScene": ["Make the text bigger", "Slow it down", "Undo this change"],
+    "trimScene": ["Make it 5 seconds", "Add another scene"],
+    "deleteScene": ["Undo this change", "Add another scene"],
+}
+PROBLEMS: dict[str, type[Problem]] = {
+    "AI_ERROR": AiError,
+    "TIMEOUT": AiError,
+    "WORKER_LOST": ServiceUnavailable,
+    "STALE_BASE": Conflict,
+}
+
+
+async def answer_of(reader: Reader, run: Run) -> Done[list[Scene]]:
+    """The scenes that a run changed, as they are now. Raises the problem of one that failed."""
+    if run.status == "failed" and run.error is not None:
+        kind = PROBLEMS.get(run.error.code, InternalError)
+        raise kind(run.error.message, details={"run": run})
+    rows = await reader.fetch(
+        f"select {SCENE} from scene where id in (select scene_id from scene_iteration"
+        " where run_id = $1 and scene_id is not null) order by position nulls last",
+        run.id,
+    )
+    scenes = [scene_of(row) for row in rows]
+    said = await reader.fetchrow(
+        "select content, kind, (select revision from project where id = project_id)"
+        " from message where id = $1",
+        run.assistant_message_id,
+    )
+    assert said is not None
+    decision: dict[str, Any] = run.decision or {}
+    return Done(
+        data=scenes,
+        affected=[scene.id for scene in scenes],
+        revision=said["revision"],
+        context=AnswerContext(
+            reasoning=decision.get("reasoning"),
+            chat_response=said["content"],
+            suggestions=SUGGESTIONS.get(decision.get("toolName") or "", []),
+            needs_clarification=True if said["kind"] == "clarification" else None,
+        ),
+        assistant_message_id=run.assistant_message_id,
+        status=200,
+    )

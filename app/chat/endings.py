@@ -1,0 +1,82 @@
+"""The one end of a run, however it comes about."""
+
+from typing import Any
+
+import msgspec
+
+from app.chat.signals import SIGNALS
+from app.problems import LeaseLost, Problem
+from app.projects.chat import (
+    MESSAGE,
+    RUN,
+    MessageKind,
+    MessageStatus,
+    Run,
+    RunStatus,
+    message_of,
+    run_of,
+)
+from app.realtime.log import Change
+from app.store.engine import Tx
+
+MESSAGE_STATUS: dict[RunStatus, MessageStatus] = {
+    "succeeded": "success",
+    "failed": "error",
+    "cancelled": "cancelled",
+}
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run ends. `open_call` is the tool call that was announced and did not finish."""
+
+    status: RunStatus
+    content: str
+    kind: MessageKind = "message"
+    problem: Problem | None = None
+    code: str | None = None  # when it is not the problem's own
+    open_call: dict[str, Any] | None = None
+
+
+async def end(change: Change, run_id: str, ending: Ending) -> Run:
+    """Write the one end of a run: its message, its status, its last event."""
+    tx = change.tx
+    await close_calls(tx, run_id, "cancelled" if ending.status == "cancelled" else "abandoned")
+    if ending.open_call is not None:
+        change.emit("tool.finished", {**ending.open_call, "success": False}, run_id=run_id)
+    problem = ending.problem
+    row = await tx.fetchrow(
+        "update run set status = $2, ended_at = clock_timestamp(), lease_expires_at = null,"
+        " lease_owner = null, lease_epoch = lease_epoch + 1, error_code = $3, error_message = $4,"
+        f" error_retryable = $5 where id = $1 and status in ('queued', 'running') returning {RUN}",
+        run_id,
+        ending.status,
+        (ending.code or problem.code) if problem else None,
+        problem.message if problem else None,
+        problem.retryable if problem else None,
+    )
+    if row is None:
+        raise LeaseLost
+    run = run_of(row)
+    kind: MessageKind = "error" if ending.status == "failed" else ending.kind
+    said = await tx.fetchrow(
+        "update message set status = $2, content = $3, kind = $4, updated_at = clock_timestamp()"
+        f" where id = $1 returning {MESSAGE}",
+        run.assistant_message_id,
+        MESSAGE_STATUS[ending.status],
+        ending.content,
+        kind,
+    )
+    assert said is not None
+    change.emit("message.updated", {"message": message_of(said)}, run_id=run_id)
+    change.emit("run.finished", {"run": run}, run_id=run_id)
+    tx.after_commit.append(SIGNALS.wake)
+    return run
+
+
+async def close_calls(tx: Tx, run_id: str, status: str) -> None:
+    await tx.execute(
+        "update model_call set status = $2, closed_at = clock_timestamp()"
+        " where run_id = $1 and status = 'open'",
+        run_id,
+        status,
+    )

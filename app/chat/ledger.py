@@ -1,0 +1,81 @@
+"""One row for each call of a model: opened before it, closed whatever happens."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from anyio import CancelScope
+
+from app.brain.model import Provider, Usage
+from app.chat.leases import Held
+from app.store.engine import transaction
+from app.store.ids import new_id
+
+
+class Call:
+    """A call under way; `usage` is set by whoever makes it."""
+
+    def __init__(self) -> None:
+        self.usage: Usage | None = None
+        self.began = time.perf_counter()
+        self.first_token: float | None = None
+
+    async def saw_text(self, text: str) -> None:
+        """Note when the model began to speak."""
+        if text and self.first_token is None:
+            self.first_token = time.perf_counter()
+
+    def milliseconds(self) -> int:
+        return round((time.perf_counter() - self.began) * 1000)
+
+
+@asynccontextmanager
+async def calling(held: Held, stage: str, provider: Provider, model: str) -> AsyncIterator[Call]:
+    """`stage` is `decide` or `write`. A row that outlives a crash is closed by the takeover."""
+    row_id = new_id()
+    async with transaction() as tx:
+        await tx.execute(
+            "insert into model_call (id, run_id, project_id, attempt, stage, provider, model,"
+            " status, request_id) values ($1, $2, $3, $4, $5, $6, $7, 'open', $8)",
+            row_id,
+            held.run.id,
+            held.run.project_id,
+            held.run.attempt,
+            stage,
+            provider.name,
+            model,
+            held.request_id,
+        )
+    call, status, error = Call(), "succeeded", None
+    try:
+        yield call
+    except asyncio.CancelledError:
+        status = "cancelled"
+        raise
+    except Exception as failure:
+        status, error = "failed", f"{type(failure).__name__}: {failure}"[:500]
+        raise
+    finally:
+        with CancelScope(shield=True):
+            await _close(row_id, call, status, error)
+
+
+async def _close(row_id: str, call: Call, status: str, error: str | None) -> None:
+    usage = call.usage or Usage()
+    first = call.first_token
+    async with transaction() as tx:
+        await tx.execute(
+            "update model_call set status = $2, input_tokens = $3, output_tokens = $4,"
+            " cached_tokens = $5, usage_source = $6, first_token_ms = $7, duration_ms = $8,"
+            " error = $9, closed_at = clock_timestamp() where id = $1 and status = 'open'",
+            row_id,
+            status,
+            usage.input_tokens,
+            usage.output_tokens,
+            usage.cached_tokens,
+            usage.source,
+            None if first is None else round((first - call.began) * 1000),
+            call.milliseconds(),
+            error,
+        )

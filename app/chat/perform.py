@@ -1,0 +1,305 @@
+"""What a worker does with a run that it holds: decide, write, commit, and end it once."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from anyio import CancelScope
+
+from app.brain.decide import Written, decide, write_code
+from app.brain.model import Decision, Provider, Step, WriteJob
+from app.chat import steps
+from app.chat.context import Gathered, gather
+from app.chat.endings import Ending
+from app.chat.leases import Held, RunCancelled
+from app.chat.ledger import calling
+from app.chat.live import LiveTurn
+from app.chat.steps import Effect, arguments_of, commit, is_stale
+from app.problems import InternalError, LeaseLost, NotFound, Problem, StaleBase, ValidationFailed
+from app.realtime.model import LiveEvent
+from app.scenes.history import Cause
+from app.scenes.model import Scene
+from app.store.engine import DB
+from app.store.ids import step_id
+from app.tools.registry import TOOLS
+from app.tools.registry import run as run_tool
+
+RUN_MOST = 300.0  # seconds of one attempt
+APOLOGY = "I could not finish this."
+
+log = logging.getLogger(__name__)
+
+
+class Performance:
+    """One attempt at a run."""
+
+    def __init__(self, held: Held, provider: Provider, emit: Callable[[LiveEvent], None]) -> None:
+        self.held = held
+        self.provider = provider
+        self.live = LiveTurn(held, emit)
+        self.model = held.run.model or provider.model
+        self._open: dict[str, Any] | None = None  # the call that was announced and is not over
+        self._tokens = 0
+
+    async def perform(self) -> None:
+        """Work until the run has ended or is someone else's; every failure ends it in words."""
+        try:
+            async with asyncio.timeout(RUN_MOST):
+                await self._work()
+        except LeaseLost:
+            log.info("run %s is someone else's now", self.held.run.id)
+        except RunCancelled:
+            await self.cancelled()
+        except TimeoutError:
+            await self._fail(Problem("This took longer than five minutes."), "TIMEOUT")
+        except Problem as problem:
+            await self._fail(problem)
+        except Exception:
+            log.exception("run %s broke", self.held.run.id)
+            await self._fail(InternalError())
+
+    async def cancelled(self) -> None:
+        """End the run as cancelled; keep what was said so far."""
+        await self._end(Ending(status="cancelled", content=self.live.content, open_call=self._open))
+
+    async def _fail(self, problem: Problem, code: str | None = None) -> None:
+        log.warning("run %s failed: %s", self.held.run.id, problem.message)
+        self.live.say(f"{APOLOGY} {problem.message}")
+        await self._end(
+            Ending(
+                status="failed",
+                content=self.live.content,
+                problem=problem,
+                code=code,
+                open_call=self._open,
+            )
+        )
+
+    async def _end(self, ending: Ending) -> None:
+        with CancelScope(shield=True):
+            try:
+                await steps.finish(self.held, ending)
+            except LeaseLost:
+                log.info("run %s was ended by another", self.held.run.id)
+
+    async def _work(self) -> None:
+        self.live.progress("deciding", 5, "Reading the project")
+        gathered = await gather(self.held)
+        decision = self.held.decision
+        if decision is None:
+            decision = await self._decide(gathered)
+        else:
+            self._take(decision)
+        if decision.needs_clarification and decision.tool_name is None:
+            await self._ask(decision)
+            return
+        wanted = steps_of(decision, self.held.run.prompt)
+        for number, step in enumerate(wanted, 1):
+            await self._step(decision, step, number, len(wanted), gathered)
+
+    async def _decide(self, gathered: Gathered) -> Decision:
+        began = time.perf_counter()
+        async with calling(self.held, "decide", self.provider, self.model) as call:
+            decided = await decide(
+                self.provider,
+                gathered.context,
+                model=self.held.run.model,
+                on_text=call.saw_text,
+            )
+            call.usage = decided.usage
+        self._tokens = decided.usage.input_tokens + decided.usage.output_tokens
+        decision = decided.decision
+        first = None
+        wanted = steps_of(decision, self.held.run.prompt)
+        if wanted:
+            first = self._call_of(wanted[0], 1, len(wanted))
+        data = {
+            "model": self.model,
+            "provider": self.provider.name,
+            "milliseconds": round((time.perf_counter() - began) * 1000),
+        }
+        self.live.after = await steps.decided(self.held, decision, data, first)
+        self._open = first
+        self._take(decision)
+        return decision
+
+    def _take(self, decision: Decision) -> None:
+        self.live.decided(msgspec.to_builtins(decision))
+        if not decision.needs_clarification or decision.tool_name:
+            self.live.say(decision.user_feedback)
+
+    async def _ask(self, decision: Decision) -> None:
+        self.live.say(decision.clarification_question or decision.user_feedback)
+        ending = Ending(status="succeeded", content=self.live.content, kind="clarification")
+        await steps.finish(self.held, ending)
+
+    def _call_of(self, step: Step, number: int, of: int) -> dict[str, Any]:
+        call: dict[str, Any] = {
+            "callId": step_id(self.held.run.id, number),
+            "toolName": step.tool_name,
+            "step": number,
+            "steps": of,
+        }
+        if step.target_scene_id is not None:
+            call["sceneId"] = step.target_scene_id
+        return call
+
+    async def _step(
+        self, decision: Decision, step: Step, number: int, of: int, gathered: Gathered
+    ) -> None:
+        call = self._call_of(step, number, of)
+        last = number == of
+        if (done := self.held.finished.get(call["callId"])) is not None:
+            self.live.say(done)
+            if last:
+                await steps.finish(self.held, Ending(status="succeeded", content=self.live.content))
+            return
+        if self._open != call and call["callId"] not in self.held.started:
+            self.live.after = await steps.step_started(self.held, call)
+        self._open = call
+        self.live.start_call(call)
+        if number > 1:
+            gathered = await gather(self.held)
+        try:
+            await self._try_step(decision, step, call, last, gathered)
+        except StaleBase:
+            self.live.restart_code(call["callId"])
+            await self._try_step(decision, step, call, last, await gather(self.held))
+
+    async def _try_step(
+        self,
+        decision: Decision,
+        step: Step,
+        call: dict[str, Any],
+        last: bool,
+        gathered: Gathered,
+    ) -> None:
+        began = time.perf_counter()
+        base = self._target(step, gathered)
+        written = None
+        if TOOLS[step.tool_name].writes_code:
+            written = await self._write(decision, step, call, base, gathered)
+        arguments = arguments_of(step, written.code if written else None, decision.edit_complexity)
+        try:
+            change = run_tool(step.tool_name, base.state if base else None, arguments)
+        except ValidationFailed as problem:
+            if not is_unchanged(problem):
+                raise
+            await self._leave(call, last, (written and written.note) or problem.message)
+            return
+        self.live.progress("saving", 90, "Saving")
+        if await is_stale(base, DB):
+            raise StaleBase
+        summary = change.summary
+        if written and written.note:
+            summary = f"{summary} {written.note}"
+        cause = Cause(
+            source="llm",
+            prompt=self.held.run.prompt,
+            message_id=self.held.run.assistant_message_id,
+            run_id=self.held.run.id,
+            call_id=call["callId"],
+            brain_reasoning=decision.reasoning,
+            tool_reasoning=change.reasoning,
+            complexity=change.complexity,
+            generation_time_ms=round((time.perf_counter() - began) * 1000),
+            model_used=self.model,
+            tokens_used=self._tokens + (_tokens(written) if written else 0),
+        )
+        ending = None
+        if last:
+            self.live.say(summary)
+            ending = Ending(status="succeeded", content=self.live.content)
+        change = msgspec.structs.replace(change, summary=summary)
+        effect = Effect(change=change, base=base, cause=cause, call=call)
+        _, self.live.after = await commit(self.held, effect, ending)
+        self._open = None
+        if not last:
+            self.live.say(summary)
+
+    def _target(self, step: Step, gathered: Gathered) -> Scene | None:
+        if step.target_scene_id is None:
+            return None
+        scene = gathered.scenes.get(step.target_scene_id)
+        if scene is None:
+            raise NotFound("The scene is not there any more.")
+        return scene
+
+    async def _write(
+        self,
+        decision: Decision,
+        step: Step,
+        call: dict[str, Any],
+        base: Scene | None,
+        gathered: Gathered,
+    ) -> Written:
+        self.live.progress("writing", 30, "Writing the scene")
+        scenes = {scene.id: scene for scene in gathered.context.scenes}
+        job = WriteJob(
+            instruction=step.context,
+            context=gathered.context,
+            scene=scenes[base.id] if base else None,
+            duration=step.target_duration,
+            complexity=decision.edit_complexity,
+            references=[scenes[id_] for id_ in decision.referenced_scene_ids if id_ in scenes],
+        )
+        async with calling(self.held, "write", self.provider, self.model) as ledger:
+
+            async def on_delta(text: str) -> None:
+                await ledger.saw_text(text)
+                self.live.write(call["callId"], text)
+
+            async def on_restart() -> None:
+                self.live.restart_code(call["callId"])
+
+            written = await write_code(
+                self.provider,
+                job,
+                model=self.held.run.model,
+                on_delta=on_delta,
+                on_restart=on_restart,
+            )
+            ledger.usage = written.usage
+        return written
+
+    async def _leave(self, call: dict[str, Any], last: bool, why: str) -> None:
+        """A tool that found nothing to change: said, and no scene touched."""
+        self.live.say(why)
+        if last:
+            ending = Ending(status="succeeded", content=self.live.content, open_call=call)
+            await steps.finish(self.held, ending)
+        else:
+            self.live.after = await steps.step_left(self.held, {**call, "summary": why})
+        self._open = None
+
+
+def steps_of(decision: Decision, prompt: str) -> list[Step]:
+    """The tool calls of a decision, in order; none for a clarification."""
+    if decision.workflow:
+        return decision.workflow
+    if decision.tool_name is None:
+        return []
+    return [
+        Step(
+            tool_name=decision.tool_name,
+            context=prompt,
+            target_scene_id=decision.target_scene_id if needs(decision.tool_name) else None,
+            target_duration=decision.target_duration,
+        )
+    ]
+
+
+def needs(tool_name: str) -> bool:
+    return TOOLS[tool_name].needs_target
+
+
+def is_unchanged(problem: ValidationFailed) -> bool:
+    details = problem.details or []
+    return any(isinstance(item, dict) and item.get("rule") == "unchanged" for item in details)
+
+
+def _tokens(written: Written) -> int:
+    return written.usage.input_tokens + written.usage.output_tokens

@@ -1,0 +1,184 @@
+"""Send a prompt, follow a run, stop it; read the chat."""
+
+from typing import Annotated, Any, Literal, cast
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, Router, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from app.auth.model import Caller
+from app.chat import runs
+from app.chat.answers import answer_of
+from app.chat.messages import PAGE, PAGE_MOST, list_messages
+from app.chat.runs import Begun, Turn
+from app.chat.waiting import WAITING
+from app.http.envelope import Done, Envelope, Page, answer, declare
+from app.http.idempotency import change, once
+from app.problems import InvalidInput
+from app.projects.access import access_project
+from app.projects.chat import OVER, Message, Run
+from app.projects.following import watcher_of
+from app.realtime.hubs import Hubs
+from app.realtime.sse import EventStream, last_event_id, stream_run
+from app.scenes.model import Scene
+from app.scenes.reads import scene_in_project
+from app.store.engine import DB, Tx
+
+WAIT_MOST = 60  # seconds
+CANCEL_PATIENCE = 3.0  # seconds that a worker gets to stop by itself
+IMAGES_MOST = 8
+
+ImageUrl = Annotated[str, msgspec.Meta(max_length=2000, pattern=r"^https?://\S+$")]
+AnyRequest = Request[Any, Any, Any]
+Before = Annotated[int | None, QueryParameter(ge=0, description="A sequence.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MOST, description="Messages on a page.")]
+
+
+class NewRun(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """A chat turn; what the person wants, in words."""
+
+    prompt: Annotated[str, msgspec.Meta(min_length=1, max_length=12_000)]
+    image_urls: Annotated[list[ImageUrl], msgspec.Meta(max_length=IMAGES_MOST)] = []
+    selected_scene_id: UUID | None = None
+    on_busy: Literal["enqueue", "reject", "interrupt"] = "enqueue"
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
+
+
+@post(
+    "/api/projects/{project_id:uuid}/runs",
+    **declare("run.create", "editor", status_code=202),
+)
+async def create_run(
+    request: AnyRequest,
+    project_id: FromPath[UUID],
+    data: JSONBody[NewRun],
+    caller: NamedDependency[Caller],
+    hubs: NamedDependency[Hubs],
+) -> Response[Envelope[Begun]] | Response[Envelope[list[Scene]]] | EventStream:
+    """Start a turn. `Accept: text/event-stream` follows it, `Prefer: wait=n` waits for its end."""
+    project = str(project_id)
+    wait = wait_of(request)
+
+    async def begin(tx: Tx) -> Done[Begun]:
+        await access_project(tx, caller, project, "editor")
+        if data.selected_scene_id is not None:
+            await scene_in_project(tx, caller, project, str(data.selected_scene_id))
+        turn = Turn(
+            prompt=data.prompt,
+            image_urls=data.image_urls,
+            selected_scene_id=str(data.selected_scene_id) if data.selected_scene_id else None,
+            on_busy=data.on_busy,
+            model=data.model,
+        )
+        begun, revision = await runs.begin(tx, caller, project, turn)
+        return Done(
+            data=begun,
+            affected=[begun.run.id],
+            revision=revision,
+            assistant_message_id=begun.assistant_message.id,
+        )
+
+    begun = await change(request, caller.user_id, begin, scope=project, status=202)
+    if begun.status_code != 202:
+        return begun
+    streamed = "text/event-stream" in request.headers.get("accept", "")
+    if not (streamed or wait):
+        return begun
+    kept = msgspec.json.decode(cast(bytes, begun.content), type=Envelope[Begun]).data
+    assert kept is not None
+    if streamed:
+        return await _stream(request, kept.run, caller, hubs)
+    over = await WAITING.until_over(kept.run, wait)
+    if over.status not in OVER:
+        return begun
+    return await once(
+        request, caller.user_id, lambda tx: answer_of(tx, over), scope=f"{project} ended"
+    )
+
+
+@get("/api/runs/{run_id:uuid}", **declare("run.read", "viewer"))
+async def read_run(
+    request: AnyRequest, run_id: FromPath[UUID], caller: NamedDependency[Caller]
+) -> Response[Envelope[Run]]:
+    """One turn as it is now."""
+    run, revision = await runs.access_run(DB, caller, str(run_id), "viewer")
+    return answer(request.scope, Done(data=run, revision=revision))
+
+
+@get("/api/runs/{run_id:uuid}/events", **declare("run.follow", "viewer"))
+async def follow_run(
+    request: AnyRequest,
+    run_id: FromPath[UUID],
+    caller: NamedDependency[Caller],
+    hubs: NamedDependency[Hubs],
+) -> EventStream:
+    """The run's events from its first to its last as Server-Sent Events; then the stream ends."""
+    run, _ = await runs.access_run(DB, caller, str(run_id), "viewer")
+    return await _stream(request, run, caller, hubs)
+
+
+async def _stream(request: AnyRequest, run: Run, caller: Caller, hubs: Hubs) -> EventStream:
+    access = await access_project(DB, caller, run.project_id, "viewer")
+    return await stream_run(
+        hubs,
+        run.project_id,
+        run.id,
+        watcher_of(caller, access),
+        after=last_event_id(request, None),
+    )
+
+
+@post("/api/runs/{run_id:uuid}/cancel", **declare("run.cancel", "editor", status_code=200))
+async def cancel_run(
+    request: AnyRequest, run_id: FromPath[UUID], caller: NamedDependency[Caller]
+) -> Response[Envelope[Run]]:
+    """Stop a turn, waiting or running; answers with the state that won."""
+
+    async def ask(tx: Tx) -> Done[Run]:
+        return Done(data=await runs.request_cancel(tx, caller, str(run_id)))
+
+    asked = await change(request, caller.user_id, ask, scope=f"{run_id} cancel")
+    if asked.status_code != 200:
+        return asked
+    run, _ = await runs.access_run(DB, caller, str(run_id), "viewer")
+    if run.status not in OVER:
+        run = await WAITING.until_over(run, CANCEL_PATIENCE)
+    if run.status not in OVER:
+        run = await runs.force_cancel(run.id, caller)
+
+    async def tell(tx: Tx) -> Done[Run]:
+        now, revision = await runs.access_run(tx, caller, str(run_id), "viewer")
+        return Done(data=now, affected=[now.id], revision=revision)
+
+    return await once(request, caller.user_id, tell, scope=f"{run_id} cancelled")
+
+
+@get("/api/projects/{project_id:uuid}/messages", **declare("message.list", "viewer"))
+async def read_messages(
+    request: AnyRequest,
+    project_id: FromPath[UUID],
+    caller: NamedDependency[Caller],
+    before: Before = None,
+    limit: Limit = PAGE,
+) -> Response[Envelope[Page[Message]]]:
+    """The chat, oldest first; `before` is the `nextCursor` of the page that follows."""
+    access = await access_project(DB, caller, str(project_id), "viewer")
+    page = await list_messages(DB, access.project_id, before=before, limit=limit)
+    return answer(request.scope, Done(data=page, revision=access.revision))
+
+
+def wait_of(request: AnyRequest) -> int:
+    """Seconds of `Prefer: wait=n`, at most a minute; 0 without."""
+    prefer = request.headers.get("prefer", "")
+    for part in prefer.split(","):
+        name, _, value = part.strip().partition("=")
+        if name.lower() == "wait":
+            if not (value.isascii() and value.isdigit() and int(value) >= 1):
+                raise InvalidInput("Prefer: wait= takes 1 to 60 seconds.")
+            return min(int(value), WAIT_MOST)
+    return 0
+
+
+router = Router("", route_handlers=[create_run, read_run, follow_run, cancel_run, read_messages])

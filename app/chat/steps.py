@@ -1,0 +1,114 @@
+"""What a worker writes of its run: the decision, each step with its scene, and the end."""
+
+from typing import Any
+
+import msgspec
+
+from app.brain.model import Decision, Step
+from app.chat.endings import Ending, end
+from app.chat.leases import Held, fence, holding
+from app.problems import StaleBase
+from app.projects.chat import Run
+from app.realtime.log import Change
+from app.scenes import history
+from app.scenes.history import Cause
+from app.scenes.model import Scene
+from app.scenes.reads import find_scene
+from app.store.engine import transaction
+from app.tools.model import AddScene, Arguments, DeleteScene, EditScene, SceneChange, TrimScene
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """What a step wants to have committed. `base` is the scene as the tool saw it."""
+
+    change: SceneChange
+    base: Scene | None
+    cause: Cause
+    call: dict[str, Any]
+
+
+def arguments_of(step: Step, code: str | None, complexity: Any) -> Arguments:
+    """The decision's own arguments and the code that was written for them."""
+    if step.tool_name == "addScene":
+        return AddScene(code=code or "", duration=step.target_duration)
+    if step.tool_name == "editScene":
+        return EditScene(code=code or "", duration=step.target_duration, complexity=complexity)
+    if step.tool_name == "deleteScene":
+        return DeleteScene()
+    return TrimScene(duration=step.target_duration or 0)
+
+
+async def decided(held: Held, decision: Decision, data: dict[str, Any], call: Any | None) -> int:
+    """Keep the decision, so that it is paid for once; announce it and the first tool call."""
+    async with transaction() as tx, holding(tx, held) as change:
+        await fence(tx, held)
+        plain = msgspec.to_builtins(decision)
+        await tx.execute("update run set decision = $2 where id = $1", held.run.id, plain)
+        change.emit("brain.decision", {"decision": plain, **data}, run_id=held.run.id)
+        if call is not None:
+            change.emit("tool.started", call, run_id=held.run.id)
+        return change.revision
+
+
+async def step_started(held: Held, call: dict[str, Any]) -> int:
+    async with transaction() as tx, holding(tx, held) as change:
+        await fence(tx, held)
+        return change.emit("tool.started", call, run_id=held.run.id)
+
+
+async def step_left(held: Held, call: dict[str, Any]) -> int:
+    """A step that changed nothing is over."""
+    async with transaction() as tx, holding(tx, held) as change:
+        await fence(tx, held)
+        return change.emit("tool.finished", {**call, "success": False}, run_id=held.run.id)
+
+
+async def finish(held: Held, ending: Ending) -> Run:
+    """End a run that this worker holds. Raises `LeaseLost`."""
+    async with transaction() as tx, holding(tx, held) as change:
+        await fence(tx, held, even_cancelled=True)
+        return await end(change, held.run.id, ending)
+
+
+async def commit(held: Held, effect: Effect, ending: Ending | None) -> tuple[Scene, int]:
+    """All of a step or nothing; with `ending` the end of its run too.
+
+    Return the scene and the project's revision. Raises `LeaseLost`, `RunCancelled`, and
+    `StaleBase` when the scene has changed since the tool saw it.
+    """
+    async with transaction() as tx, holding(tx, held) as change:
+        await fence(tx, held)
+        await _meet_base(change, effect.base)
+        scene = await _apply(change, effect)
+        finished = {**effect.call, "sceneId": scene.id, "success": True}
+        finished["summary"] = effect.change.summary
+        change.emit("tool.finished", finished, run_id=held.run.id)
+        if ending is not None:
+            await end(change, held.run.id, ending)
+        return scene, change.revision
+
+
+async def is_stale(base: Scene | None, reader: Any) -> bool:
+    """True when the scene is no longer as the tool saw it."""
+    if base is None:
+        return False
+    now = await find_scene(reader, base.id)
+    return now is None or now.revision != base.revision
+
+
+async def _meet_base(change: Change, base: Scene | None) -> None:
+    if await is_stale(base, change.tx):
+        raise StaleBase
+
+
+async def _apply(change: Change, effect: Effect) -> Scene:
+    wanted, base = effect.change, effect.base
+    if base is None:
+        scene, _ = await history.create(change, wanted.after, effect.cause)
+    elif wanted.operation == "delete":
+        scene, _ = await history.delete(change, base.id, effect.cause)
+    else:
+        scene, _ = await history.update(
+            change, base.id, wanted.after, wanted.operation, effect.cause
+        )
+    return scene

@@ -1,0 +1,62 @@
+"""What operators ask: is it alive, is it ready, and its figures."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, Router, get
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from app.http.envelope import declare
+from app.problems import Problem
+from app.store.engine import DB
+
+PATIENCE = 2.0  # seconds for each of the parts
+
+
+class Health(msgspec.Struct, kw_only=True):
+    """`degraded`: everything works, with up to two seconds of latency, while Redis is away."""
+
+    status: str
+    database: bool
+    redis: bool | None = None
+
+
+@get("/health/live", **declare("health.live", "public"))
+async def live() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+@get("/health/ready", **declare("health.ready", "public"))
+async def ready(request: Request[Any, Any, Any]) -> Response[Health]:
+    database, redis = await asyncio.gather(_database(), _redis(request.app.state.redis))
+    status = "down" if not database else "degraded" if redis is False else "ok"
+    health = Health(status=status, database=database, redis=redis)
+    return Response(health, status_code=200 if database else 503)
+
+
+@get("/metrics", **declare("metrics.read", "public"))
+async def metrics() -> Response[bytes]:
+    """Prometheus text; keep it away from the public with the reverse proxy."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _database() -> bool:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return bool(await DB.fetchval("select 1"))
+    except (Problem, TimeoutError):
+        return False
+
+
+async def _redis(redis: Any) -> bool | None:
+    if redis is None:
+        return None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return bool(await redis.ping())
+    except Exception:  # noqa: BLE001  whatever it is, Redis is not there
+        return False
+
+
+router = Router("", route_handlers=[live, ready, metrics])

@@ -1,0 +1,159 @@
+"""The one shape of every JSON answer: data, meta, context, error."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
+from litestar import Response
+from litestar.enums import MediaType
+
+from app.problems import Problem
+
+T = TypeVar("T")
+
+REQUEST_KEY = "reelroom.request"  # where the guard leaves the RequestInfo in scope["state"]
+
+
+class RequestInfo(msgspec.Struct, kw_only=True):
+    """What is known of a request before anything is read: its id and when it began."""
+
+    request_id: str
+    began: float  # time.perf_counter()
+
+
+class Meta(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
+    request_id: str
+    timestamp: int = msgspec.field(default_factory=lambda: time.time_ns() // 1_000_000)
+    operation: str
+    entity: str
+    success: bool
+    affected_ids: list[str]
+    execution_time_ms: int
+    revision: int | None = None
+
+
+class AnswerContext(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
+    """What an AI turn has to say beside its data."""
+
+    reasoning: str | None = None
+    chat_response: str | None = None
+    suggestions: list[str] = msgspec.field(default_factory=list)
+    needs_clarification: bool | None = None
+
+
+class ErrorBody(msgspec.Struct, rename="camel", kw_only=True):
+    code: str
+    message: str
+    retryable: bool
+    details: Any | msgspec.UnsetType = msgspec.UNSET
+
+
+class Envelope(msgspec.Struct, Generic[T], rename="camel", kw_only=True):
+    """Every answer of every `/api` route, error or not."""
+
+    data: T | None
+    meta: Meta
+    context: AnswerContext | msgspec.UnsetType = msgspec.UNSET
+    error: ErrorBody | msgspec.UnsetType = msgspec.UNSET
+    assistant_message_id: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Page(msgspec.Struct, Generic[T], rename="camel", kw_only=True):
+    """A list; `nextCursor` is null on its last page."""
+
+    items: list[T]
+    next_cursor: str | None = None
+
+
+class Done(msgspec.Struct, Generic[T], kw_only=True):
+    """What an action gives to its answer."""
+
+    data: T
+    affected: list[str] = msgspec.field(default_factory=list)
+    revision: int | None = None
+    context: AnswerContext | None = None
+    assistant_message_id: str | None = None
+    status: int | None = None  # when it differs from the route's own
+    cookies: list[Any] = msgspec.field(default_factory=list)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def info_of(scope: Any) -> RequestInfo:
+    info = scope["state"].get(REQUEST_KEY)
+    if not isinstance(info, RequestInfo):
+        raise RuntimeError("the request guard did not run")
+    return info
+
+
+def operation_of(scope: Any) -> str:
+    """The declared `<entity>.<verb>` of the route that the request met; `request.read` if none."""
+    handler = scope.get("route_handler")
+    operation = handler.opt.get("operation") if handler is not None else None
+    return operation or "request.read"
+
+
+def meta(
+    scope: Any, *, success: bool, affected: list[str] | None = None, revision: int | None = None
+) -> Meta:
+    info, operation = info_of(scope), operation_of(scope)
+    return Meta(
+        request_id=info.request_id,
+        operation=operation,
+        entity=operation.partition(".")[0],
+        success=success,
+        affected_ids=affected or [],
+        execution_time_ms=round((time.perf_counter() - info.began) * 1000),
+        revision=revision,
+    )
+
+
+def envelope(scope: Any, done: Done[T]) -> Envelope[T]:
+    return Envelope(
+        data=done.data,
+        meta=meta(scope, success=True, affected=done.affected, revision=done.revision),
+        context=done.context or msgspec.UNSET,
+        assistant_message_id=done.assistant_message_id or msgspec.UNSET,
+    )
+
+
+def failure(scope: Any, problem: Problem) -> Envelope[None]:
+    return Envelope(
+        data=None,
+        meta=meta(scope, success=False),
+        error=ErrorBody(
+            code=problem.code,
+            message=problem.message,
+            retryable=problem.retryable,
+            details=msgspec.UNSET if problem.details is None else problem.details,
+        ),
+    )
+
+
+def answer(scope: Any, done: Done[T], status: int = 200) -> Response[Envelope[T]]:
+    """The answer to a read."""
+    return Response(
+        envelope(scope, done),
+        status_code=done.status or status,
+        media_type=MediaType.JSON,
+        cookies=done.cookies,
+    )
+
+
+Access = Literal["public", "account", "viewer", "editor", "owner", "admin"]
+
+
+def declare(operation: str, access: Access, **more: Any) -> dict[str, Any]:
+    """Keyword arguments for a route: what it does and who may call it.
+
+    The app refuses to start when a route lacks either. `public` routes are open to all; all
+    others need an account; the three project roles are checked where the project is loaded.
+    """
+    return {
+        "opt": {"operation": operation, "access": access},
+        "operation_id": operation,
+        **more,
+    }

@@ -1,0 +1,183 @@
+"""Turns whatever a route raises into the envelope, with the code and status of the contract."""
+
+import logging
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.enums import MediaType
+from litestar.exceptions import (
+    ClientException,
+    HTTPException,
+    MethodNotAllowedException,
+    SerializationException,
+    ValidationException,
+)
+from litestar.types import ExceptionHandlersMap
+
+from app.http.envelope import Envelope, failure, info_of
+from app.problems import (
+    Forbidden,
+    InternalError,
+    InvalidInput,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    Problem,
+    RateLimited,
+    ServiceUnavailable,
+    Unauthorized,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+
+log = logging.getLogger(__name__)
+
+AnyRequest = Request[Any, Any, Any]
+Detail = dict[str, str]
+
+NOT_JSON = "The body is not valid JSON."
+BY_STATUS: dict[int, type[Problem]] = {
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    405: MethodNotAllowed,
+    413: PayloadTooLarge,
+    415: UnsupportedMediaType,
+    422: ValidationFailed,
+    429: RateLimited,
+    503: ServiceUnavailable,
+}
+RULES: tuple[tuple[str, str], ...] = (  # how msgspec words a broken constraint
+    ("of length >=", "minLength"),
+    ("of length <=", "maxLength"),
+    ("` >=", "minimum"),
+    ("` <=", "maximum"),
+    ("` >", "exclusiveMinimum"),
+    ("` <", "exclusiveMaximum"),
+    ("a multiple of", "multipleOf"),
+    ("matching regex", "pattern"),
+    ("Invalid enum value", "enum"),
+)
+_PLACE = re.compile(r"^(?P<message>.*) - at `(?:key in )?\$?(?P<path>[^`]*)`$", re.DOTALL)
+_FIELD = re.compile(r"(?P<kind>missing required|contains unknown) field `(?P<name>[^`]*)`")
+_INDEX = re.compile(r"\[(\d+|\.\.\.)\]")
+
+
+def detail_of(text: str, path: str = "") -> Detail:
+    """What msgspec says of a value, as `{path, rule, message}`; the path is dotted."""
+    if found := _PLACE.match(text):
+        text, path = found.group("message"), found.group("path")
+    path = _INDEX.sub(lambda index: "." + index.group(1).replace("...", "*"), path).strip(".")
+    if field := _FIELD.search(text):
+        rule = "required" if field.group("kind") == "missing required" else "unknown"
+        path = f"{path}.{field.group('name')}".strip(".")
+        message = "This field is required." if rule == "required" else "There is no such field."
+        return {"path": path, "rule": rule, "message": message}
+    rule = next((rule for words, rule in RULES if words in text), "type")
+    message = "This does not have the right form." if rule == "pattern" else text
+    return {"path": path, "rule": rule, "message": message}
+
+
+def problem_of_details(details: Iterable[Detail]) -> Problem:
+    """A wrong type, a missing or an unknown field could not be read; all else breaks a rule."""
+    listed = list(details)
+    unread = [one for one in listed if one["rule"] in ("type", "required", "unknown")]
+    kind: type[Problem] = InvalidInput if unread else ValidationFailed
+    first = (unread or listed)[0]
+    message = f"{first['path']}: {first['message']}" if first["path"] else first["message"]
+    return kind(message, details=listed)
+
+
+def problem_of_decoding(error: Exception) -> Problem:
+    """Of a client's text that msgspec would not take."""
+    if isinstance(error, msgspec.ValidationError):
+        return problem_of_details([detail_of(str(error))])
+    if isinstance(error, RecursionError):
+        return InvalidInput("The body is nested too deeply.")
+    return InvalidInput(NOT_JSON, details=[{"path": "", "rule": "json", "message": str(error)}])
+
+
+def problem_of_parameters(error: ValidationException) -> Problem:
+    """Of what Litestar found in path, query, headers or body."""
+    found: Any = error.extra
+    if not isinstance(found, list) or not found:
+        return InvalidInput(error.detail.partition(" for path ")[0] + ".")
+    if any(one.get("source") == "path" for one in found):
+        return NotFound()
+    if any(one.get("key") == "data" and one["message"] == "'data'" for one in found):
+        return InvalidInput("A JSON body is required.")
+    return problem_of_details(detail_of(one["message"], one.get("key", "")) for one in found)
+
+
+def problem_of_http(error: HTTPException) -> Problem:
+    cause: BaseException | None = error.__cause__
+    if isinstance(error, ValidationException):
+        return problem_of_parameters(error)
+    if isinstance(error, ClientException) and isinstance(cause, SerializationException):
+        inner = cause.__cause__
+        return problem_of_decoding(inner if isinstance(inner, Exception) else cause)
+    if kind := BY_STATUS.get(error.status_code):
+        return kind()
+    return InvalidInput(error.detail) if error.status_code < 500 else InternalError()
+
+
+def reply(
+    request: AnyRequest, problem: Problem, headers: dict[str, str] | None = None
+) -> Response[Envelope[None]]:
+    headers = headers or {}
+    if problem.retry_after is not None:
+        headers["retry-after"] = str(problem.retry_after)
+    return Response(
+        failure(request.scope, problem),
+        status_code=problem.status,
+        media_type=MediaType.JSON,
+        headers=headers,
+    )
+
+
+def from_problem(request: AnyRequest, problem: Problem) -> Response[Envelope[None]]:
+    if problem.status >= 500:
+        log.warning(
+            "request %s: %s", info_of(request.scope).request_id, problem.code, exc_info=problem
+        )
+    return reply(request, problem)
+
+
+def from_http(request: AnyRequest, error: HTTPException) -> Response[Envelope[None]]:
+    problem = problem_of_http(error)
+    if isinstance(problem, InternalError):
+        return from_bug(request, error)
+    headers = dict(error.headers or {}) if isinstance(error, MethodNotAllowedException) else {}
+    return reply(request, problem, headers)
+
+
+def from_decoding(request: AnyRequest, error: Exception) -> Response[Envelope[None]]:
+    """Bodies are decoded before a route runs; what meets a route itself is logged as well."""
+    log.warning(
+        "request %s sent unreadable data", info_of(request.scope).request_id, exc_info=error
+    )
+    return reply(request, problem_of_decoding(error))
+
+
+def from_bug(request: AnyRequest, error: Exception) -> Response[Envelope[None]]:
+    log.error(
+        "request %s failed: %s %s",
+        info_of(request.scope).request_id,
+        request.method,
+        request.scope.get("path_template", "no route"),
+        exc_info=error,
+    )
+    return reply(request, InternalError())
+
+
+HANDLERS: ExceptionHandlersMap = {
+    Problem: from_problem,
+    HTTPException: from_http,
+    msgspec.MsgspecError: from_decoding,
+    UnicodeDecodeError: from_decoding,
+    RecursionError: from_decoding,
+    Exception: from_bug,
+}

@@ -1,0 +1,35 @@
+"""What every route may answer beside its own: the errors of the contract, described once."""
+
+from typing import Any
+
+from litestar.openapi.datastructures import ResponseSpec
+
+from app.http.envelope import Envelope
+
+MEANINGS = {
+    400: "INVALID_INPUT: malformed JSON, a wrong type, an unknown or missing field, a bad cursor.",
+    401: "UNAUTHORIZED: no or bad credentials.",
+    403: "FORBIDDEN: the role is too low, a scene of another project, or a bad Origin.",
+    404: "NOT_FOUND: absent, deleted, or another user's.",
+    409: "ALREADY_EXISTS or CONFLICT; `error.details` holds the current state.",
+    413: "PAYLOAD_TOO_LARGE: the body or a field is over its limit.",
+    415: "UNSUPPORTED_MEDIA_TYPE: a changing request must be application/json.",
+    422: "VALIDATION_FAILED: well-formed but breaks a rule; `error.details` lists which.",
+    429: "RATE_LIMITED: wait for `Retry-After` seconds.",
+    500: "INTERNAL_ERROR: a bug of ours; the request id finds it.",
+    503: "DATABASE_ERROR or SERVICE_UNAVAILABLE: wait for `Retry-After` seconds.",
+}
+CHANGES_ONLY = (409, 413, 415)
+
+
+def errors(*, changes: bool) -> dict[int, ResponseSpec]:
+    """The errors of a route that reads, or of one that `changes` something."""
+    return {
+        status: ResponseSpec(Envelope[None], description=meaning, generate_examples=False)
+        for status, meaning in MEANINGS.items()
+        if changes or status not in CHANGES_ONLY
+    }
+
+
+READS: dict[str, Any] = {"responses": errors(changes=False)}
+CHANGES: dict[str, Any] = {"responses": errors(changes=True)}

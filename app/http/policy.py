@@ -1,0 +1,112 @@
+"""Who may call which route: declared on each, checked before it runs, complete at start."""
+
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Protocol, cast, get_args
+
+import msgspec
+from litestar import Litestar
+from litestar.connection import ASGIConnection
+from litestar.exceptions import WebSocketException
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.params import KwargDefinition
+from litestar.routes import HTTPRoute
+
+from app.http.envelope import Access
+from app.http.strict import StrictRequest
+from app.problems import Forbidden, Problem, Unauthorized
+
+FIND_CALLER = "find_caller"  # in app.state: how `auth` tells this lower layer who is asking
+_OPERATION = re.compile(r"[a-z][A-Za-z]*\.[a-z][A-Za-z]*")
+
+
+class Asking(Protocol):
+    """As much of a caller as a rule needs."""
+
+    @property
+    def role(self) -> str: ...
+
+
+FindCaller = Callable[[Any], Awaitable[Asking | None]]
+
+
+class UndeclaredRoute(Exception):
+    """A route does not say what it does or who may call it."""
+
+
+async def require_access(
+    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+) -> None:
+    """Litestar guard: 401 without an account, 403 without the admin's role, on routes that ask
+    for them. A route that declares nothing is closed. A WebSocket gets close code 4401 or 4403."""
+    access = handler.opt.get("access")
+    if access == "public":
+        return
+    find = cast(FindCaller, connection.app.state[FIND_CALLER])
+    problem: Problem | None = None
+    try:
+        caller = await find(connection.scope)
+        if caller is None:
+            problem = Unauthorized()
+        elif access not in get_args(Access) or (access == "admin" and caller.role != "admin"):
+            problem = Forbidden()
+    except Problem as error:
+        problem = error
+    if problem is not None:
+        raise told(connection.scope, problem)
+
+
+def told(scope: Any, problem: Problem) -> Exception:
+    """The problem as this kind of connection can be told it: 401 is close code 4401, and so on."""
+    if scope["type"] == "websocket":
+        return WebSocketException(code=4000 + problem.status, detail=problem.message)
+    return problem
+
+
+def handlers_of(app: Litestar) -> Iterator[tuple[str, BaseRouteHandler]]:
+    """Every handler with its path, but for the OPTIONS answers that Litestar adds itself."""
+    for route in app.routes:
+        if not isinstance(route, HTTPRoute):
+            yield route.path, cast(BaseRouteHandler, cast(Any, route).route_handler)
+            continue
+        for handler in route.route_handlers:
+            if handler.fn.__qualname__.startswith("HTTPRoute.create_options_handler"):
+                continue
+            yield route.path, handler
+
+
+def check_routes(app: Litestar) -> None:
+    """Raise `UndeclaredRoute`, naming each fault, unless every route is declared and guarded."""
+    faults = [
+        f"{path} ({handler}): {fault}"
+        for path, handler in handlers_of(app)
+        for fault in faults_of(handler)
+    ]
+    if FIND_CALLER not in app.state:
+        faults.append(f"app.state.{FIND_CALLER} is not set")
+    if faults:
+        raise UndeclaredRoute("\n".join(faults))
+
+
+def faults_of(handler: BaseRouteHandler) -> Iterator[str]:
+    access = handler.opt.get("access")
+    if access not in get_args(Access):
+        yield f"opt['access'] is {access!r}"
+    if not _OPERATION.fullmatch(str(handler.opt.get("operation"))):
+        yield f"opt['operation'] is {handler.opt.get('operation')!r}"
+    if access != "public" and not any(_is_ours(guard) for guard in handler.resolve_guards()):
+        yield "require_access does not guard it"
+    if not isinstance(handler, HTTPRouteHandler):
+        return
+    for name, field in handler.parsed_fn_signature.parameters.items():
+        dropped = any(isinstance(part, msgspec.Meta) for part in field.metadata)
+        if dropped and isinstance(field.kwarg_definition, KwargDefinition):
+            yield f"Litestar ignores the Meta of {name!r}: use QueryParameter(le=…) and the like"
+    if "data" in handler.parsed_fn_signature.parameters and not issubclass(
+        handler.resolve_request_class(), StrictRequest
+    ):
+        yield "its body is not read by StrictRequest"
+
+
+def _is_ours(guard: Any) -> bool:
+    return guard is require_access or getattr(guard, "func", None) is require_access

@@ -1,0 +1,25 @@
+"""Reads JSON bodies exactly: Litestar's own reading takes "3" for 3 and 500s on bad UTF-8."""
+
+from typing import Any
+
+import msgspec
+from litestar import Request
+
+from app.http.errors import problem_of_decoding
+from app.problems import InvalidInput
+
+
+class StrictRequest(Request[Any, Any, Any]):
+    """The request class of the whole app: a body is decoded straight into its Struct."""
+
+    async def json(self) -> Any:
+        """The body as the type that the route declares for it; raise `InvalidInput` or
+        `ValidationFailed`."""
+        field = self.route_handler.parsed_fn_signature.parameters.get("data")
+        body = await self.body()
+        if not body:
+            raise InvalidInput("A JSON body is required.")
+        try:
+            return msgspec.json.decode(body, type=field.annotation if field else Any)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise problem_of_decoding(error) from error

@@ -1,0 +1,227 @@
+"""Builds the app: the one place that knows every slice."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import FrameType
+from typing import Any, cast
+
+import msgspec
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import ASGIApp
+from redis.asyncio import Redis
+
+from app.auth.routes import router as auth
+from app.auth.session import find_caller, provide_caller
+from app.brain.model import Provider
+from app.brain.offline import OfflineModel
+from app.chat.routes import router as chat
+from app.chat.runner import Runner
+from app.chat.signals import SIGNALS
+from app.chat.waiting import WAITING
+from app.health import router as health
+from app.http.errors import HANDLERS
+from app.http.guard import Guard
+from app.http.limits import Limiter
+from app.http.policy import FIND_CALLER, check_routes, require_access
+from app.http.strict import StrictRequest
+from app.pages import assets
+from app.pages import router as pages
+from app.projects.following import router as following
+from app.projects.following import running_seeds
+from app.projects.routes import router as projects
+from app.realtime import log as event_log
+from app.realtime.bus import Bus, LocalBus
+from app.realtime.hub import Snapshot
+from app.realtime.hubs import Hubs
+from app.realtime.redis_bus import RedisBus
+from app.scenes.routes import router as scenes
+from app.scenes.snapshot import read_snapshot
+from app.settings import Settings
+from app.store.engine import connected
+
+log = logging.getLogger(__name__)
+
+OPENAPI = OpenAPIConfig(
+    title="Reelroom",
+    version="1",
+    openapi_router=Router(
+        "/schema", route_handlers=[], opt={"access": "public", "operation": "schema.read"}
+    ),
+    render_plugins=[JsonRenderPlugin()],
+    use_handler_docstrings=True,
+)
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What lives as long as the process does."""
+
+    settings: Settings
+    redis: Any
+    hubs: Hubs
+    provider: Any
+    runner: Runner
+
+
+def make_parts(settings: Settings) -> Parts:
+    redis = _limits_client(settings.redis_url) if settings.redis_url else None
+    bus: Bus = RedisBus(settings.redis_url) if settings.redis_url else LocalBus()
+    hubs = Hubs(bus, snapshot_of, running_seeds)
+    provider = choose_provider(settings)
+    runner = Runner(provider, hubs.emit_live, hubs.settle)
+    return Parts(settings=settings, redis=redis, hubs=hubs, provider=provider, runner=runner)
+
+
+@asynccontextmanager
+async def living(parts: Parts, *, works: bool) -> AsyncIterator[None]:
+    """The database, the bus and the runner, opened in this order and closed in reverse."""
+    settings = parts.settings
+    if settings.database_url is None:
+        raise RuntimeError("DATABASE_URL is needed here; `reelroom serve` brings its own")
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(
+            connected(settings.database_url, connections=settings.database_connections)
+        )
+        if parts.redis is not None:
+            stack.push_async_callback(parts.redis.aclose)
+        stack.push_async_callback(parts.provider.close)
+        await stack.enter_async_context(parts.hubs.serving())
+        stack.enter_context(_passing_signals(parts.hubs, parts.runner))
+        if works:
+            await stack.enter_async_context(parts.runner.running())
+        yield
+
+
+def create_app(settings: Settings | None = None, *, works: bool = True) -> ASGIApp:
+    """The whole server as an ASGI app. `works=False` leaves the runs to other processes.
+
+    Refuses to be built when a route does not declare what it does and who may call it.
+    """
+    parts = make_parts(settings or Settings.read())
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with living(parts, works=works):
+            with _ending_streams_at_exit(parts.hubs):
+                yield
+
+    routes = [auth, projects, following, scenes, chat, health, pages, *assets()]
+    app = Litestar(
+        [Router("", route_handlers=routes, guards=[require_access], request_class=StrictRequest)],
+        lifespan=[lifespan],
+        state=State(
+            {
+                "settings": parts.settings,
+                "limiter": Limiter(parts.redis),
+                "redis": parts.redis,
+                FIND_CALLER: find_caller,
+            }
+        ),
+        dependencies={
+            "caller": Provide(provide_caller),
+            "hubs": Provide(lambda: parts.hubs, sync_to_thread=False),
+        },
+        exception_handlers=HANDLERS,
+        openapi_config=OPENAPI,
+        logging_config=None,
+    )
+    check_routes(app)
+    return cast(ASGIApp, Guard(cast(Any, app), parts.settings))
+
+
+def create_web_app() -> ASGIApp:
+    """For a web process whose runs are worked on by `reelroom worker`."""
+    return create_app(works=False)
+
+
+async def run_worker(settings: Settings) -> None:
+    """Work on runs until SIGTERM or SIGINT."""
+    parts = make_parts(settings)
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, over.set)
+    async with living(parts, works=True):
+        log.info("the worker is ready")
+        await over.wait()
+
+
+def _limits_client(url: str) -> Any:
+    return Redis.from_url(url, socket_timeout=1.0, socket_connect_timeout=1.0)
+
+
+async def snapshot_of(project_id: str) -> Snapshot:
+    found = await read_snapshot(project_id)
+    return Snapshot(found.epoch, found.revision, found.body)
+
+
+def choose_provider(settings: Settings) -> Provider:
+    """The configured model, or the offline one when there is no key."""
+    if settings.openai_api_key is None and settings.openai_base_url is None:
+        return OfflineModel()
+    from app.brain.openai import OpenAiModel  # late: importing the SDK takes half a second
+
+    return OpenAiModel(
+        api_key=settings.openai_api_key or "none",
+        base_url=settings.openai_base_url,
+        model=settings.openai_model,
+    )
+
+
+@contextlib.contextmanager
+def _passing_signals(hubs: Hubs, runner: Runner) -> Iterator[None]:
+    """Wake those who wait for a commit, and pass the runner's calls to all processes."""
+
+    def wake() -> None:
+        hubs.tell("wake", "")
+
+    def stop(run_id: str) -> None:
+        hubs.tell("stop", run_id)
+
+    def hear(kind: str, payload: str) -> None:
+        if kind == "stop":
+            runner.stop(payload)
+        elif kind == "wake":
+            runner.wake()
+
+    hubs.on_control(hear)
+    SIGNALS.on_wake.append(wake)
+    SIGNALS.on_stop.append(stop)
+    event_log.announcers.append(WAITING.announce)
+    try:
+        yield
+    finally:
+        SIGNALS.on_wake.remove(wake)
+        SIGNALS.on_stop.remove(stop)
+        event_log.announcers.remove(WAITING.announce)
+
+
+@contextlib.contextmanager
+def _ending_streams_at_exit(hubs: Hubs) -> Iterator[None]:
+    """End open streams at the signal: uvicorn waits for them before it shuts the app down."""
+    loop = asyncio.get_running_loop()
+    kept: dict[int, Any] = {}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(hubs.close)
+        before = kept[number]
+        if callable(before):
+            before(number, frame)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        found = signal.getsignal(number)
+        if callable(found):
+            kept[number] = found
+            signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for kind, handler in kept.items():
+            signal.signal(kind, handler)

@@ -1,0 +1,102 @@
+"""What a project's events make of it: one pure fold, the same that every client does."""
+
+from typing import Any
+
+import msgspec
+
+from app.realtime.model import Event
+
+MESSAGES = 100  # the newest, that a snapshot shows
+
+Json = dict[str, Any]
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """A project as its events tell it: plain JSON values by id, in the order they are shown."""
+
+    project: Json | None = None
+    members: dict[str, Json] = {}
+    scenes: dict[str, Json] = {}
+    messages: dict[str, Json] = {}
+    runs: dict[str, Json] = {}
+
+
+# What these tell shows in no snapshot.
+SILENT = frozenset({"iteration.created", "tool.started", "tool.finished"})
+
+
+def replay(state: State, event: Event) -> State:
+    """The state after a durable event; `state` itself is left as it is."""
+    data, kind = event.data, event.type
+    if kind == "project.updated":
+        return msgspec.structs.replace(state, project=data["project"])
+    if kind == "member.updated":
+        return msgspec.structs.replace(state, members=_members(state, data["member"]))
+    if kind.startswith(("scene.", "scenes.")):
+        return msgspec.structs.replace(state, scenes=_scenes(state, kind, data))
+    if kind in ("message.created", "message.updated"):
+        return msgspec.structs.replace(state, messages=_messages(state, kind, data["message"]))
+    if kind.startswith("run."):
+        return msgspec.structs.replace(state, runs=_runs(state, kind, data["run"]))
+    if kind == "brain.decision" and event.run_id in state.runs:
+        run = {**state.runs[event.run_id], "decision": data["decision"]}
+        return msgspec.structs.replace(state, runs={**state.runs, event.run_id: run})
+    return state
+
+
+def shown(state: State) -> Json:
+    """The part of a snapshot that events make: all but cursor, epoch and revision."""
+    return {
+        "project": state.project,
+        "members": sorted(state.members.values(), key=lambda member: str(member["userId"])),
+        "scenes": [
+            {**scene, "position": place} for place, scene in enumerate(state.scenes.values())
+        ],
+        "messages": list(state.messages.values()),
+        "runs": list(state.runs.values()),
+    }
+
+
+def state_of(snapshot: Json) -> State:
+    """The state that a snapshot holds, so that later events can be replayed on it."""
+    return State(
+        project=snapshot["project"],
+        members={member["userId"]: member for member in snapshot["members"]},
+        scenes={scene["id"]: scene for scene in snapshot["scenes"]},
+        messages={message["id"]: message for message in snapshot["messages"]},
+        runs={run["id"]: run for run in snapshot["runs"]},
+    )
+
+
+def _members(state: State, member: Json) -> dict[str, Json]:
+    members = {**state.members, member["userId"]: member}
+    if member["role"] is None:
+        del members[member["userId"]]
+    return members
+
+
+def _scenes(state: State, kind: str, data: Json) -> dict[str, Json]:
+    scenes = dict(state.scenes)
+    if kind == "scene.deleted":
+        scenes.pop(data["scene"]["id"], None)
+    elif kind != "scenes.reordered":
+        scenes[data["scene"]["id"]] = data["scene"]
+    if "sceneIds" in data:
+        scenes = {key: scenes[key] for key in data["sceneIds"] if key in scenes}
+    return scenes
+
+
+def _messages(state: State, kind: str, message: Json) -> dict[str, Json]:
+    if kind == "message.updated" and message["id"] not in state.messages:
+        return state.messages  # older than those that are shown
+    messages = {**state.messages, message["id"]: message}
+    for oldest in list(messages)[:-MESSAGES]:
+        del messages[oldest]
+    return messages
+
+
+def _runs(state: State, kind: str, run: Json) -> dict[str, Json]:
+    runs = {**state.runs, run["id"]: run}
+    if kind == "run.finished":
+        del runs[run["id"]]
+    return runs

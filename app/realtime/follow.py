@@ -1,0 +1,314 @@
+"""One reader of a project: from a cursor to batches of frames, gap-free, to its end."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Literal
+
+import msgspec
+
+from app.problems import DatabaseError, InvalidInput, Problem
+from app.realtime import frames, metrics
+from app.realtime.frames import Frame
+from app.realtime.hub import Hub, Snapshot, reset, whole
+from app.realtime.model import Cursor
+from app.realtime.ring import PIECE
+
+logger = logging.getLogger(__name__)
+
+TOO_FAR = 5000  # events that are replayed at most; beyond it a snapshot is cheaper
+SNAPSHOT_TRIES = 5
+RECHECK = 5.0  # seconds that a recheck may take
+
+Kind = Literal[
+    "left", "restart", "revoked", "deleted", "unauthorised", "slow", "finished", "unavailable"
+]
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """Why a reader is told no more; `reason` is what `sync.revoked` says."""
+
+    kind: Kind
+    reason: str = ""
+
+
+class Watcher(msgspec.Struct, frozen=True, kw_only=True):
+    """Who follows, as what, and when that was known.
+
+    `seen` is the project's epoch and revision when the role was read: losses after it end the
+    stream. `recheck` is asked when `seen` is too old, and with each heartbeat: it promises that
+    the session is valid and the account still has at least this role. It may raise a `Problem`,
+    which leaves things as they are.
+    """
+
+    user_id: str
+    role: str
+    seen: Cursor | None = None
+    recheck: Callable[[], Awaitable[bool]] | None = None
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """Times in seconds."""
+
+    heartbeat: float = 15.0
+    life: tuple[float, float] = (600.0, 900.0)  # a connection ends at random in between
+    stall: float = 10.0  # a write that takes longer ends the connection
+    hello: float = 10.0
+    head_check: float = 2.0
+    linger: float = 30.0
+
+
+class Follower:
+    """A position in a hub's ring, with the way there. Iterate `batches` once."""
+
+    def __init__(self, hub: Hub, watcher: Watcher, after: str | None, pace: Pace) -> None:
+        self.hub = hub
+        self.watcher = watcher
+        self.pace = pace
+        self.ending: Ending | None = None
+        self.cursor: Cursor | None = None  # everything up to it was handed out
+        self._malformed = False
+        self._position = -1
+        self._generation = -1
+        self._checked = -1  # the role was known to hold as of this revision
+        self._checked_generation = -1
+        self._waiting: asyncio.Future[None] | None = None
+        now = asyncio.get_running_loop().time()
+        self._beat = now + pace.heartbeat
+        self._expiry = now + random.uniform(*pace.life)
+        if after is not None:
+            try:
+                self.cursor = Cursor.parse(after)
+            except InvalidInput:
+                self._malformed = True
+
+    def wake(self) -> None:
+        if self._waiting and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    def end(self, kind: Kind, reason: str = "") -> None:
+        """Hand out no more; the first ending stays."""
+        if self.ending is None:
+            self.ending = Ending(kind, reason)
+        self.wake()
+
+    async def woken(self) -> None:
+        """Wait until there is something to look at."""
+        if self.ending is None:
+            self._waiting = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiting
+            finally:
+                self._waiting = None
+
+    def tick(self, now: float) -> None:
+        """Called now and then: wake up for a heartbeat, end at the end of life."""
+        if now >= self._expiry:
+            self.end("restart")
+        elif now >= self._beat:
+            self.wake()
+
+    async def batches(self) -> AsyncGenerator[list[Frame], None]:
+        """Frames to send at once, never part of a transaction; then `ending` says why it ended."""
+        why: str | None = "malformed" if self._malformed else None
+        try:
+            while self.ending is None:
+                async for batch in self._join(why):
+                    if kept := self.allowed(batch):
+                        yield kept
+                    if self.ending:
+                        return
+                while self.ending is None and not self._lost():
+                    batch = await self._next()
+                    if kept := self.allowed(batch):
+                        yield kept
+                why = None
+        except Problem as error:
+            logger.warning("project %s: a stream ends: %s", self.hub.project_id, error)
+            self.end("unavailable")
+
+    async def enter(self) -> str | None:
+        """Wait for the hub; return why the cursor cannot be served, or None."""
+        await self.hub.begin()
+        self._generation = self.hub.generation
+        await self._recheck_role()
+        if self._malformed:
+            return "malformed"
+        if self.cursor is None:
+            return None
+        if self.cursor.epoch != self.hub.epoch:
+            return "epoch"
+        if self.cursor.revision > self.hub.head:
+            await self.hub.refresh()
+        if self.cursor.epoch != self.hub.epoch:
+            return "epoch"
+        return "future" if self.cursor.revision > self.hub.head else None
+
+    async def page(self) -> list[Frame] | None:
+        """The next page from the log while the cursor is behind the ring; None: it was trimmed."""
+        assert self.cursor
+        page = await self.hub.page(self.cursor.revision)
+        known = [frame for frame in page if frame.commit <= self.hub.head]
+        return known or None
+
+    def restarted(self) -> bool:
+        return not self.hub.ready or self._generation != self.hub.generation
+
+    def behind(self) -> bool:
+        assert self.cursor
+        return self.cursor.revision < self.hub.ring.floor
+
+    def _lost(self) -> bool:
+        """Whether the place in the ring is gone, so that joining anew is needed."""
+        if self.restarted():
+            return True
+        if self._position < self.hub.ring.base:
+            metrics.FELL_BEHIND.inc()
+            return True
+        return False
+
+    async def _join(self, why: str | None) -> AsyncIterator[list[Frame]]:
+        again = self._position >= 0
+        while self.ending is None:
+            why = await self.enter() or why
+            if self.ending:
+                return
+            if self.cursor is None or why:
+                async for batch in self._from_snapshot(why):
+                    yield batch
+            elif not again:
+                metrics.JOINS.labels("log" if self.behind() else "ring").inc()
+            replayed, why = 0, None
+            while self.ending is None and not self.restarted() and self.behind():
+                if replayed > TOO_FAR or self._distance() > TOO_FAR:
+                    why = "too_far"
+                    break
+                page = await self.page()
+                if self.restarted():
+                    break
+                if page is None:
+                    why = "trimmed"
+                    break
+                replayed += len(page)
+                yield page
+            if why is None and not self.restarted():
+                break
+        if self.ending is None:
+            for batch in self._hand_over(silent=again):
+                yield batch
+
+    async def _from_snapshot(self, why: str | None) -> AsyncIterator[list[Frame]]:
+        hub = self.hub
+        metrics.JOINS.labels("reset" if why else "snapshot").inc()
+        first = [reset(hub.project_id, why)] if why else []
+        snapshot = await self._snapshot()
+        self._generation = hub.generation
+        self._malformed = False
+        self.cursor = Cursor(snapshot.epoch, snapshot.revision)
+        yield [*first, whole(hub.project_id, snapshot)]
+
+    async def _snapshot(self) -> Snapshot:
+        """A snapshot that the hub has met, so that what follows it is in its log."""
+        hub = self.hub
+        for _ in range(SNAPSHOT_TRIES):
+            snapshot = await hub.snapshot()
+            if snapshot.epoch != hub.epoch or snapshot.revision > hub.head:
+                await hub.refresh()
+            if snapshot.epoch == hub.epoch and snapshot.revision <= hub.head:
+                return snapshot
+        raise DatabaseError("The snapshot does not fit the log.", retry_after=2)
+
+    def _hand_over(self, *, silent: bool) -> list[list[Frame]]:
+        """What is in the ring after the cursor, the turns as of its end, and the place there.
+
+        Nothing is awaited in here: this is what makes the hand-over free of gaps and repeats.
+        """
+        assert self.cursor
+        hub = self.hub
+        batches = pieces(hub.ring.durable_after(self.cursor.revision))
+        self._position = hub.ring.end
+        last = hub.live.snapshots()
+        if not silent:
+            last.append(frames.placed("sync.ready", hub.project_id, hub.cursor))
+        return [*batches, last] if last else batches
+
+    async def _next(self) -> list[Frame]:
+        """What is new, or a heartbeat; empty when there is something else to look at."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._beat:
+            return await self._heartbeat(now)
+        if self._position < self.hub.ring.end:
+            batch, self._position = self.hub.ring.take(self._position)
+            return batch
+        await self.woken()
+        return []
+
+    async def _heartbeat(self, now: float) -> list[Frame]:
+        self._beat = now + self.pace.heartbeat
+        await self._recheck()
+        if self.ending or self._lost() or self.cursor is None:
+            return []
+        told = self.hub.cursor if self._position == self.hub.ring.end else self.cursor
+        return [frames.placed("sync.heartbeat", self.hub.project_id, told)]
+
+    async def _recheck(self) -> None:
+        if self.watcher.recheck is None:
+            return
+        try:
+            async with asyncio.timeout(RECHECK):
+                valid = await self.watcher.recheck()
+        except (Problem, TimeoutError) as error:
+            logger.warning("project %s: recheck failed: %s", self.hub.project_id, error)
+            return
+        if not valid:
+            self.end("unauthorised", "session")
+
+    async def _recheck_role(self) -> None:
+        """The hub knows of losses since it began; what came before, the role must have met."""
+        hub, seen = self.hub, self.watcher.seen
+        head, fresh = hub.head, self._checked_generation != hub.generation
+        if self._checked < 0 and seen and seen.epoch == hub.epoch and seen.revision >= hub.since:
+            self._checked = seen.revision
+        elif self._checked < 0 or fresh:
+            await self._recheck()
+            self._checked = head
+        self._checked_generation = hub.generation
+
+    def _distance(self) -> int:
+        assert self.cursor
+        return self.hub.head - self.cursor.revision
+
+    def allowed(self, batch: list[Frame]) -> list[Frame]:
+        """The part of a batch that this person may see; the cursor moves over it."""
+        loss = self.hub.rights.loss(self.watcher.user_id, self.watcher.role, self._checked)
+        if loss:
+            self.end(loss.kind, loss.reason)
+            if self.cursor and self.cursor.revision >= loss.since:
+                return []
+            batch = visible(batch, loss.since)
+        for frame in reversed(batch):
+            if frame.revision:
+                self.cursor = Cursor(self.hub.epoch, frame.revision)
+                break
+        return batch
+
+
+def visible(batch: list[Frame], since: int) -> list[Frame]:
+    """What comes before the transaction that begins with a revision."""
+    for index, frame in enumerate(batch):
+        if frame.revision >= since:
+            return batch[:index]
+    return batch
+
+
+def pieces(batch: list[Frame], size: int = PIECE) -> list[list[Frame]]:
+    """A long batch in parts of about a size in bytes, each the end of a transaction."""
+    result: list[list[Frame]] = []
+    start, counted = 0, 0
+    for index, frame in enumerate(batch, 1):
+        counted += frame.size
+        if counted > size and frame.ends_commit:
+            result.append(batch[start:index])
+            start, counted = index, 0
+    return [*result, batch[start:]] if start < len(batch) else result

@@ -1,0 +1,61 @@
+"""One reader of one run: its events from the first to the terminal one."""
+
+from collections.abc import AsyncIterator
+
+from app.realtime import frames, log, metrics
+from app.realtime.follow import Follower, Pace, Watcher
+from app.realtime.frames import Frame
+from app.realtime.hub import Hub, reset
+from app.realtime.model import Cursor
+from app.store.engine import DB
+
+OWN = frozenset({"sync.heartbeat", "sync.reset"})
+
+
+class RunFollower(Follower):
+    """Replays what the run has caused, then follows it live; ends behind `run.finished`."""
+
+    def __init__(
+        self, hub: Hub, watcher: Watcher, after: str | None, pace: Pace, run_id: str
+    ) -> None:
+        super().__init__(hub, watcher, after, pace)
+        self.run_id = run_id
+
+    async def _join(self, why: str | None) -> AsyncIterator[list[Frame]]:
+        again = self._position >= 0
+        why = await self.enter() or why
+        if self.ending:
+            return
+        metrics.JOINS.labels("run").inc()
+        if why:
+            yield [reset(self.hub.project_id, why)]
+        if why or self.cursor is None:
+            self.cursor, self._malformed = Cursor(self.hub.epoch, 0), False
+        elif not again and await log.is_over(DB, self.run_id, self.cursor.revision):
+            self.end("finished")
+        async for batch in self._replay():
+            yield batch
+
+    async def _replay(self) -> AsyncIterator[list[Frame]]:
+        while self.ending is None and not self.restarted():
+            assert self.cursor
+            known = self.hub.head  # a read that starts now sees all of the run up to here
+            rows = await log.read_run(DB, self.hub.project_id, self.run_id, self.cursor.revision)
+            told = [frames.durable(self.hub.project_id, row) for row in rows if row.commit <= known]
+            if told:
+                yield told
+            elif known >= self.hub.ring.floor:
+                self.cursor = Cursor(self.hub.epoch, max(known, self.cursor.revision))
+                for batch in self._hand_over(silent=True):
+                    yield batch
+                return
+
+    def allowed(self, batch: list[Frame]) -> list[Frame]:
+        mine = [
+            frame
+            for frame in super().allowed(batch)
+            if frame.run_id == self.run_id or frame.type in OWN
+        ]
+        if any(frame.type == "run.finished" for frame in mine):
+            self.end("finished")
+        return mine

@@ -1,0 +1,330 @@
+"""One project in this process: passes on n+1 or nothing, in one order, to all who follow it."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from itertools import groupby
+from typing import Protocol
+
+import msgspec
+
+from app.problems import DatabaseError, NotFound, Problem
+from app.realtime import frames, log, metrics
+from app.realtime.frames import Frame
+from app.realtime.live import LiveRun, LiveRuns, snapshot_frame
+from app.realtime.model import Cursor, Event, LiveEvent
+from app.realtime.rights import Rights
+from app.realtime.ring import Ring
+from app.store.engine import DB
+from app.store.tasks import spawn
+
+logger = logging.getLogger(__name__)
+
+HELD = 512  # live events that wait for the log
+ASK_AGAIN = 0.25  # seconds between two asks for the text of one run
+PAGES = 4  # pages of the log kept for others who ask for the same
+SLICE = 250  # followers woken before the loop may do something else
+POISON = (msgspec.MsgspecError, LookupError, TypeError, ValueError, AttributeError)
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A whole project at a revision; `data` is the JSON object of `project.snapshot`."""
+
+    epoch: str
+    revision: int
+    data: bytes
+
+
+class Awake(Protocol):
+    """What the hub needs of a follower."""
+
+    def wake(self) -> None: ...
+
+
+class Around(Protocol):
+    """What the hub needs of its process."""
+
+    async def subscribe(self, project_id: str) -> None: ...
+    def snapshot(self, project_id: str) -> Awaitable[Snapshot]: ...
+    def running(self, project_id: str) -> Awaitable[list[LiveRun]]: ...
+    def flush(self, project_id: str) -> None: ...
+    def so_far(self, run_id: str) -> LiveEvent | None: ...
+    def ask(self, project_id: str, run_id: str) -> None: ...
+
+
+class Hub:
+    """The log of one project as far as this process has passed it on, and what is live beside it.
+
+    Whatever a hint says is checked against the log; a follower is a position in `ring`.
+    """
+
+    def __init__(self, project_id: str, around: Around) -> None:
+        self.project_id = project_id
+        self.epoch = ""
+        self.generation = 0  # raised when history was replaced: positions before it mean nothing
+        self.ready = False
+        self.since = 0  # the head when it began: what `rights` holds is whole after it
+        self.ring = Ring(0)
+        self.live = LiveRuns(project_id)
+        self.rights = Rights()
+        self.followers: set[Awake] = set()
+        self.idle_since = asyncio.get_running_loop().time()
+        self._around = around
+        self._wanted = 0
+        self._held: list[LiveEvent] = []
+        self._asked: dict[str, float] = {}
+        self._beginning: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._failure: Problem | None = None
+        self._pages: dict[int, asyncio.Task[list[Frame]]] = {}
+        self._snapping: asyncio.Task[Snapshot] | None = None
+        self._kept: Snapshot | None = None
+        self.subscribed = False
+        self._walking = self._again = False
+
+    @property
+    def head(self) -> int:
+        return self.ring.head
+
+    @property
+    def cursor(self) -> Cursor:
+        return Cursor(self.epoch, self.ring.head)
+
+    async def begin(self) -> None:
+        """Know where the log ends and which turns run. Raises `NotFound` and what reads raise."""
+        while not self.ready:
+            if self._beginning is None or self._beginning.done():
+                self._beginning = spawn(self._begin(), name=f"hub {self.project_id}")
+            await asyncio.shield(self._beginning)
+
+    async def refresh(self) -> None:
+        """Ask the log itself how far it is, and pass on what was missed."""
+        await self.begin()
+        seen = self.generation, self.head
+        head = await log.head_of(DB, self.project_id)
+        if head is None:
+            raise NotFound
+        self.compare(head, seen, "refresh")
+        await self.begin()
+        await self.reach(head.revision)
+
+    async def reach(self, revision: int) -> None:
+        """Pass the log on up to a revision, or as far as it goes."""
+        while self.ready and self.head < revision:
+            before = self.head
+            self.hint(revision)
+            if self._reading:
+                await asyncio.shield(self._reading)
+            if self.head == before:
+                if self._failure:
+                    raise DatabaseError(retry_after=2) from self._failure
+                return
+
+    def hint(self, revision: int) -> None:
+        """The log may have grown; old news is ignored."""
+        self._wanted = max(self._wanted, revision)
+        idle = self._reading is None or self._reading.done()
+        if self.ready and idle and self._wanted > self.head:
+            self._reading = spawn(self._read(), name=f"read {self.project_id}")
+
+    def compare(self, head: log.Head, seen: tuple[int, int], cause: str) -> None:
+        """Hold our place against the log's; `seen`: our generation and head before it was read."""
+        if not self.ready or seen[0] != self.generation:
+            return
+        if head.epoch != self.epoch or head.revision < seen[1]:
+            self.restart()
+        elif head.revision > self.head:
+            metrics.GAPS.labels(cause).inc()
+            self.hint(head.revision)
+
+    def restart(self) -> None:
+        """History was replaced (a restore): everybody begins again from a snapshot."""
+        metrics.GAPS.labels("epoch").inc()
+        self.ready = False
+        self.generation += 1
+        self._wanted = 0
+        self._kept = None
+        self._pages.clear()
+        self.wake()
+
+    def receive(self, event: LiveEvent) -> None:
+        """Tell a live event, behind the durable ones that it knew of, if it still fits."""
+        if self.ready and event.after <= self.head:
+            self._admit(event)
+            return
+        if len(self._held) >= HELD:
+            metrics.LIVE_DROPPED.labels("held").inc()
+            del self._held[0]
+        self._held.append(event)
+        self.hint(event.after)
+
+    def aside(self, event: Event) -> None:
+        """Tell a live event that belongs to no run."""
+        if self.ready:
+            frame = frames.own(event.type, self.project_id, event.data)
+            frame.request_id, frame.actor_id = event.request_id, event.actor_id
+            self.ring.append([frame])
+            self.wake()
+
+    async def page(self, after: int) -> list[Frame]:
+        """Whole transactions after a revision, read once for all who ask; none: it was trimmed."""
+        task = self._pages.get(after)
+        if task is None or (task.done() and (task.cancelled() or task.exception())):
+            task = self._pages[after] = spawn(self._page(after), name=f"page {self.project_id}")
+            for old in list(self._pages)[:-PAGES]:
+                del self._pages[old]
+        return await asyncio.shield(task)
+
+    async def snapshot(self) -> Snapshot:
+        """The project now, or as of what was passed on last; read once for all who ask."""
+        kept = self._kept
+        if kept and (kept.epoch, kept.revision) == (self.epoch, self.head):
+            return kept
+        if self._snapping is None or self._snapping.done():
+            self._snapping = spawn(self._snapshot(), name=f"snapshot {self.project_id}")
+        return await asyncio.shield(self._snapping)
+
+    def tidy(self) -> None:
+        """Let go of what was kept for those who come at once."""
+        for after in [after for after, task in self._pages.items() if task.done()]:
+            del self._pages[after]
+        if not self.followers:
+            self._kept = None
+
+    def wake(self) -> None:
+        """Tell all followers to look; many are told in slices, so that the loop breathes."""
+        if self._walking:
+            self._again = True
+        elif len(self.followers) <= SLICE:
+            for follower in self.followers:
+                follower.wake()
+        else:
+            self._walking = True
+            self._walk(list(self.followers), 0)
+
+    def _walk(self, followers: list[Awake], index: int) -> None:
+        for follower in followers[index : index + SLICE]:
+            follower.wake()
+        if index + SLICE < len(followers):
+            asyncio.get_running_loop().call_soon(self._walk, followers, index + SLICE)
+            return
+        self._walking = False
+        if self._again:
+            self._again = False
+            self.wake()
+
+    async def _begin(self) -> None:
+        if not self.subscribed:
+            await self._around.subscribe(self.project_id)
+            self.subscribed = True
+        head = await log.head_of(DB, self.project_id)
+        if head is None:
+            raise NotFound
+        runs = await self._around.running(self.project_id)
+        self.epoch, self.since = head.epoch, head.revision
+        self.ring.clear(head.revision)
+        self.rights = Rights()
+        self.live.seed(runs)
+        self.ready = True
+        for run in runs:
+            self._refill(run.run_id)
+        self._release()
+        self.hint(self._wanted)
+        self.wake()
+
+    async def _read(self) -> None:
+        self._failure = None
+        while self.ready and self.head < self._wanted:
+            generation, head = self.generation, self.head
+            try:
+                metrics.LOG_READS.labels("follow").inc()
+                rows = await log.read(DB, self.project_id, head)
+            except Problem as error:
+                metrics.LOG_FAILURES.inc()
+                logger.warning("project %s: the log could not be read: %s", self.project_id, error)
+                self._failure = error
+                return
+            if generation != self.generation:
+                return
+            if not rows:
+                self._wanted = head
+                return
+            # What our workers streamed before these commits goes out before them.
+            self._around.flush(self.project_id)
+            if any(
+                row.epoch != self.epoch or row.revision != head + index
+                for index, row in enumerate(rows, 1)
+            ):
+                self.restart()
+                return
+            self._pass_on(rows)
+
+    def _pass_on(self, rows: list[log.Row]) -> None:
+        self._kept = None
+        for _, group in groupby(rows, key=lambda row: row.commit):
+            commit = [frames.durable(self.project_id, row) for row in group]
+            for frame in commit:
+                try:
+                    self.live.apply(frame)
+                    self.rights.apply(frame, since=commit[0].revision)
+                except POISON:
+                    logger.exception("project %s: odd event %d", self.project_id, frame.revision)
+            self.ring.append(commit)
+            self._release()
+        self.wake()
+
+    def _release(self) -> None:
+        held, self._held = self._held, []
+        for event in held:
+            if event.after <= self.head:
+                self._admit(event)
+            else:
+                self._held.append(event)
+
+    def _admit(self, event: LiveEvent) -> None:
+        try:
+            verdict = self.live.admit(event)
+        except POISON:
+            metrics.LIVE_DROPPED.labels("poison").inc()
+            return
+        if verdict.cause:
+            metrics.LIVE_DROPPED.labels(verdict.cause).inc()
+            if verdict.ask:
+                self._refill(event.run_id)
+            return
+        run = self.live.runs[event.run_id]
+        restated = event.type == "run.snapshot"
+        frame = snapshot_frame(self.project_id, run) if restated else frames.live(event)
+        self.ring.append([frame])
+        self.wake()
+
+    def _refill(self, run_id: str) -> None:
+        """Ask whoever works on a run for its text so far, seldom."""
+        now = asyncio.get_running_loop().time()
+        if now < self._asked.get(run_id, 0.0):
+            return
+        self._asked = {key: until for key, until in self._asked.items() if until > now}
+        self._asked[run_id] = now + ASK_AGAIN
+        metrics.ASKS.inc()
+        self._around.ask(self.project_id, run_id)
+
+    async def _page(self, after: int) -> list[Frame]:
+        metrics.LOG_READS.labels("catch_up").inc()
+        rows = await log.read(DB, self.project_id, after)
+        if not rows or rows[0].revision != after + 1 or rows[0].epoch != self.epoch:
+            return []
+        return [frames.durable(self.project_id, row) for row in rows]
+
+    async def _snapshot(self) -> Snapshot:
+        snapshot = await self._around.snapshot(self.project_id)
+        self._kept = snapshot
+        return snapshot
+
+
+def reset(project_id: str, reason: str) -> Frame:
+    metrics.RESETS.labels(reason).inc()
+    return frames.own("sync.reset", project_id, {"reason": reason})
+
+
+def whole(project_id: str, snapshot: Snapshot) -> Frame:
+    return frames.own("project.snapshot", project_id, snapshot.data)

@@ -1,0 +1,260 @@
+"""All hubs of this process, and its ends of the bus: what main and the workers speak to."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from app.problems import Problem, ServiceUnavailable
+from app.realtime import log, metrics
+from app.realtime.bus import EVERYBODY, Aside, Ask, Bus, Hint, Live, Tell, Word
+from app.realtime.emit import Emitter
+from app.realtime.follow import Follower, Pace, Watcher
+from app.realtime.follow_run import RunFollower
+from app.realtime.hub import Hub, Snapshot
+from app.realtime.live import LiveRun
+from app.realtime.model import Event, LiveEvent
+from app.store.engine import DB
+from app.store.ids import new_id
+from app.store.tasks import spawn
+
+logger = logging.getLogger(__name__)
+
+TICK = 1.0  # seconds between two looks at the clock, at most
+JITTER = 0.25  # of the head check's interval
+
+Control = Callable[[str, str], None]
+SnapshotOf = Callable[[str], Awaitable[Snapshot]]
+RunningOf = Callable[[str], Awaitable[list[LiveRun]]]
+
+
+class Hubs:
+    """Every project that somebody follows in this process.
+
+    `snapshot` gives a project as JSON, read in one transaction; `running` its turns that run now,
+    with their decision and open calls, without texts. Use as `async with hubs.serving():`.
+    """
+
+    def __init__(
+        self, bus: Bus, snapshot: SnapshotOf, running: RunningOf, *, pace: Pace | None = None
+    ) -> None:
+        self.name = new_id()
+        self.pace = pace or Pace()
+        self.closing = False
+        self._bus = bus
+        self.snapshot = snapshot
+        self.running = running
+        self._hubs: dict[str, Hub] = {}
+        self._followers: set[Follower] = set()
+        self._controls: list[Control] = []
+        self._emitter = Emitter(self._tell_live)
+        self._suspect = asyncio.Event()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator["Hubs"]:
+        """Hear the log's announcements and the bus until the block ends."""
+        await self._bus.open(self)
+        log.announcers.append(self.announce)
+        tasks = [
+            spawn(self._check_heads(), name="head check"),
+            spawn(self._keep_time(), name="hub clock"),
+        ]
+        try:
+            yield self
+        finally:
+            log.announcers.remove(self.announce)
+            self.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._bus.close()
+
+    def close(self) -> None:
+        """End all streams so that their clients come again elsewhere, and take no new ones."""
+        self.closing = True
+        for follower in self._followers:
+            follower.end("restart")
+
+    @asynccontextmanager
+    async def follow(
+        self, project_id: str, watcher: Watcher, after: str | None, run_id: str | None = None
+    ) -> AsyncIterator[Follower]:
+        """A reader of a project, or of one of its runs. Raises `ServiceUnavailable` at the end."""
+        if self.closing:
+            raise ServiceUnavailable("The server restarts.", retry_after=1)
+        hub = self._hub(project_id)
+        if run_id is None:
+            follower = Follower(hub, watcher, after, self.pace)
+        else:
+            follower = RunFollower(hub, watcher, after, self.pace, run_id)
+        stale = not hub.followers and hub.ready
+        hub.followers.add(follower)
+        self._followers.add(follower)
+        metrics.FOLLOWERS.inc()
+        try:
+            if stale:  # nobody checked its head while nobody followed it
+                await hub.refresh()
+            yield follower
+        finally:
+            metrics.FOLLOWERS.dec()
+            self._followers.discard(follower)
+            hub.followers.discard(follower)
+            hub.idle_since = asyncio.get_running_loop().time()
+
+    async def ready(self, project_id: str) -> None:
+        """Raise now what following the project would raise later, while a status can be sent."""
+        if self.closing:
+            raise ServiceUnavailable("The server restarts.", retry_after=1)
+        await self._hub(project_id).begin()
+
+    def announce(self, project_id: str, revision: int) -> None:
+        """A commit has raised the project's log to this revision. Never waits, never fails."""
+        self.flush(project_id)
+        if hub := self._hubs.get(project_id):
+            hub.hint(revision)
+        self._bus.publish(project_id, Hint(revision))
+
+    def emit_live(self, event: LiveEvent) -> None:
+        """Stream something of a run that this process works on; deltas wait a tick for others.
+
+        A delta's data is `{callId | messageId, offset, text}`; offsets count UTF-16 units.
+        """
+        self._emitter.emit(event)
+
+    def settle(self, run_id: str) -> None:
+        """This process works on the run no more: let its text go."""
+        self._emitter.settle(run_id)
+
+    def tell(self, kind: str, payload: str) -> None:
+        """Say a word to the other parts of the product in every process, this one included."""
+        asyncio.get_running_loop().call_soon(self._hear_control, kind, payload)
+        self._bus.publish(EVERYBODY, Tell(kind, payload))
+
+    def on_control(self, callback: Control) -> None:
+        """Call back with (kind, payload) of each `tell`. Words can be lost: poll as well."""
+        self._controls.append(callback)
+
+    def show_presence(self, project_id: str, user_id: str, request_id: str, data: Any) -> None:
+        """Tell who is here; best effort."""
+        event = Event(
+            type="presence.updated",
+            project_id=project_id,
+            request_id=request_id,
+            actor_id=user_id,
+            at=datetime.now(UTC),
+            data=data,
+        )
+        if hub := self._hubs.get(project_id):
+            hub.aside(event)
+        self._bus.publish(project_id, Aside(event))
+
+    # What hubs need of their process (`Around`)
+
+    async def subscribe(self, project_id: str) -> None:
+        await self._bus.follow(project_id)
+
+    def flush(self, project_id: str) -> None:
+        self._emitter.flush(project_id)
+
+    def so_far(self, run_id: str) -> LiveEvent | None:
+        return self._emitter.so_far(run_id)
+
+    def ask(self, project_id: str, run_id: str) -> None:
+        """Have the text so far of a run told again by whoever works on it."""
+        asyncio.get_running_loop().call_soon(self._answer, run_id)
+        self._bus.publish(EVERYBODY, Ask(run_id))
+
+    # What the bus says (`Ears`)
+
+    def hear(self, channel: str, word: Word) -> None:
+        hub = self._hubs.get(channel)
+        match word:
+            case Hint(revision) if hub:
+                hub.hint(revision)
+            case Live(event) if hub and event.project_id == channel:
+                hub.receive(event)
+            case Aside(event) if hub and event.project_id == channel:
+                hub.aside(event)
+            case Ask(run_id):
+                self._answer(run_id)
+            case Tell(kind, payload):
+                self._hear_control(kind, payload)
+
+    def suspect(self) -> None:
+        """Words may have been lost: check all heads now."""
+        metrics.GAPS.labels("reconnect").inc()
+        self._suspect.set()
+
+    def _hub(self, project_id: str) -> Hub:
+        hub = self._hubs.get(project_id)
+        if hub is None:
+            hub = self._hubs[project_id] = Hub(project_id, self)
+            metrics.HUBS.set(len(self._hubs))
+        return hub
+
+    def _tell_live(self, event: LiveEvent) -> None:
+        if hub := self._hubs.get(event.project_id):
+            hub.receive(event)
+        self._bus.publish(event.project_id, Live(event))
+
+    def _answer(self, run_id: str) -> None:
+        if event := self._emitter.so_far(run_id):
+            self._tell_live(event)
+
+    def _hear_control(self, kind: str, payload: str) -> None:
+        for callback in self._controls:
+            try:
+                callback(kind, payload)
+            except Exception:
+                logger.exception("control %s failed", kind)
+
+    async def _check_heads(self) -> None:
+        """Every two seconds, or at once when suspect: one query for all that are followed."""
+        while True:
+            pause = self.pace.head_check * random.uniform(1 - JITTER, 1 + JITTER)
+            try:
+                async with asyncio.timeout(pause):
+                    await self._suspect.wait()
+            except TimeoutError:
+                pass
+            self._suspect.clear()
+            followed = [hub for hub in self._hubs.values() if hub.followers]
+            if not followed:
+                continue
+            try:
+                await self._compare_heads(followed)
+            except Problem as error:
+                metrics.LOG_FAILURES.inc()
+                logger.warning("the heads could not be read: %s", error)
+
+    async def _compare_heads(self, followed: list[Hub]) -> None:
+        seen = {hub.project_id: (hub.generation, hub.head) for hub in followed}
+        heads = await log.heads_of(DB, list(seen))
+        for hub in followed:
+            if head := heads.get(hub.project_id):
+                hub.compare(head, seen[hub.project_id], "head_check")
+            else:
+                for follower in [f for f in self._followers if f.hub is hub]:
+                    follower.end("deleted", "deleted")
+
+    async def _keep_time(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(min(TICK, self.pace.heartbeat / 8, self.pace.linger / 8))
+            now = loop.time()
+            for follower in list(self._followers):
+                follower.tick(now)
+            self._emitter.forget_old()
+            for hub in list(self._hubs.values()):
+                hub.tidy()
+                if not hub.followers and now - hub.idle_since > self.pace.linger:
+                    await self._drop(hub)
+
+    async def _drop(self, hub: Hub) -> None:
+        del self._hubs[hub.project_id]
+        metrics.HUBS.set(len(self._hubs))
+        if hub.subscribed:
+            await self._bus.unfollow(hub.project_id)

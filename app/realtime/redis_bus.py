@@ -1,0 +1,222 @@
+"""The bus between processes over Redis pub/sub."""
+
+import asyncio
+import logging
+import random
+from collections import Counter, deque
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from app.realtime import metrics
+from app.realtime.bus import EVERYBODY, Ears, Word, deliver, pack
+from app.store.tasks import spawn
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "reelroom:"  # then a project id, or nothing for what everybody hears
+SOCKET = 1.0  # seconds that Redis may take to connect and to answer
+PUBLISH = 0.25  # seconds that one batch may take to be published
+WAITING = 1024  # words that wait to be published; the oldest go first
+BATCH = 64
+LETTER_MOST = 4_000_000  # bytes
+ACK = 0.5  # seconds that a reader waits to be subscribed before it goes on with the log alone
+PING = 5.0  # seconds of silence after which the connection is probed
+DEAD = 10.0  # seconds of silence after which it is given up
+BACKOFF = (0.05, 2.0)  # seconds between attempts to connect, doubling, with full jitter
+FAULTS = (RedisError, OSError, TimeoutError, RuntimeError, ValueError)
+
+
+class RedisBus:
+    """One connection that listens, one that publishes; each is replaced when it fails."""
+
+    def __init__(self, url: str) -> None:
+        """`url` is `redis://` or `rediss://`."""
+        self._redis: Any = Redis.from_url(
+            url,
+            socket_timeout=SOCKET,
+            socket_connect_timeout=SOCKET,
+            socket_keepalive=True,
+            retry=Retry(NoBackoff(), 0),
+            retry_on_timeout=False,
+            health_check_interval=0,
+        )
+        self._ears: Ears | None = None
+        self._wanted = Counter([EVERYBODY])
+        self._pubsub: PubSub | None = None
+        self._acked: set[str] = set()
+        self._late: set[str] = set()  # nobody waits for their acknowledgement any more
+        self._changed = asyncio.Event()  # an acknowledgement came
+        self._order = asyncio.Lock()  # subscribing and unsubscribing go out in turn
+        self._queue: deque[tuple[str, Word]] = deque()
+        self._filled = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self, ears: Ears) -> None:
+        """Start listening; Redis need not be there yet."""
+        self._ears = ears
+        self._tasks = [
+            spawn(self._listen(), name="bus reader"),
+            spawn(self._publish(), name="bus writer"),
+        ]
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._redis.aclose()
+
+    async def follow(self, project_id: str) -> None:
+        self._wanted[project_id] += 1
+        if self._wanted[project_id] == 1:
+            await self._reconcile(project_id)
+        try:
+            async with asyncio.timeout(ACK):
+                while project_id not in self._acked:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            self._late.add(project_id)
+
+    async def unfollow(self, project_id: str) -> None:
+        self._wanted[project_id] -= 1
+        if self._wanted[project_id] <= 0:
+            await self._reconcile(project_id)
+
+    def publish(self, channel: str, word: Word) -> None:
+        if len(self._queue) >= WAITING:
+            self._queue.popleft()
+            metrics.BUS.labels("overflow").inc()
+        self._queue.append((channel, word))
+        self._filled.set()
+
+    async def connected(self) -> bool:
+        """Whether Redis answers now."""
+        try:
+            async with asyncio.timeout(SOCKET):
+                return bool(await self._redis.ping())
+        except FAULTS:
+            return False
+
+    async def _reconcile(self, channel: str) -> None:
+        """Bring one subscription to what is wanted now, whatever was wanted when we were called."""
+        async with self._order:
+            pubsub = self._pubsub
+            if pubsub is None:
+                return  # the reader subscribes to all that is wanted when it connects
+            try:
+                async with asyncio.timeout(SOCKET):
+                    if self._wanted[channel] > 0:
+                        await pubsub.subscribe(PREFIX + channel)
+                    else:
+                        del self._wanted[channel]
+                        self._acked.discard(channel)
+                        await pubsub.unsubscribe(PREFIX + channel)
+            except FAULTS as error:
+                logger.warning("Redis: subscribing failed: %s", error)
+
+    async def _listen(self) -> None:
+        """Connect, listen, and start again whatever happens, until cancelled."""
+        failures = 0
+        while True:
+            pubsub = self._redis.pubsub()
+            try:
+                heard = await self._listen_to(pubsub)
+                failures = 0 if heard else failures + 1
+            except Exception as error:  # noqa: BLE001  a dead reader is a deaf process
+                failures += 1
+                metrics.BUS.labels("disconnected").inc()
+                logger.warning("Redis: the subscription broke: %r", error)
+            finally:
+                self._pubsub = None
+                self._acked.clear()
+                metrics.BUS_UP.set(0)
+                await _discard(pubsub)
+            least, most = BACKOFF
+            ceiling = min(most, least * 2 ** min(failures, 10))
+            await asyncio.sleep(random.uniform(least, max(least, ceiling)))
+
+    async def _listen_to(self, pubsub: PubSub) -> bool:
+        async with self._order:
+            async with asyncio.timeout(2 * SOCKET):
+                channels = [channel for channel, count in self._wanted.items() if count > 0]
+                await pubsub.subscribe(*(PREFIX + channel for channel in channels))
+            self._pubsub = pubsub
+        metrics.BUS_UP.set(1)
+        loop = asyncio.get_running_loop()
+        heard, probed = loop.time(), False
+        while True:
+            message = await pubsub.get_message(timeout=1.0)
+            now = loop.time()
+            if message is not None:
+                heard, probed = now, False
+                self._take(message)
+            elif now - heard > DEAD:
+                return False
+            elif now - heard > PING and not probed:
+                probed = True
+                await pubsub.ping()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        kind = message["type"]
+        if kind == "subscribe":
+            self._subscribed(_text(message["channel"]).removeprefix(PREFIX))
+        elif kind == "message" and self._ears:
+            if len(message["data"]) > LETTER_MOST:
+                metrics.BUS.labels("poison").inc()
+                return
+            deliver(self._ears, _text(message["channel"]).removeprefix(PREFIX), message["data"])
+
+    def _subscribed(self, channel: str) -> None:
+        """Again without being asked, late, or on a new connection: words may have been lost."""
+        lossy = channel == EVERYBODY or channel in self._acked or channel in self._late
+        self._late.discard(channel)
+        self._acked.add(channel)
+        self._changed.set()
+        if lossy and self._ears:
+            self._ears.suspect()
+
+    async def _publish(self) -> None:
+        """Send what waits, in order; what fails is lost: hubs ask the log, runs are asked again."""
+        failing = False
+        while True:
+            await self._filled.wait()
+            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            if not self._queue:
+                self._filled.clear()
+            if not batch:
+                continue
+            try:
+                async with asyncio.timeout(PUBLISH):
+                    await self._send(batch)
+                metrics.BUS.labels("published").inc(len(batch))
+                failing = False
+            except FAULTS as error:
+                metrics.BUS.labels("failed").inc(len(batch))
+                if not failing:
+                    logger.warning("Redis: publishing failed: %r", error)
+                failing = True
+                await asyncio.sleep(PUBLISH * random.random())
+
+    async def _send(self, batch: list[tuple[str, Word]]) -> None:
+        sender = self._ears.name if self._ears else ""
+        pipe = self._redis.pipeline(transaction=False)
+        for channel, word in batch:
+            pipe.publish(PREFIX + channel, pack(sender, word))
+        await pipe.execute()
+
+
+async def _discard(pubsub: PubSub) -> None:
+    try:
+        async with asyncio.timeout(SOCKET):
+            await pubsub.aclose()
+    except FAULTS:
+        logger.debug("Redis: a broken subscription did not close")
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

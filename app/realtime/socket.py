@@ -1,0 +1,208 @@
+"""Following over a WebSocket."""
+
+import asyncio
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+from litestar.connection import WebSocket
+from litestar.exceptions import WebSocketDisconnect
+
+from app.problems import NotFound, Problem
+from app.realtime import metrics
+from app.realtime.follow import Ending, Follower, Watcher
+from app.realtime.frames import Frame
+from app.realtime.hubs import Hubs
+from app.store.tasks import spawn
+
+BAD_FRAME, UNAUTHORISED, ROLE_LOST, NO_PROJECT = 4400, 4401, 4403, 4404
+NO_HELLO, TOO_SLOW, RESTARTING = 4408, 4409, 1012
+CODES = {
+    "restart": RESTARTING,
+    "unavailable": RESTARTING,
+    "revoked": ROLE_LOST,
+    "deleted": NO_PROJECT,
+    "unauthorised": UNAUTHORISED,
+    "slow": TOO_SLOW,
+}
+FRAME_MOST = 65_536  # bytes
+RATE = 20.0  # frames a second from a client; more wait in the kernel
+BREATHE = 16  # sends after which others get the loop
+GOODBYE = 1.0  # seconds to get a close frame out
+JSON, MSGPACK = "reelroom.v1.json", "reelroom.v1.msgpack"
+
+Socket = WebSocket[Any, Any, Any]
+
+
+class Hello(msgspec.Struct, tag="hello", forbid_unknown_fields=True):
+    after: str | None = None
+
+
+class Presence(msgspec.Struct, tag="presence", rename="camel", forbid_unknown_fields=True):
+    scene_id: str | None = None
+
+
+class Ping(msgspec.Struct, tag="ping", forbid_unknown_fields=True):
+    pass
+
+
+ClientFrame = Hello | Presence | Ping
+_json = msgspec.json.Decoder(ClientFrame)
+_msgpack = msgspec.msgpack.Decoder(ClientFrame)
+PONG = {"type": "pong"}
+PONG_JSON, PONG_MSGPACK = msgspec.json.encode(PONG).decode(), msgspec.msgpack.encode(PONG)
+
+
+class BadFrame(Exception):
+    """A client frame that is none of the contract's."""
+
+
+class Gone(Exception):
+    """The client closed or vanished."""
+
+
+async def serve_socket(
+    hubs: Hubs, socket: Socket, project_id: str, watcher: Watcher, *, request_id: str = "socket"
+) -> None:
+    """Accept, follow the project until either side ends it, and close with the contract's code.
+
+    The caller has authorised and has checked the Origin; a project that may not be seen is
+    `refuse`d. Return from the handler when this returns.
+    """
+    line = await _accept(socket)
+    try:
+        hello = await _hello(line, hubs.pace.hello)
+        async with hubs.follow(project_id, watcher, hello.after) as follower:
+            reading = spawn(_listen(line, hubs, follower, request_id), name="socket reader")
+            try:
+                await _deliver(line, follower)
+            finally:
+                reading.cancel()
+            ending = follower.ending or Ending("left")
+        await line.close(CODES.get(ending.kind, BAD_FRAME if ending.reason else 1000))
+    except Gone:
+        return
+    except BadFrame as error:
+        await line.close(BAD_FRAME, str(error))
+    except NotFound:
+        await line.close(NO_PROJECT)
+    except Problem:
+        await line.close(RESTARTING)
+    except TimeoutError:
+        await line.close(NO_HELLO)
+
+
+async def refuse(socket: Socket, code: int = NO_PROJECT) -> None:
+    """Accept and close at once, so that a browser learns the code."""
+    await (await _accept(socket)).close(code)
+
+
+class Line:
+    """An accepted socket that speaks one of the two encodings."""
+
+    def __init__(self, socket: Socket, *, packed: bool) -> None:
+        self._socket = socket
+        self._packed = packed
+        self._tokens, self._filled = RATE, asyncio.get_running_loop().time()
+
+    async def receive(self) -> ClientFrame:
+        """The next client frame. Raises `BadFrame` or `Gone`."""
+        await self._throttle()
+        try:
+            message: Any = await self._socket.receive()
+        except WebSocketDisconnect as error:
+            raise Gone from error
+        if message["type"] == "websocket.disconnect":
+            raise Gone
+        raw = message.get("bytes" if self._packed else "text")
+        if raw is None or len(raw) > FRAME_MOST:
+            raise BadFrame("too long, or not of the chosen subprotocol")
+        try:
+            frame: ClientFrame = _msgpack.decode(raw) if self._packed else _json.decode(raw)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            raise BadFrame(str(error)[:100]) from error
+        return frame
+
+    async def send(self, batch: list[Frame], stall: float) -> None:
+        """Send each frame; raises `TimeoutError` when one is stuck for `stall` seconds."""
+        for index, frame in enumerate(batch, 1):
+            body = frame.msgpack if self._packed else frame.text
+            await self._send(body, stall)
+            if index % BREATHE == 0:
+                await asyncio.sleep(0)
+
+    async def pong(self, stall: float) -> None:
+        await self._send(PONG_MSGPACK if self._packed else PONG_JSON, stall)
+
+    async def close(self, code: int, reason: str = "") -> None:
+        """Close as far as it is still possible."""
+        try:
+            async with asyncio.timeout(GOODBYE):
+                await self._socket.send({"type": "websocket.close", "code": code, "reason": reason})
+        except (TimeoutError, OSError, RuntimeError):
+            return  # gone, or stuck: the server closes the connection when we return
+
+    async def _send(self, body: str | bytes, stall: float) -> None:
+        message: Any = {"type": "websocket.send"}
+        message["text" if isinstance(body, str) else "bytes"] = body
+        try:
+            async with asyncio.timeout(stall):
+                await self._socket.send(message)
+        except TimeoutError:
+            raise
+        except (OSError, RuntimeError, WebSocketDisconnect) as error:
+            raise Gone from error
+
+    async def _throttle(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._tokens = min(RATE, self._tokens + (now - self._filled) * RATE)
+        self._filled = now
+        if self._tokens < 1:
+            await asyncio.sleep((1 - self._tokens) / RATE)
+        self._tokens -= 1
+
+
+async def _accept(socket: Socket) -> Line:
+    offered = socket.scope.get("subprotocols") or []
+    chosen = next((name for name in offered if name in (JSON, MSGPACK)), None)
+    await socket.accept(subprotocols=chosen)
+    return Line(socket, packed=chosen == MSGPACK)
+
+
+async def _hello(line: Line, within: float) -> Hello:
+    async with asyncio.timeout(within):
+        frame = await line.receive()
+    if not isinstance(frame, Hello):
+        raise BadFrame("hello comes first")
+    return frame
+
+
+async def _deliver(line: Line, follower: Follower) -> None:
+    try:
+        async with aclosing(follower.batches()) as batches:
+            async for batch in batches:
+                metrics.WRITES.inc(len(batch))
+                metrics.WRITTEN.inc(len(batch))
+                await line.send(batch, follower.pace.stall)
+    except TimeoutError:
+        metrics.SLOW_KILLS.inc()
+        follower.ending = Ending("slow")
+
+
+async def _listen(line: Line, hubs: Hubs, follower: Follower, request_id: str) -> None:
+    """Read the client's frames; what it says wrong or not at all ends the follower."""
+    try:
+        while True:
+            match await line.receive():
+                case Ping():
+                    await line.pong(follower.pace.stall)
+                case Presence(scene_id):
+                    user_id = follower.watcher.user_id
+                    data = {"userId": user_id, "sceneId": scene_id}
+                    hubs.show_presence(follower.hub.project_id, user_id, request_id, data)
+                case Hello():
+                    raise BadFrame("hello comes once")
+    except BadFrame as error:
+        follower.end("left", str(error) or "bad frame")
+    except (Gone, TimeoutError):
+        follower.end("left")

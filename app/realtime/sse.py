@@ -1,0 +1,131 @@
+"""Following as Server-Sent Events."""
+
+import asyncio
+import random
+from collections.abc import Iterable
+from contextlib import aclosing
+from typing import Any
+
+from litestar.connection import Request
+from litestar.response import Response
+from litestar.types import Receive, Scope, Send
+
+from app.realtime import frames, metrics
+from app.realtime.follow import Ending, Follower, Watcher
+from app.realtime.hubs import Hubs
+from app.store.tasks import spawn
+
+RETRY = 2000  # milliseconds
+HERD = (1000, 5000)  # milliseconds in which clients come again after a restart
+BREATHE = 16  # sends after which others get the loop, even if none of them had to wait
+HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+async def stream_project(
+    hubs: Hubs, project_id: str, watcher: Watcher, *, after: str | None = None
+) -> "EventStream":
+    """The project's events from a cursor on, or from a snapshot without one.
+
+    `after` is `Last-Event-ID`, else the query's `after`: see `last_event_id`. The caller has
+    authorised. Raises `NotFound`, `DatabaseError` or `ServiceUnavailable`.
+    """
+    await hubs.ready(project_id)
+    return EventStream(hubs, project_id, watcher, after, None)
+
+
+async def stream_run(
+    hubs: Hubs, project_id: str, run_id: str, watcher: Watcher, *, after: str | None = None
+) -> "EventStream":
+    """One run's events from `run.queued`, or from a cursor, to `run.finished`; then it ends."""
+    await hubs.ready(project_id)
+    return EventStream(hubs, project_id, watcher, after, run_id)
+
+
+def last_event_id(request: Request[Any, Any, Any], after: str | None) -> str | None:
+    """The header wins over the query: a browser sends its first URL again when it reconnects."""
+    header: str | None = request.headers.get("last-event-id")
+    return header if header else after
+
+
+class EventStream(Response[None]):
+    """A response that stays open; return it from a handler."""
+
+    def __init__(
+        self,
+        hubs: Hubs,
+        project_id: str,
+        watcher: Watcher,
+        after: str | None,
+        run_id: str | None,
+    ) -> None:
+        super().__init__(None, media_type="text/event-stream")
+        self._target = (project_id, watcher, after, run_id)
+        self._hubs = hubs
+
+    def to_asgi_response(self, *_: Any, **more: Any) -> Any:
+        """Ourselves: `more` may hold headers that other parts of the app add."""
+        added: Iterable[tuple[bytes, bytes]] = more.get("encoded_headers") or ()
+        extra = [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in {**(more.get("headers") or {}), **self.headers}.items()
+        ]
+        self._extra = [*extra, *added]
+        return self
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._hubs.follow(*self._target) as follower:
+            watch = spawn(_watch(receive, follower), name="stream reader")
+            try:
+                start: Any = {
+                    "type": "http.response.start", "status": 200,
+                    "headers": [*HEADERS, *self._extra],
+                }  # fmt: skip
+                await send(start)
+                await _stream(send, follower)
+            finally:
+                watch.cancel()
+
+
+async def _watch(receive: Receive, follower: Follower) -> None:
+    """Notice that the client is gone, even while nothing is sent."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    follower.end("left")
+
+
+async def _stream(send: Send, follower: Follower) -> None:
+    stall = follower.pace.stall
+    try:
+        await _write(send, b"retry: %d\n\n" % RETRY, stall)
+        sends = 1
+        async with aclosing(follower.batches()) as batches:
+            async for batch in batches:
+                metrics.WRITES.inc()
+                metrics.WRITTEN.inc(len(batch))
+                await _write(send, b"".join([frame.sse for frame in batch]), stall)
+                sends += 1
+                if sends % BREATHE == 0:
+                    await asyncio.sleep(0)
+        await _write(send, _last(follower), stall, more=False)
+    except TimeoutError:
+        follower.end("slow")
+        metrics.SLOW_KILLS.inc()
+
+
+async def _write(send: Send, body: bytes, stall: float, *, more: bool = True) -> None:
+    async with asyncio.timeout(stall):
+        await send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+def _last(follower: Follower) -> bytes:
+    ending = follower.ending or Ending("left")
+    if ending.kind in ("revoked", "deleted", "unauthorised"):
+        data = {"reason": ending.reason}
+        return frames.own("sync.revoked", follower.hub.project_id, data).sse
+    if ending.kind in ("restart", "unavailable"):
+        return b": come again\nretry: %d\n\n" % random.randint(*HERD)
+    return b""

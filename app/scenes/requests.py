@@ -1,0 +1,106 @@
+"""What a client may ask of scenes; every field limited, unknown ones refused."""
+
+import re
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+
+from app.problems import Conflict, InvalidInput, PayloadTooLarge
+from app.scenes.model import SCENES_MOST, Frames, Scene, SceneName, SceneState, TsxCode
+
+LAYOUT_MOST = 100_000  # characters
+PROPS_MOST = 100_000  # bytes of JSON
+
+Props = Annotated[
+    dict[str, Any],
+    msgspec.Meta(
+        description="Values for the scene's component, at most 100 kB of JSON. `startFrom` is"
+        " ours: the frame of the code that a split-off scene begins with.",
+        examples=[{"title": "Hello"}],
+    ),
+]
+Layout = Annotated[str, msgspec.Meta(max_length=LAYOUT_MOST)]
+Base = Annotated[
+    int,
+    msgspec.Meta(ge=1, le=2**31 - 1, description="The scene's revision that the client saw."),
+]
+_ETAG = re.compile(r'"([1-9][0-9]{0,9})"')
+
+
+class Based(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """A change that is refused with CONFLICT when the scene is not at `baseRevision` any more."""
+
+    base_revision: Base | None = None
+
+
+class NewScene(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """Without code it is the blank scene; without a name it is called `Scene n`."""
+
+    name: SceneName | None = None
+    tsx_code: TsxCode | None = None
+    duration: Frames | None = None
+    props: Props | None = None
+    layout_json: Layout | None = None
+
+
+class ScenePatch(Based, kw_only=True, forbid_unknown_fields=True):
+    """What is absent stays as it is."""
+
+    name: SceneName | msgspec.UnsetType = msgspec.UNSET
+    tsx_code: TsxCode | msgspec.UnsetType = msgspec.UNSET
+    duration: Frames | msgspec.UnsetType = msgspec.UNSET
+    props: Props | msgspec.UnsetType = msgspec.UNSET
+    layout_json: Layout | msgspec.UnsetType | None = msgspec.UNSET
+
+    def applied(self, state: SceneState) -> SceneState:
+        given = {
+            name: value
+            for name in ("name", "tsx_code", "duration", "props", "layout_json")
+            if (value := getattr(self, name)) is not msgspec.UNSET
+        }
+        return msgspec.structs.replace(state, **given)
+
+
+class Split(Based, kw_only=True, forbid_unknown_fields=True):
+    at_frame: Annotated[Frames, msgspec.Meta(description="First frame of the second scene.")]
+
+
+class Trim(Based, kw_only=True, forbid_unknown_fields=True):
+    duration: Frames
+
+
+class SceneOrder(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """`baseRevision` is the project's: CONFLICT when the order was changed after it."""
+
+    scene_ids: Annotated[list[UUID], msgspec.Meta(max_length=SCENES_MOST)]
+    base_revision: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
+
+
+def base_of(body: Based | None, if_match: str | None) -> int | None:
+    """The revision that the client saw, from the body or `If-Match: "7"`; None when unsaid."""
+    said = body.base_revision if body is not None else None
+    if if_match is None:
+        return said
+    found = _ETAG.fullmatch(if_match.strip())
+    if found is None:
+        raise InvalidInput('If-Match must be one strong revision such as "7".')
+    revision = int(found.group(1))
+    if said is not None and said != revision:
+        raise InvalidInput("If-Match and baseRevision differ.")
+    return revision
+
+
+def check_base(scene: Scene, base: int | None) -> None:
+    """Raise `Conflict` with the scene as it is now when the client saw another revision."""
+    if base is not None and base != scene.revision:
+        raise Conflict(
+            f"The scene is at revision {scene.revision}, not {base}.", details={"scene": scene}
+        )
+
+
+def check_props(props: dict[str, Any]) -> dict[str, Any]:
+    """Raise `PayloadTooLarge` when they are."""
+    if len(msgspec.json.encode(props)) > PROPS_MOST:
+        raise PayloadTooLarge(f"props may hold {PROPS_MOST} bytes of JSON.")
+    return props

@@ -1,0 +1,80 @@
+"""A copy of every row, written to files before a migration that could lose some."""
+
+import csv
+import os
+import shutil
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from asyncpg import Connection, Record
+
+from app.store.migration_rules import Source
+
+
+class BackupError(Exception):
+    """The backup could not be proven whole."""
+
+
+async def write_backup(
+    connection: Connection, tables: list[Record], folder: Path, before: Source
+) -> Path:
+    """Write each table as CSV with a header into a new folder, read it back, count; return it.
+
+    The caller keeps writers out. `manifest.json` holds the rows per file and the migrations that
+    made the schema. A half-written backup never has the final name.
+    """
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    target = folder / f"{moment}-before-{before.name}"
+    partial = target.with_suffix(".partial")
+    _make(partial)
+    rows = {}
+    for table in tables:
+        path = partial / f"{table['schema']}.{table['name']}.csv"
+        told = await connection.copy_from_table(
+            table["name"], schema_name=table["schema"], output=path, format="csv", header=True
+        )
+        rows[path.name] = int(told.rpartition(" ")[2])
+        if _count(path) != rows[path.name]:
+            raise BackupError(f"{path} does not hold the {rows[path.name]} rows of its table")
+    applied = await connection.fetch(
+        "select name, sha256 from migration_digest where name <> $1 order by name", before.id
+    )
+    manifest = {"rows": rows, "migrations": {one["name"]: one["sha256"] for one in applied}}
+    _finish(partial, target, msgspec.json.format(msgspec.json.encode(manifest)))
+    return target
+
+
+def discard_backup(path: Path) -> None:
+    """Remove the backup of an attempt that was rolled back and will be made again."""
+    shutil.rmtree(path)
+
+
+def _make(partial: Path) -> None:
+    partial.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for killed in partial.parent.glob("*.partial"):
+        shutil.rmtree(killed)
+    partial.mkdir(mode=0o700)
+
+
+def _count(path: Path) -> int:
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    with path.open(newline="") as file:
+        return sum(1 for _ in csv.reader(file)) - 1
+
+
+def _finish(partial: Path, target: Path, manifest: bytes) -> None:
+    (partial / "manifest.json").write_bytes(manifest)
+    for path in (*partial.iterdir(), partial):
+        _sync(path)
+    partial.rename(target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,214 @@
+"""The embedded PostgreSQL: a server of our own that never outlives us."""
+
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from app.store.binaries import ENVIRONMENT, EmbeddedError, find_identity, find_programs
+from app.store.cluster import (
+    DATABASE,
+    POLL,
+    STOP_LIMIT,
+    claim_folder,
+    create_cluster,
+    give_files,
+    is_server,
+    keep_password,
+    put_in_order,
+    read_major,
+    read_status,
+    sign_lock,
+)
+
+LOG_LIMIT = 10_000_000  # bytes; a larger log is emptied at the next start
+START_LIMIT = 60.0  # seconds, recovery after a crash included
+
+OPTIONS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "shared_buffers": "32MB",
+    "max_connections": "60",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_logical_replication_workers": "0",
+    "max_wal_size": "256MB",
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+    # A log keeps no values of users: neither the failing statement nor the conflicting key.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+}
+NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+# The server is the child of a shell that reads a pipe held open by us alone. However we die, the
+# pipe ends and the shell stops the server. (A parent-death signal would be tied to one thread, is
+# lost when an identity changes, and exists on Linux only.) SIGINT is repeated, for the server
+# ignores it until its handlers are in place; after 30 s an immediate shutdown follows.
+SUPERVISOR = """
+exec 3<&0
+"$@" </dev/null 3<&- &
+server=$!
+{
+    read -r _
+    tries=0; kind=INT
+    while kill -s $kind $server 2>/dev/null; do
+        tries=$((tries + 1)); [ $tries -gt 150 ] && kind=QUIT
+        sleep 0.2
+    done
+} <&3 &
+watch=$!
+exec 3<&- </dev/null
+wait $server
+code=$?
+kill $watch 2>/dev/null
+exit $code
+"""
+PASSING = ("is still in use", "Address already in use")
+
+
+class Embedded:
+    """A running server of our own; it ends with `stop`, or with this process, however that ends."""
+
+    def __init__(
+        self, *, dsn: str, pid: int, cluster: Path, supervisor: subprocess.Popen[bytes], lock: int
+    ) -> None:
+        self.dsn = dsn
+        self.pid = pid
+        self._cluster = cluster
+        self._supervisor = supervisor
+        self._lock: int | None = lock
+
+    def announce(self, url: str) -> None:
+        """Tell who starts a second Reelroom on the same folder where this one is to be found."""
+        if self._lock is not None:
+            sign_lock(self._lock, url)
+
+    def stop(self) -> None:
+        """Shut the server down in order, then free the data folder; repeated, it does nothing."""
+        if self._lock is None:
+            return
+        try:
+            _end(self._supervisor)
+            put_in_order(self._cluster)  # a supervisor that was killed has left the server to us
+        finally:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def start(data_dir: Path, *, durable: bool = True, pg_bin: str | None = None) -> Embedded:
+    """Start the server of `data_dir`, made if new, and return once it takes connections.
+
+    Nothing outside `data_dir` is touched, also as root. What a killed predecessor left is put in
+    order first: its server stopped, its half-made cluster removed. `durable=False` is for tests:
+    a crash of the machine may lose everything. `pg_bin` names the folder of PostgreSQL's programs.
+    Raises `AlreadyRunningError`, or `EmbeddedError` that says what is missing.
+    """
+    data_dir = data_dir.absolute()
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = claim_folder(data_dir)
+    try:
+        cluster = data_dir / "database"
+        major = read_major(cluster)
+        programs = find_programs(pg_bin, major)
+        identity = find_identity(programs, data_dir)
+        password = keep_password(data_dir / "password")
+        put_in_order(cluster)
+        if major is None:
+            create_cluster(cluster, programs, identity, durable=durable)
+        give_files(cluster, identity.uid)
+        options = OPTIONS | ({} if durable else NOT_DURABLE)
+        settings = [word for item in options.items() for word in ("-c", "=".join(item))]
+        command = [*identity.prefix, str(programs / "postgres"), "-D", str(cluster), *settings]
+        supervisor, pid, port = _serve(command, cluster, data_dir / "postgres.log")
+        for name in ("lock", "password", "postgres.log"):
+            give_files(data_dir / name, data_dir.stat().st_uid)
+    except BaseException:
+        os.close(lock)
+        raise
+    dsn = f"postgresql://{DATABASE}:{password}@127.0.0.1:{port}/{DATABASE}"
+    return Embedded(dsn=dsn, pid=pid, cluster=cluster, supervisor=supervisor, lock=lock)
+
+
+def running_dsn(data_dir: Path) -> str | None:
+    """Where the server of a live Reelroom on this folder listens; None when there is none."""
+    cluster = data_dir.absolute() / "database"
+    told = read_status(cluster)
+    if len(told) < 8 or told[7].strip() != "ready" or not is_server(int(told[0]), cluster):
+        return None
+    password = (data_dir / "password").read_text()
+    return f"postgresql://{DATABASE}:{password}@127.0.0.1:{told[3]}/{DATABASE}"
+
+
+def _serve(
+    command: list[str], cluster: Path, log_path: Path
+) -> tuple[subprocess.Popen[bytes], int, int]:
+    """Return the supervisor, the server's pid and its port."""
+    with open(log_path, "ab") as log:
+        os.chmod(log_path, 0o600)
+        if log_path.stat().st_size > LOG_LIMIT:
+            log.truncate(0)
+        end = time.monotonic() + START_LIMIT
+        while True:
+            before = log_path.stat().st_size
+            port = _free_port()
+            supervisor = subprocess.Popen(
+                ["/bin/sh", "-c", SUPERVISOR, "reelroom-postgres", *command, "-p", str(port)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=ENVIRONMENT,
+                cwd="/",
+                start_new_session=True,  # a Ctrl-C is for us; we then stop the server
+            )
+            try:
+                pid = _wait_ready(supervisor, cluster, port, end)
+            except BaseException:
+                _end(supervisor)
+                raise
+            if pid:
+                return supervisor, pid, port
+            _end(supervisor)
+            said = log_path.read_bytes()[before:].decode(errors="replace")
+            if time.monotonic() > end or not any(words in said for words in PASSING):
+                raise EmbeddedError(f"PostgreSQL did not start, see {log_path}:\n{said[-2000:]}")
+            time.sleep(0.1)
+
+
+def _wait_ready(supervisor: subprocess.Popen[bytes], cluster: Path, port: int, end: float) -> int:
+    """Return the server's pid once it takes connections, 0 when it ended instead."""
+    while supervisor.poll() is None:
+        told = read_status(cluster)
+        if len(told) >= 8 and told[7].strip() == "ready" and told[3] == str(port):
+            return int(told[0])
+        if time.monotonic() > end:
+            raise EmbeddedError(f"PostgreSQL was not ready within {START_LIMIT:.0f} s")
+        time.sleep(POLL)
+    return 0
+
+
+def _end(supervisor: subprocess.Popen[bytes]) -> None:
+    assert supervisor.stdin is not None
+    supervisor.stdin.close()
+    supervisor.wait(2 * STOP_LIMIT)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,201 @@
+"""Brings a schema up to date: one runner at a time, each migration whole or not at all."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import asyncpg
+from asyncpg import Connection
+
+from app.store.backup import discard_backup, write_backup
+from app.store.fingerprint import has_rows, list_losses, list_tables, take_fingerprint
+from app.store.migration_rules import (
+    Source,
+    check_folder,
+    check_source,
+    list_sources,
+    read_source,
+)
+
+APP_NAME = "reelroom"
+PACKAGED = Path(__file__).parent / "migrations"
+MIGRATIONS = PACKAGED if PACKAGED.is_dir() else Path(__file__).parents[2] / "migrations"
+
+LOCK_TIMEOUT = 5.0  # seconds that a migration waits for a table, and all others behind it
+LOCK_RETRIES = 5
+PAUSE = 0.5  # seconds, times the attempt, with jitter
+
+# The first table is Piccolo's own, so that its `migrations check` reads true.
+BOOKKEEPING = """
+    create table if not exists migration (
+        id serial primary key,
+        name varchar(200) not null default '',
+        app_name varchar(200) not null default '',
+        ran_on timestamp not null default current_timestamp
+    );
+    create table if not exists migration_digest (name text primary key, sha256 text not null);
+"""
+BOOKED = """
+    select migration.name, sha256 from migration
+    left join migration_digest using (name) where app_name = $1 order by 1
+"""
+BUSY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
+
+
+class MigrationError(Exception):
+    """The schema was left as it was; the message says which migration, and why."""
+
+
+def script(sql: str) -> Callable[[], Awaitable[None]]:
+    """Mark SQL as a migration's step; our runner reads it from the file's source.
+
+    Piccolo's runner may list migrations, not run them: it takes no lock and books outside the
+    transaction, so that a kill between the two leaves a database that no start gets past.
+    """
+
+    async def refuse() -> None:
+        raise MigrationError(f"run `reelroom migrate` instead; not run: {sql.strip()[:60]} …")
+
+    return refuse
+
+
+async def migrate(
+    dsn: str,
+    folder: Path = MIGRATIONS,
+    *,
+    backups: Path | None = None,
+    lock_timeout: float = LOCK_TIMEOUT,
+) -> list[str]:
+    """Apply what is pending, in order, and return the names; runners that meet take turns.
+
+    A migration and its booking are one transaction: after a kill at any moment the next run goes
+    on where this one was. One that is reviewed as dangerous needs `backups`, the folder for a copy
+    of all rows, unless there are none. Raises `MigrationError`.
+    """
+    guard = await _connect(dsn)
+    try:
+        await guard.execute("select pg_advisory_lock(hashtext('reelroom migrations'))")
+        await guard.execute(BOOKKEEPING)
+        todo = await _read_pending(guard, folder)
+        for source in todo:
+            await _apply_in_turn(dsn, source, backups, lock_timeout)
+        return [source.name for source in todo]
+    finally:
+        await guard.close()
+
+
+async def pending(dsn: str, folder: Path = MIGRATIONS) -> list[str]:
+    """Return the names of the migrations that `migrate` would apply; changes nothing."""
+    connection = await _connect(dsn)
+    try:
+        return [source.name for source in await _read_pending(connection, folder)]
+    finally:
+        await connection.close()
+
+
+async def _connect(dsn: str) -> Connection:
+    limits = {"statement_timeout": "0", "idle_session_timeout": "0"}
+    settings = {"application_name": "reelroom migrate", **limits}
+    return await asyncpg.connect(dsn, server_settings=settings, statement_cache_size=0)
+
+
+async def _read_pending(connection: Connection, folder: Path) -> list[Source]:
+    booked: dict[str, str | None] = {}
+    if await connection.fetchval("select to_regclass('migration_digest')"):
+        booked = {one["name"]: one["sha256"] for one in await connection.fetch(BOOKED, APP_NAME)}
+    return _choose_pending(booked, folder)
+
+
+def _choose_pending(booked: dict[str, str | None], folder: Path) -> list[Source]:
+    paths = {path.name[:4]: path for path in list_sources(folder)}
+    faults = check_folder(folder)
+    for name, digest in booked.items():
+        if name not in paths:
+            faults.append(
+                f"{name} is applied but unknown here: this database is of a newer release"
+            )
+        elif digest is None:
+            faults.append(f"{name} is booked by another tool; nobody knows what it ran")
+        elif read_source(paths[name]).digest != digest:
+            faults.append(f"{paths[name].stem} was changed after it was applied")
+    new = [path for name, path in paths.items() if name not in booked]
+    for path in new:
+        faults += check_source(path)
+        if booked and path.name[:4] < max(booked):
+            faults.append(f"{path.stem} comes before {max(booked)}, which is applied")
+    if faults:
+        raise MigrationError("nothing was run:\n  " + "\n  ".join(faults))
+    return [read_source(path) for path in new]
+
+
+async def _apply_in_turn(
+    dsn: str, source: Source, backups: Path | None, lock_timeout: float
+) -> None:
+    """Give the tables back and come again when others hold them: they must not queue behind us."""
+    for attempt in range(LOCK_RETRIES + 1):
+        if attempt:
+            await asyncio.sleep(PAUSE * attempt * random.uniform(0.5, 1.5))
+        connection = await _connect(dsn)
+        try:
+            return await _apply(connection, source, backups, lock_timeout)
+        except BUSY as error:
+            busy = error
+        finally:
+            await connection.close()
+    raise MigrationError(f"{source.name}: its tables stay in use ({busy})") from busy
+
+
+async def _apply(
+    connection: Connection, source: Source, backups: Path | None, lock_timeout: float
+) -> None:
+    backup: Path | None = None
+    try:
+        async with connection.transaction():
+            await connection.execute(f"set local lock_timeout = '{int(lock_timeout * 1000)}ms'")
+            await _book(connection, source)
+            tables = await list_tables(connection) if source.rewrites else []
+            if tables:
+                titles = ", ".join(table["title"] for table in tables)
+                await connection.execute(f"lock table {titles} in share row exclusive mode")
+            if not await has_rows(connection, tables):
+                return await _run(connection, source)
+            if source.reviewed:
+                if backups is None:
+                    raise MigrationError(
+                        f"{source.name} is dangerous and needs a place for backups"
+                    )
+                backup = await write_backup(connection, tables, backups, source)
+            before = await take_fingerprint(connection)
+            await _run(connection, source)
+            after = await take_fingerprint(connection, before.joined)
+            if losses := list(list_losses(before, after, source.may_change)):
+                raise MigrationError(f"{source.name} was undone: {'; '.join(losses)}")
+    except BUSY:
+        if backup:
+            discard_backup(backup)
+        raise
+
+
+async def _book(connection: Connection, source: Source) -> None:
+    """Book before the work: a runner whose turn was lost with its lock waits on the key here."""
+    try:
+        await connection.execute(
+            "insert into migration_digest values ($1, $2)", source.id, source.digest
+        )
+    except asyncpg.UniqueViolationError as error:
+        raise MigrationError(f"{source.name} was applied by another runner meanwhile") from error
+    await connection.execute(
+        "insert into migration (name, app_name) values ($1, $2)", source.id, APP_NAME
+    )
+
+
+async def _run(connection: Connection, source: Source) -> None:
+    for statement in source.statements:
+        try:
+            await connection.execute(statement.sql)
+        except BUSY:
+            raise
+        except asyncpg.PostgresError as error:
+            shown = statement.code[:80]
+            raise MigrationError(f"{source.name} was undone: {error} (in: {shown})") from error

@@ -1,0 +1,78 @@
+// Draws one frame of one scene, scaled to the window, and catches what the scene throws while it draws.
+import { Component, useEffect, useMemo, useState, type ReactNode } from "react";
+import { CompositionContext, FrameContext, type VideoConfig } from "../../remotion/timeline";
+import type { SceneLoad } from "../protocol";
+import type { SceneComponent } from "./compile";
+
+class Catch extends Component<{ onError: (error: unknown) => void; children: ReactNode }, { failed: boolean }> {
+  override state = { failed: false };
+
+  static getDerivedStateFromError() {
+    return { failed: true };
+  }
+
+  override componentDidCatch(error: unknown) {
+    this.props.onError(error);
+  }
+
+  override render() {
+    return this.state.failed ? null : this.props.children;
+  }
+}
+
+function useWindowSize(): { width: number; height: number } {
+  const read = () => ({ width: window.innerWidth, height: window.innerHeight });
+  const [size, setSize] = useState(read);
+  useEffect(() => {
+    const update = () => setSize(read());
+    window.addEventListener("resize", update);
+    return () => window.removeEventListener("resize", update);
+  }, []);
+  return size;
+}
+
+export interface StageProps {
+  scene: SceneLoad;
+  component: SceneComponent;
+  frame: number;
+  /** Changes with each load and each seek after an error: a scene that broke gets another chance. */
+  attempt: string;
+  onRendered: () => void;
+  onError: (error: unknown) => void;
+}
+
+export function Stage({ scene, component: Scene, frame, attempt, onRendered, onError }: StageProps) {
+  const view = useWindowSize();
+  const { width, height, fps, durationInFrames, props } = scene;
+  const config = useMemo<VideoConfig>(
+    () => ({ id: "scene", width, height, fps, durationInFrames, defaultProps: {}, props }),
+    [width, height, fps, durationInFrames, props],
+  );
+  useEffect(onRendered, [attempt, onRendered]);
+  const scale = Math.min(view.width / width, view.height / height);
+  return (
+    <div
+      style={{
+        position: "absolute",
+        width,
+        height,
+        display: "flex",
+        flexDirection: "column",
+        left: (view.width - width * scale) / 2,
+        top: (view.height - height * scale) / 2,
+        transform: `scale(${scale})`,
+        transformOrigin: "0 0",
+        overflow: "hidden",
+        background: "#000",
+      }}
+    >
+      <Catch key={attempt} onError={onError}>
+        <CompositionContext.Provider value={config}>
+          <FrameContext.Provider value={frame}>
+            <Scene {...props} />
+          </FrameContext.Provider>
+        </CompositionContext.Provider>
+      </Catch>
+    </div>
+  );
+}

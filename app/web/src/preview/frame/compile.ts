@@ -1,0 +1,61 @@
+// Turns the TSX of a scene into a component: compiled here in the frame, run with the modules that a scene may import.
+import * as React from "react";
+import * as jsxRuntime from "react/jsx-runtime";
+import { transform } from "sucrase";
+import * as remotion from "../../remotion";
+
+export type SceneComponent = React.ComponentType<Record<string, unknown>>;
+
+const asModule = (names: object) => ({ ...names, default: names, __esModule: true });
+
+const MODULES: Record<string, unknown> = {
+  react: asModule(React),
+  "react/jsx-runtime": asModule(jsxRuntime),
+  remotion: asModule(remotion),
+};
+
+function load(name: string): unknown {
+  const found = MODULES[name];
+  if (found === undefined) throw new Error(`A scene can import "react" and "remotion"; there is no "${name}" here`);
+  return found;
+}
+
+/** A function, or what memo() and forwardRef() make of one. */
+function isComponent(value: unknown): value is SceneComponent {
+  if (typeof value === "function") return true;
+  return typeof value === "object" && value !== null && "$$typeof" in value && !React.isValidElement(value);
+}
+
+/** The default export, or the only component among the named ones. */
+function choose(exported: Record<string, unknown>): SceneComponent {
+  if (isComponent(exported.default)) return exported.default;
+  const named = Object.entries(exported).filter(([name, value]) => /^[A-Z]/.test(name) && isComponent(value));
+  const [only] = named;
+  if (only === undefined) throw new Error("The scene exports no component");
+  if (named.length > 1) throw new Error(`Which one is the scene? Export one of ${named.map(([n]) => n).join(", ")} as default`);
+  return only[1] as SceneComponent;
+}
+
+function BlankScene() {
+  return React.createElement(
+    remotion.AbsoluteFill,
+    { style: { background: "#14161d", color: "#6b7186", alignItems: "center", justifyContent: "center", font: "500 56px system-ui, sans-serif" } },
+    "Blank scene",
+  );
+}
+
+/** Throws what the compiler or the scene's own top level throws. */
+export function compile(code: string): SceneComponent {
+  if (code.trim() === "") return BlankScene;
+  const { code: script } = transform(code, {
+    transforms: ["typescript", "jsx", "imports"],
+    jsxRuntime: "automatic",
+    production: true,
+  });
+  const module = { exports: {} as Record<string, unknown> };
+  new Function("require", "module", "exports", script)(load, module, module.exports);
+  return choose(module.exports);
+}
+
+// Scenes may also read these as globals, without an import.
+Object.assign(globalThis, { React, Remotion: remotion });

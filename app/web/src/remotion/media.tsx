@@ -1,0 +1,54 @@
+// Pictures, and stand-ins for what the sandboxed preview cannot play: nothing here reaches the network.
+import { useState, type CSSProperties, type ImgHTMLAttributes, type ReactElement } from "react";
+
+function Placeholder({ label, style, className }: { label: string; style?: CSSProperties; className?: string }) {
+  const box: CSSProperties = {
+    display: "flex",
+    alignItems: "center",
+    justifyContent: "center",
+    minWidth: 120,
+    minHeight: 80,
+    background: "repeating-linear-gradient(45deg, #2a2d38 0 16px, #23262f 16px 32px)",
+    color: "#9aa0b4",
+    font: "500 24px/1.2 system-ui, sans-serif",
+    ...style,
+  };
+  return (
+    <div className={className} style={box} role="img" aria-label={label}>
+      {label}
+    </div>
+  );
+}
+
+/** An image from a data: or blob: address; any other is shown as a placeholder, the frame may not fetch it. */
+export function Img(props: ImgHTMLAttributes<HTMLImageElement>): ReactElement {
+  const [broken, setBroken] = useState<string | null>(null);
+  const { src, alt, style, className, ...rest } = props;
+  if (src === undefined || !/^(data|blob):/i.test(src) || broken === src) {
+    return <Placeholder label={alt || "Image"} {...(style && { style })} {...(className && { className })} />;
+  }
+  return <img {...rest} alt={alt ?? ""} className={className} style={style} src={src} onError={() => setBroken(src)} />;
+}
+
+interface MediaProps {
+  src?: string;
+  style?: CSSProperties;
+  className?: string;
+}
+
+export function Video({ style, className }: MediaProps): ReactElement {
+  return <Placeholder label="Video" {...(style && { style })} {...(className && { className })} />;
+}
+
+export function IFrame({ style, className }: MediaProps): ReactElement {
+  return <Placeholder label="Web page" {...(style && { style })} {...(className && { className })} />;
+}
+
+export function Audio(_props: MediaProps): null {
+  return null;
+}
+
+/** The address that a file of the project's public folder has in an exported project. */
+export function staticFile(path: string): string {
+  return `/public/${path.replace(/^\/+/, "").split("/").map(encodeURIComponent).join("/")}`;
+}

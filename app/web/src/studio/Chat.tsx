@@ -1,0 +1,144 @@
+// The conversation, the turn that is running, and the box to write the next prompt in.
+import { useEffect, useRef, useState, type FormEvent, type KeyboardEvent } from "react";
+import { beginRun } from "../actions";
+import type { Message, Scene } from "../model";
+import type { ProjectState, RunState } from "../sync/apply";
+import { useAction } from "../ui/useAction";
+import { Turn } from "./Turn";
+
+const PROMPT_MOST = 12_000; // characters
+const NEAR = 120; // pixels from the end that still count as reading the newest
+
+const STATUS: Record<Message["status"], string> = {
+  pending: "Working",
+  success: "Done",
+  error: "Failed",
+  cancelled: "Cancelled",
+};
+
+interface MessageItemProps {
+  message: Message;
+  run: RunState | undefined;
+  state: ProjectState;
+  onShowScene: (sceneId: string) => void;
+}
+
+function MessageItem({ message, run, state, onShowScene }: MessageItemProps) {
+  const live = message.status === "pending" && run?.message?.messageId === message.id ? run.message.text.text : "";
+  const text = live.length > message.content.length ? live : message.content;
+  const isAssistant = message.role === "assistant";
+  const waiting = message.status === "pending" && run?.run.status === "queued";
+  const scenes = (isAssistant ? (run?.sceneIds ?? []) : []).flatMap((id) => state.scenes[id] ?? []);
+  return (
+    <li className={`message message-${message.role}`} data-message-id={message.id} data-status={message.status}>
+      {text === "" && message.status === "pending" ? (
+        <p className="dots" aria-label="Writing">
+          <i />
+          <i />
+          <i />
+        </p>
+      ) : (
+        <p>{text}</p>
+      )}
+      {isAssistant && (
+        <footer>
+          <span className={`chip chip-${message.status}`}>{waiting ? "Waiting" : STATUS[message.status]}</span>
+          {message.kind === "clarification" && <span className="chip">Question</span>}
+          {scenes.map((scene) => (
+            <button key={scene.id} className="chip chip-scene" onClick={() => onShowScene(scene.id)}>
+              {scene.name}
+            </button>
+          ))}
+        </footer>
+      )}
+    </li>
+  );
+}
+
+/** Stays at the newest line unless the reader has scrolled away from it. */
+function useFollowEnd(content: unknown) {
+  const list = useRef<HTMLOListElement>(null);
+  const atEnd = useRef(true);
+  useEffect(() => {
+    if (list.current && atEnd.current) list.current.scrollTop = list.current.scrollHeight;
+  }, [content]);
+  const onScroll = () => {
+    const box = list.current;
+    if (box) atEnd.current = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR;
+  };
+  return { list, onScroll };
+}
+
+interface ComposerProps {
+  projectId: string;
+  scene: Scene | null;
+  onBegun: (runId: string) => void;
+}
+
+function Composer({ projectId, scene, onBegun }: ComposerProps) {
+  const { busy, error, run } = useAction();
+  const [prompt, setPrompt] = useState("");
+  const submit = async (event?: FormEvent) => {
+    event?.preventDefault();
+    const text = prompt.trim();
+    if (text === "" || busy) return;
+    const begun = await run(() => beginRun(projectId, text, scene?.id ?? null));
+    if (begun === undefined) return;
+    setPrompt((now) => (now.trim() === text ? "" : now));
+    onBegun(begun.run.id);
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key !== "Enter" || event.shiftKey || event.nativeEvent.isComposing) return;
+    event.preventDefault();
+    void submit();
+  };
+  return (
+    <form className="composer" onSubmit={submit}>
+      {error !== null && <p role="alert">{error}</p>}
+      <textarea
+        aria-label="Prompt"
+        rows={3}
+        maxLength={PROMPT_MOST}
+        placeholder={'Describe a scene or a change, such as: a title that says "Hello"'}
+        value={prompt}
+        onChange={(event) => setPrompt(event.target.value)}
+        onKeyDown={onKeyDown}
+      />
+      <div className="row">
+        <span className="hint">{scene ? `Selected: ${scene.name}` : "No scene yet"}</span>
+        <span className="spacer" />
+        <button className="primary" disabled={busy || prompt.trim() === ""}>
+          Send
+        </button>
+      </div>
+    </form>
+  );
+}
+
+interface ChatProps {
+  state: ProjectState;
+  run: RunState | null;
+  scene: Scene | null;
+  canEdit: boolean;
+  onBegun: (runId: string) => void;
+  onShowScene: (sceneId: string) => void;
+}
+
+export function Chat({ state, run, scene, canEdit, onBegun, onShowScene }: ChatProps) {
+  const { messages, runs } = state;
+  const { list, onScroll } = useFollowEnd(state);
+  const runOf = (message: Message) =>
+    runs.find((entry) => entry.run.id === message.runId || entry.run.assistantMessageId === message.id);
+  return (
+    <section className="chat" aria-label="Chat">
+      <ol className="messages" aria-label="Messages" ref={list} onScroll={onScroll}>
+        {messages.length === 0 && <li className="hint">Say what the video should show. Each scene is code that you can watch being written.</li>}
+        {messages.map((message) => (
+          <MessageItem key={message.id} message={message} run={runOf(message)} state={state} onShowScene={onShowScene} />
+        ))}
+      </ol>
+      {run !== null && <Turn entry={run} waiting={runs.filter(({ run: { status } }) => status === "queued").length} canEdit={canEdit} />}
+      {canEdit && <Composer projectId={state.project.id} scene={scene} onBegun={onBegun} />}
+    </section>
+  );
+}

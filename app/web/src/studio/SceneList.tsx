@@ -1,0 +1,162 @@
+// The scenes in the video's order, and the direct ways to change them.
+import { useState, type KeyboardEvent } from "react";
+import { addBlankScene, deleteScene, renameScene, reorderScenes, trimScene } from "../actions";
+import type { Scene } from "../model";
+import type { ProjectState } from "../sync/apply";
+import { useAction } from "../ui/useAction";
+
+const NAME_MOST = 200; // characters
+const DURATION_MOST = 18_000; // frames
+
+interface EditableProps {
+  label: string;
+  start: string;
+  type: "text" | "number";
+  onDone: (text: string | null) => void;
+}
+
+/** An input that is done on Enter or when it is left, and gives null on Escape. */
+function Editable({ label, start, type, onDone }: EditableProps) {
+  const [text, setText] = useState(start);
+  const onKeyDown = (event: KeyboardEvent<HTMLInputElement>) => {
+    if (event.key === "Enter") event.currentTarget.blur();
+    if (event.key === "Escape") onDone(null);
+  };
+  return (
+    <input
+      aria-label={label}
+      type={type}
+      autoFocus
+      value={text}
+      maxLength={NAME_MOST}
+      {...(type === "number" ? { min: 1, max: DURATION_MOST } : {})}
+      onChange={(event) => setText(event.target.value)}
+      onFocus={(event) => event.target.select()}
+      onKeyDown={onKeyDown}
+      onBlur={() => onDone(text.trim() === "" || text.trim() === start ? null : text.trim())}
+    />
+  );
+}
+
+interface SceneRowProps {
+  scene: Scene;
+  number: number;
+  last: boolean;
+  fps: number;
+  selected: boolean;
+  canEdit: boolean;
+  act: (work: () => Promise<unknown>) => void;
+  onSelect: () => void;
+  onMove: (by: -1 | 1) => void;
+}
+
+function SceneRow({ scene, number, last, fps, selected, canEdit, act, onSelect, onMove }: SceneRowProps) {
+  // What is edited is the scene as it was when the editing began: a change of somebody else in between is a conflict.
+  const [editing, setEditing] = useState<{ what: "name" | "duration"; base: Scene } | null>(null);
+  const done = (text: string | null) => {
+    setEditing(null);
+    if (editing === null || text === null) return;
+    const { what, base } = editing;
+    act(() => (what === "name" ? renameScene(base, text) : trimScene(base, Math.round(Number(text)))));
+  };
+  const duration = `${scene.duration} f · ${(scene.duration / fps).toFixed(1)} s`;
+  return (
+    <li className="scene" data-scene-id={scene.id} aria-current={selected ? "true" : undefined}>
+      {editing?.what === "name" ? (
+        <Editable label="Scene name" type="text" start={editing.base.name} onDone={done} />
+      ) : (
+        <button className="scene-name" onClick={onSelect}>
+          <span className="number">{number}</span>
+          <span className="name">{scene.name}</span>
+        </button>
+      )}
+      <div className="row">
+        {editing?.what === "duration" ? (
+          <Editable label="Duration in frames" type="number" start={String(editing.base.duration)} onDone={done} />
+        ) : (
+          <button className="duration" disabled={!canEdit} title="Change the duration" aria-label={`Duration of ${scene.name}: ${duration}`} onClick={() => setEditing({ what: "duration", base: scene })}>
+            {duration}
+          </button>
+        )}
+        <span className="spacer" />
+        {canEdit && (
+          <>
+            <button className="icon" aria-label={`Move ${scene.name} up`} disabled={number === 1} onClick={() => onMove(-1)}>
+              ↑
+            </button>
+            <button className="icon" aria-label={`Move ${scene.name} down`} disabled={last} onClick={() => onMove(1)}>
+              ↓
+            </button>
+            <button className="icon" aria-label={`Rename ${scene.name}`} onClick={() => setEditing({ what: "name", base: scene })}>
+              ✎
+            </button>
+            <button className="icon" aria-label={`Delete ${scene.name}`} onClick={() => act(() => deleteScene(scene))}>
+              ✕
+            </button>
+          </>
+        )}
+      </div>
+    </li>
+  );
+}
+
+interface SceneListProps {
+  state: ProjectState;
+  selected: Scene | null;
+  canEdit: boolean;
+  onSelect: (sceneId: string) => void;
+}
+
+export function SceneList({ state, selected, canEdit, onSelect }: SceneListProps) {
+  const { busy, error, run, dismiss } = useAction();
+  const { project, sceneIds } = state;
+  const scenes = sceneIds.flatMap((id) => state.scenes[id] ?? []);
+  const frames = scenes.reduce((sum, scene) => sum + scene.duration, 0);
+  const move = (from: number, by: -1 | 1) => {
+    const moved = sceneIds[from];
+    if (moved === undefined) return;
+    void run(() => reorderScenes(project.id, sceneIds.toSpliced(from, 1).toSpliced(from + by, 0, moved)));
+  };
+  const add = async () => {
+    const made = await run(() => addBlankScene(project.id));
+    if (made) onSelect(made.id);
+  };
+  return (
+    <aside className="scenes" aria-busy={busy}>
+      <header>
+        <h2>Scenes</h2>
+        <span className="hint">{(frames / project.fps).toFixed(1)} s</span>
+        <span className="spacer" />
+        {canEdit && (
+          <button disabled={busy} onClick={add}>
+            Add scene
+          </button>
+        )}
+      </header>
+      {error !== null && (
+        <p role="alert">
+          {error}{" "}
+          <button className="quiet" onClick={dismiss}>
+            Dismiss
+          </button>
+        </p>
+      )}
+      <ol aria-label="Scenes">
+        {scenes.map((scene, index) => (
+          <SceneRow
+            key={scene.id}
+            scene={scene}
+            number={index + 1}
+            last={index === scenes.length - 1}
+            fps={project.fps}
+            selected={scene.id === selected?.id}
+            canEdit={canEdit}
+            act={(work) => void run(work)}
+            onSelect={() => onSelect(scene.id)}
+            onMove={(by) => move(index, by)}
+          />
+        ))}
+      </ol>
+    </aside>
+  );
+}

@@ -1,0 +1,120 @@
+// One project: chat on the left, the player and the code in the middle, the scenes on the right.
+import { useEffect, useRef, useState } from "react";
+import { useSession } from "../account/session";
+import { explain, ApiError } from "../api";
+import { SIZES, type Scene } from "../model";
+import { Player } from "../preview/Player";
+import { Link } from "../router";
+import { isOver, type ProjectState, type RunState } from "../sync/apply";
+import type { Connection } from "../sync/follow";
+import { Chat } from "./Chat";
+import { CodePanel } from "./CodePanel";
+import { SceneList } from "./SceneList";
+import { Share } from "./Share";
+import { useProject } from "./useProject";
+
+const CONNECTION: Record<Connection, string> = {
+  connecting: "Connecting…",
+  live: "Live",
+  reconnecting: "Reconnecting…",
+  ended: "Disconnected",
+};
+
+/** The turn to show: the first that is not over, else the last one. */
+function currentRun(runs: RunState[]): RunState | null {
+  return runs.find((entry) => !isOver(entry.run)) ?? runs.at(-1) ?? null;
+}
+
+/** The selected scene: as chosen, moved on to what this window's own turns write, and never one that is gone. */
+function useSelection(state: ProjectState, ownRuns: ReadonlySet<string>) {
+  const [chosen, choose] = useState<string | null>(null);
+  const written = state.runs.findLast((entry) => ownRuns.has(entry.run.id) && entry.sceneIds.length > 0);
+  const latest = written && `${written.run.id} ${written.sceneIds.at(-1)}`;
+  const seen = useRef(latest);
+  useEffect(() => {
+    if (latest === undefined || latest === seen.current) return;
+    seen.current = latest;
+    choose(latest.split(" ")[1] ?? null);
+  }, [latest]);
+  const sceneId = chosen !== null && chosen in state.scenes ? chosen : (state.sceneIds[0] ?? null);
+  const scene: Scene | null = (sceneId !== null && state.scenes[sceneId]) || null;
+  return { scene, choose };
+}
+
+function OpenProject({ state, connection }: { state: ProjectState; connection: Connection }) {
+  const { account, leave } = useSession();
+  const { project, members, sceneIds, runs } = state;
+  const [ownRuns, setOwnRuns] = useState<ReadonlySet<string>>(new Set());
+  const { scene, choose } = useSelection(state, ownRuns);
+  const run = currentRun(runs);
+  const isOwner = account?.id === project.ownerId;
+  const canEdit = isOwner || (account ? members[account.id]?.role : undefined) !== "viewer";
+  const size = SIZES[project.format];
+
+  const next = scene ? sceneIds[sceneIds.indexOf(scene.id) + 1] : undefined;
+  return (
+    <div className="studio">
+      <header className="bar">
+        <Link to="/" className="brand">
+          Reelroom
+        </Link>
+        <h1>{project.title}</h1>
+        <span className="hint">
+          {size.width}×{size.height} · {project.fps} fps
+        </span>
+        <span className="spacer" />
+        {isOwner && <Share projectId={project.id} />}
+        <span className={`connection connection-${connection}`} role="status" aria-label="Connection">
+          {CONNECTION[connection]}
+        </span>
+        <button className="quiet" onClick={leave}>
+          Sign out
+        </button>
+      </header>
+      <Chat
+        state={state}
+        run={run}
+        scene={scene}
+        canEdit={canEdit}
+        onBegun={(id) => setOwnRuns((before) => new Set(before).add(id))}
+        onShowScene={choose}
+      />
+      <main className="centre">
+        <Player
+          scene={scene}
+          size={size}
+          fps={project.fps}
+          onNext={next === undefined ? null : () => choose(next)}
+        />
+        <CodePanel run={run} scene={scene} />
+      </main>
+      <SceneList state={state} selected={scene} canEdit={canEdit} onSelect={choose} />
+    </div>
+  );
+}
+
+export function Studio({ projectId }: { projectId: string }) {
+  const { state, connection, ending } = useProject(projectId);
+  const { expire } = useSession();
+  const signedOut = ending instanceof ApiError && ending.code === "UNAUTHORIZED";
+  useEffect(() => {
+    if (signedOut) expire();
+  }, [signedOut, expire]);
+  if (ending !== null) {
+    return (
+      <main className="page page-narrow">
+        <h1>This project is not open to you</h1>
+        <p role="alert">{explain(ending)}</p>
+        <Link to="/">All projects</Link>
+      </main>
+    );
+  }
+  if (state === null) {
+    return (
+      <main className="page page-quiet" aria-busy="true">
+        <p role="status">{CONNECTION[connection]}</p>
+      </main>
+    );
+  }
+  return <OpenProject state={state} connection={connection} />;
+}

@@ -1,0 +1,228 @@
+// The state of one project as a client sees it, and how each event changes it. Pure: a new state, or the same one.
+import type { Decision, Member, Message, Project, Run, Scene, Snapshot } from "../model";
+import type { DurableEvent, LiveEvent, MemberChange, RunSnapshot } from "./events";
+
+/** Text that grows by deltas. `broken`: a delta was missed; the text stands still until it is known as a whole again. */
+export interface LiveText {
+  text: string;
+  broken: boolean;
+}
+
+export interface CallState {
+  callId: string;
+  toolName: string;
+  step: number | null;
+  steps: number | null;
+  sceneId: string | null;
+  code: LiveText;
+  outcome: "running" | "success" | "failure";
+}
+
+export interface RunState {
+  run: Run;
+  decision: Decision | null;
+  model: string | null;
+  milliseconds: number | null;
+  calls: CallState[];
+  message: { messageId: string; text: LiveText } | null;
+  stage: string | null;
+  percent: number | null;
+  label: string | null;
+  /** Scenes that this run created or changed, oldest first. */
+  sceneIds: string[];
+}
+
+export interface ProjectState {
+  epoch: string;
+  revision: number;
+  project: Project;
+  members: Record<string, Member>;
+  scenes: Record<string, Scene>;
+  sceneIds: string[];
+  /** By sequence. */
+  messages: Message[];
+  /** The runs since this client joined, oldest first. */
+  runs: RunState[];
+}
+
+const RUNS_MOST = 30; // kept; the oldest finished ones are forgotten first
+const EMPTY: LiveText = { text: "", broken: false };
+
+export const isOver = (run: Run): boolean => !["queued", "running"].includes(run.status);
+
+function newRun(run: Run): RunState {
+  const blank = { model: null, milliseconds: null, message: null, stage: null, percent: null, label: null };
+  return { run, decision: run.decision ?? null, calls: [], sceneIds: [], ...blank };
+}
+
+export function fromSnapshot(snapshot: Snapshot): ProjectState {
+  const scenes = [...snapshot.scenes].sort((a, b) => (a.position ?? 0) - (b.position ?? 0));
+  return {
+    epoch: snapshot.epoch,
+    revision: snapshot.revision,
+    project: snapshot.project,
+    members: Object.fromEntries(snapshot.members.map((member) => [member.userId, member])),
+    scenes: Object.fromEntries(scenes.map((scene) => [scene.id, scene])),
+    sceneIds: scenes.map((scene) => scene.id),
+    messages: [...snapshot.messages].sort((a, b) => a.sequence - b.sequence),
+    runs: snapshot.runs.map(newRun),
+  };
+}
+
+/** Text goes on exactly where it ends, repeats are ignored, a hole breaks it. Offsets count UTF-16 units, as JavaScript does. */
+export function extend(live: LiveText, offset: number, text: string): LiveText {
+  if (live.broken || offset < live.text.length) return live;
+  if (offset > live.text.length) return { ...live, broken: true };
+  return { text: live.text + text, broken: false };
+}
+
+function withRun(state: ProjectState, runId: string | null | undefined, change: (run: RunState) => RunState): ProjectState {
+  if (!runId) return state;
+  let changed = false;
+  const runs = state.runs.map((entry) => {
+    if (entry.run.id !== runId) return entry;
+    const next = change(entry);
+    changed ||= next !== entry;
+    return next;
+  });
+  return changed ? { ...state, runs } : state;
+}
+
+function putRun(state: ProjectState, run: Run): ProjectState {
+  if (state.runs.some((entry) => entry.run.id === run.id)) {
+    return withRun(state, run.id, (entry) => ({ ...entry, run, decision: run.decision ?? entry.decision }));
+  }
+  const runs = [...state.runs, newRun(run)];
+  const surplus = runs.length - RUNS_MOST;
+  const forgotten = new Set(surplus > 0 ? runs.filter((entry) => isOver(entry.run)).slice(0, surplus) : []);
+  return { ...state, runs: runs.filter((entry) => !forgotten.has(entry)) };
+}
+
+/** A run that starts over writes everything anew. */
+function restart(state: ProjectState, run: Run): ProjectState {
+  return withRun(putRun(state, run), run.id, () => newRun(run));
+}
+
+function putMessage(state: ProjectState, message: Message): ProjectState {
+  const others = state.messages.filter((other) => other.id !== message.id);
+  const at = others.findIndex((other) => other.sequence > message.sequence);
+  return { ...state, messages: others.toSpliced(at < 0 ? others.length : at, 0, message) };
+}
+
+function putScene(state: ProjectState, scene: Scene, runId: string | null | undefined): ProjectState {
+  const next = { ...state, scenes: { ...state.scenes, [scene.id]: scene } };
+  return withRun(next, runId, (run) => ({ ...run, sceneIds: [...run.sceneIds.filter((id) => id !== scene.id), scene.id] }));
+}
+
+function dropScene(state: ProjectState, sceneId: string): ProjectState {
+  const { [sceneId]: _gone, ...scenes } = state.scenes;
+  return { ...state, scenes };
+}
+
+/** The calls with this one changed by `change`, or added when it is new. */
+function withCall(run: RunState, call: { callId: string; toolName: string }, change: (call: CallState) => CallState): RunState {
+  const found = run.calls.some((other) => other.callId === call.callId);
+  const blank = { step: null, steps: null, sceneId: null, code: EMPTY, outcome: "running" as const };
+  const calls = found ? run.calls : [...run.calls, { ...blank, callId: call.callId, toolName: call.toolName }];
+  return { ...run, calls: calls.map((other) => (other.callId === call.callId ? change(other) : other)) };
+}
+
+function putMember(state: ProjectState, member: MemberChange): ProjectState {
+  const { [member.userId]: _before, ...members } = state.members;
+  const { role } = member;
+  return { ...state, members: role === null ? members : { ...members, [member.userId]: { ...member, role } } };
+}
+
+function joinRun(state: ProjectState, known: RunSnapshot): ProjectState {
+  return withRun(putRun(state, known.run), known.run.id, (run) => {
+    const decided = { ...run, decision: known.decision ?? run.decision, stage: known.stage ?? null, percent: known.percent ?? null };
+    const joined = known.calls.reduce(
+      (before, { callId, toolName, step, code }) =>
+        withCall(before, { callId, toolName }, (call) => ({ ...call, step: step ?? call.step, code: { text: code, broken: false } })),
+      decided,
+    );
+    if (!known.message) return joined;
+    const { messageId, text } = known.message;
+    return { ...joined, message: { messageId, text: { text, broken: false } } };
+  });
+}
+
+function applyLive(state: ProjectState, event: LiveEvent): ProjectState {
+  switch (event.type) {
+    case "run.snapshot":
+      return joinRun(state, event.data);
+    case "run.progress": {
+      const { stage, percent = null, label = null } = event.data;
+      return withRun(state, event.runId, (run) => ({ ...run, stage, percent, label }));
+    }
+    case "message.delta": {
+      const { messageId, offset, text } = event.data;
+      return withRun(state, event.runId, (run) => {
+        const before = run.message?.messageId === messageId ? run.message.text : EMPTY;
+        const after = extend(before, offset, text);
+        return after === before ? run : { ...run, message: { messageId, text: after } };
+      });
+    }
+    case "code.delta": {
+      const { callId, offset, text } = event.data;
+      return withRun(state, event.runId, (run) => {
+        const before = run.calls.find((call) => call.callId === callId);
+        if (before === undefined || extend(before.code, offset, text) === before.code) return run;
+        return withCall(run, before, (call) => ({ ...call, code: extend(call.code, offset, text) }));
+      });
+    }
+  }
+}
+
+function applyDurable(state: ProjectState, event: DurableEvent): ProjectState {
+  switch (event.type) {
+    case "message.created":
+      return putMessage(state, event.data.message);
+    case "message.updated": {
+      const { message } = event.data; // one that is older than those of the snapshot stays out
+      return state.messages.some(({ id }) => id === message.id) ? putMessage(state, message) : state;
+    }
+    case "run.retrying":
+      return restart(state, event.data.run);
+    case "run.queued":
+    case "run.started":
+    case "run.finished":
+      return putRun(state, event.data.run);
+    case "brain.decision": {
+      const { decision, model = null, milliseconds = null } = event.data;
+      return withRun(state, event.runId, (run) => ({ ...run, decision, model, milliseconds }));
+    }
+    case "tool.started": {
+      const { step = null, steps = null, sceneId = null } = event.data;
+      return withRun(state, event.runId, (run) => withCall(run, event.data, (call) => ({ ...call, step, steps, sceneId })));
+    }
+    case "tool.finished": {
+      const { success, sceneId } = event.data;
+      return withRun(state, event.runId, (run) =>
+        withCall(run, event.data, (call) => ({ ...call, outcome: success ? "success" : "failure", sceneId: sceneId ?? call.sceneId })),
+      );
+    }
+    case "scene.updated":
+      return putScene(state, event.data.scene, event.runId);
+    case "scene.created":
+    case "scene.restored":
+      return { ...putScene(state, event.data.scene, event.runId), sceneIds: event.data.sceneIds };
+    case "scene.deleted":
+      return { ...dropScene(state, event.data.scene.id), sceneIds: event.data.sceneIds };
+    case "scenes.reordered":
+      return { ...state, sceneIds: event.data.sceneIds };
+    case "project.updated":
+      return { ...state, project: event.data.project };
+    case "member.updated":
+      return putMember(state, event.data.member);
+    default:
+      return state; // an event that is newer than this client, or that it does not show
+  }
+}
+
+/** The state after one event. Durable events are to come once each and in order; `follow` sees to that. */
+export function apply(state: ProjectState, event: DurableEvent | LiveEvent): ProjectState {
+  if (!("revision" in event)) return applyLive(state, event) ?? state;
+  const next = applyDurable(state, event);
+  return { ...next, revision: event.revision };
+}

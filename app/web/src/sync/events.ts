@@ -1,0 +1,95 @@
+// The events of a project's stream, and how one is read from its JSON.
+import type { Decision, Member, Message, Project, Run, Scene, Snapshot } from "../model";
+
+interface Common {
+  projectId: string;
+  runId?: string | null;
+  actorId?: string | null;
+  at?: string;
+}
+
+/** `commit` is the revision of the last event of the same transaction. */
+interface Stored extends Common {
+  revision: number;
+  commit: number;
+}
+
+type Durable<T extends string, D> = Stored & { type: T; data: D };
+type Live<T extends string, D> = Common & { type: T; data: D };
+
+/** `role` is null for one who is no member any more. */
+export type MemberChange = Omit<Member, "role"> & { role: Member["role"] | null };
+
+export type DurableEvent =
+  | Durable<"message.created" | "message.updated", { message: Message }>
+  | Durable<"run.queued" | "run.started" | "run.retrying" | "run.finished", { run: Run }>
+  | Durable<"brain.decision", { decision: Decision; model?: string; milliseconds?: number }>
+  | Durable<"tool.started", { callId: string; toolName: string; sceneId?: string | null; step?: number; steps?: number }>
+  | Durable<"tool.finished", { callId: string; toolName: string; sceneId?: string | null; success: boolean }>
+  | Durable<"scene.updated", { scene: Scene; changed: string[] }>
+  | Durable<"scene.created" | "scene.deleted" | "scene.restored", { scene: Scene; changed: string[]; sceneIds: string[] }>
+  | Durable<"scenes.reordered", { sceneIds: string[] }>
+  | Durable<"iteration.created", { iteration: unknown }>
+  | Durable<"project.updated", { project: Project }>
+  | Durable<"member.updated", { member: MemberChange }>;
+
+export interface RunSnapshot {
+  run: Run;
+  decision?: Decision | null;
+  calls: { callId: string; toolName: string; step?: number; code: string }[];
+  message?: { messageId: string; text: string } | null;
+  stage?: string | null;
+  percent?: number | null;
+}
+
+export type LiveEvent =
+  | Live<"run.progress", { stage: string; percent?: number | null; label?: string | null }>
+  | Live<"message.delta", { messageId: string; offset: number; text: string }>
+  | Live<"code.delta", { callId: string; offset: number; text: string }>
+  | Live<"run.snapshot", RunSnapshot>;
+
+/** What the stream says about itself. */
+export type StreamEvent =
+  | Live<"project.snapshot", Snapshot>
+  | Live<"sync.ready" | "sync.heartbeat", { cursor: string }>
+  | Live<"sync.reset" | "sync.revoked", { reason: string }>;
+
+export type SyncEvent = DurableEvent | LiveEvent | StreamEvent;
+
+export const EVENT_TYPES: readonly SyncEvent["type"][] = [
+  "message.created", "message.updated",
+  "run.queued", "run.started", "run.retrying", "run.finished",
+  "brain.decision", "tool.started", "tool.finished",
+  "scene.created", "scene.updated", "scene.deleted", "scene.restored", "scenes.reordered",
+  "iteration.created", "project.updated", "member.updated",
+  "run.progress", "message.delta", "code.delta", "run.snapshot",
+  "project.snapshot", "sync.ready", "sync.heartbeat", "sync.reset", "sync.revoked",
+];
+
+export function isDurable(event: SyncEvent): event is DurableEvent {
+  return "revision" in event && typeof event.revision === "number";
+}
+
+/** The event in `text`, or null when it is none of this shape: the server is trusted for the fields of `data`. */
+export function readEvent(text: string): SyncEvent | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (typeof value !== "object" || value === null) return null;
+  const { type, data } = value as { type?: unknown; data?: unknown };
+  if (typeof type !== "string" || typeof data !== "object" || data === null) return null;
+  return value as SyncEvent;
+}
+
+export interface Cursor {
+  epoch: string;
+  revision: number;
+}
+
+export function readCursor(text: string): Cursor | null {
+  const found = /^([^.]+)\.(\d+)$/.exec(text);
+  return found ? { epoch: found[1] as string, revision: Number(found[2]) } : null;
+}

@@ -1,0 +1,36 @@
+// Runs a user's action: busy while it runs, its failure in words, and the sign-in page when the session is over.
+import { useCallback, useState } from "react";
+import { useSession } from "../account/session";
+import { ApiError, explain } from "../api";
+
+export interface Action {
+  busy: boolean;
+  error: string | null;
+  /** The action's result, or undefined when it failed. */
+  run: <T>(work: () => Promise<T>) => Promise<T | undefined>;
+  dismiss: () => void;
+}
+
+export function useAction(): Action {
+  const { expire } = useSession();
+  const [running, setRunning] = useState(0);
+  const [error, setError] = useState<string | null>(null);
+  const run = useCallback(
+    async <T>(work: () => Promise<T>): Promise<T | undefined> => {
+      setRunning((count) => count + 1);
+      setError(null);
+      try {
+        return await work();
+      } catch (failure) {
+        if (failure instanceof ApiError && failure.code === "UNAUTHORIZED" && failure.status === 401) expire();
+        setError(explain(failure));
+        return undefined;
+      } finally {
+        setRunning((count) => count - 1);
+      }
+    },
+    [expire],
+  );
+  const dismiss = useCallback(() => setError(null), []);
+  return { busy: running > 0, error, run, dismiss };
+}

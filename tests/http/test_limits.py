@@ -1,0 +1,100 @@
+"""Each limit counts on its own, in one process and through Redis, and a lost Redis stops nobody."""
+
+import asyncio
+import socket
+import time
+
+import pytest
+from redis.asyncio import Redis
+
+from app.http import limits
+from app.http.limits import KEYS_MOST, Limiter
+from app.problems import RateLimited
+from app.store.ids import new_id
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def refused(limiter: Limiter, limit: str, key: str, most: int, per: float = 60) -> bool:
+    try:
+        await limiter.hit(limit, key, most=most, per=per)
+    except RateLimited:
+        return True
+    return False
+
+
+async def test_m12_limits_and_keys_share_no_count() -> None:
+    limiter = Limiter()
+    for _ in range(6):
+        assert not await refused(limiter, "wide", "me", 100)
+    for _ in range(5):
+        assert not await refused(limiter, "narrow", "me", 5)
+    assert await refused(limiter, "narrow", "me", 5)
+    assert not await refused(limiter, "narrow", "you", 5)
+
+
+async def test_a_window_ends_and_tells_when() -> None:
+    clock = Clock()
+    limiter = Limiter(clock=clock)
+    await limiter.hit("one", "me", most=1, per=60)
+    clock.now += 29.5
+    with pytest.raises(RateLimited) as limited:
+        await limiter.hit("one", "me", most=1, per=60)
+    assert limited.value.retry_after == 31
+    clock.now += 30.5
+    assert not await refused(limiter, "one", "me", 1)
+
+
+async def test_memory_stays_bounded_whatever_keys_come() -> None:
+    clock = Clock()
+    limiter = Limiter(clock=clock)
+    for number in range(2 * KEYS_MOST):
+        await limiter.hit("one", str(number), most=1, per=60)
+    assert len(limiter._windows) <= KEYS_MOST
+
+
+async def test_m12_two_processes_share_a_count_through_redis(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "REDIS_SECONDS", 10.0)  # a busy machine is not the subject here
+    async with Redis.from_url(redis_url) as one, Redis.from_url(redis_url) as two:
+        first, second, me = Limiter(one), Limiter(two), new_id()
+        answers = await asyncio.gather(
+            *(refused((first, second)[number % 2], "shared", me, 7) for number in range(20))
+        )
+        assert answers.count(False) == 7
+        assert first.fallbacks == second.fallbacks == 0
+        with pytest.raises(RateLimited) as limited:
+            await first.hit("shared", me, most=7, per=60)
+        assert limited.value.retry_after is not None
+        assert 55 <= limited.value.retry_after <= 60
+
+
+async def test_m12_a_redis_that_is_away_costs_no_error_and_is_counted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    async with Redis(port=port) as redis:
+        limiter = Limiter(redis)
+        answers = [await refused(limiter, "one", "me", 2) for _ in range(3)]
+        assert answers == [False, False, True]
+        assert limiter.fallbacks == 1
+
+
+async def test_m12_a_redis_that_hangs_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        async with Redis(port=silent.getsockname()[1]) as redis:
+            limiter = Limiter(redis)
+            began = time.monotonic()
+            answers = await asyncio.gather(
+                *(refused(limiter, "one", "me", 10) for _ in range(10)),
+                *(refused(limiter, "two", "me", 10) for _ in range(10)),
+            )
+            assert not any(answers)
+            assert time.monotonic() - began < 1
+            assert limiter.fallbacks >= 1
