@@ -13,7 +13,7 @@ import msgspec
 
 from app.brain.model import Decision
 from app.chat.endings import Ending, break_off, close_calls
-from app.problems import Forbidden, LeaseLost, Problem
+from app.problems import Forbidden, LeaseLost, ServiceUnavailable
 from app.projects.access import require_role
 from app.projects.chat import RUN, Run, run_of
 from app.realtime.log import Change, changing
@@ -100,7 +100,7 @@ async def take_over(worker: str) -> Held | None:
                 await break_off(change, dead["id"], Ending(status="cancelled", content=""))
                 return None
             if row["attempt"] > ATTEMPTS_MOST:
-                lost = Problem("The worker was lost too often; please send it again.")
+                lost = ServiceUnavailable("The worker was lost too often; please send it again.")
                 ending = Ending(
                     status="failed", content=lost.message, problem=lost, code="WORKER_LOST"
                 )

@@ -18,6 +18,7 @@ from app.chat.ledger import calling
 from app.chat.live import LiveTurn
 from app.chat.steps import Effect, arguments_of, commit, is_stale
 from app.problems import (
+    AiError,
     DatabaseError,
     InternalError,
     LeaseLost,
@@ -66,7 +67,7 @@ class Performance:
         except RunCancelled:
             await self.cancelled()
         except TimeoutError:
-            await self._fail(Problem("This took longer than five minutes."), "TIMEOUT")
+            await self._fail(AiError("This took longer than five minutes."), "TIMEOUT")
         except (DatabaseError, ServiceUnavailable):
             raise  # nobody knows what was written: another attempt reads it anew
         except Problem as problem:
