@@ -6,13 +6,13 @@ import socket as sockets
 from collections.abc import AsyncIterator
 
 import httpx
-from tests.realtime.clients import events, poll, socket
-from tests.realtime.studio import Process, Project, eventually, process
 
 from app.realtime import metrics
 from app.realtime.bus import LocalBus
-from app.realtime.follow import Pace
+from app.realtime.watcher import Pace
 from app.store.engine import DB
+from tests.realtime.clients import events, poll, socket
+from tests.realtime.studio import Process, Project, eventually, process
 
 
 @contextlib.asynccontextmanager

@@ -6,15 +6,16 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
+
+from app.realtime import metrics
+from app.realtime.bus import Hint
+from app.realtime.redis_bus import RedisBus
+from app.realtime.watcher import Pace
+from app.store.ids import new_id
 from tests.realtime.clients import events
 from tests.realtime.conftest import RedisServer
 from tests.realtime.studio import Process, Project, Turn, eventually, process
 from tests.realtime.test_live import ODD_TEXT, stream_code, text_of
-
-from app.realtime import metrics
-from app.realtime.follow import Pace
-from app.realtime.redis_bus import RedisBus
-from app.store.ids import new_id
 
 RARE = Pace(head_check=3600.0)  # so that only Redis, or what replaces it, can be the cause
 
@@ -243,8 +244,6 @@ async def test_subscriptions_follow_the_hubs(
 
 
 async def test_a_full_queue_drops_the_oldest_and_nobody_waits(redis_server: RedisServer) -> None:
-    from app.realtime.bus import Hint
-
     bus = RedisBus("redis://127.0.0.1:1/0")
     before = count("overflow")
     for number in range(2000):
