@@ -131,12 +131,13 @@ class Follower:
         return False
 
     async def _join(self, why: str | None) -> AsyncIterator[list[Frame]]:
-        again = self._position >= 0
+        again, anew = self._position >= 0, False
         while self.ending is None:
             why = await self.enter() or why
             if self.ending:
                 return
             if self.cursor is None or why:
+                anew = True
                 async for batch in self._from_snapshot(why):
                     yield batch
             elif not again:
@@ -157,7 +158,7 @@ class Follower:
             if why is None and not self.restarted():
                 break
         if self.ending is None:
-            for batch in self._hand_over(silent=again):
+            for batch in self._hand_over(silent=again and not anew):
                 yield batch
 
     async def _from_snapshot(self, why: str | None) -> AsyncIterator[list[Frame]]:

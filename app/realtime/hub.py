@@ -196,7 +196,7 @@ class Hub:
     async def _read(self) -> None:
         self._failure = None
         while self.ready and self.head < self._wanted:
-            generation, head = self.generation, self.head
+            generation, head, wanted = self.generation, self.head, self._wanted
             try:
                 metrics.LOG_READS.labels("follow").inc()
                 rows = await log.read(DB, self.project_id, head)
@@ -208,6 +208,8 @@ class Hub:
             if generation != self.generation:
                 return
             if not rows:
+                if self._wanted > wanted:
+                    continue  # hinted at while we read: the read may have been too early
                 self._wanted = head
                 return
             # What our workers streamed before these commits goes out before them.
@@ -226,8 +228,8 @@ class Hub:
             commit = [frames.durable(self.project_id, row) for row in group]
             for frame in commit:
                 try:
-                    self.live.apply(frame)
                     self.rights.apply(frame, since=commit[0].revision)
+                    self.live.apply(frame)
                 except POISON:
                     logger.exception("project %s: odd event %d", self.project_id, frame.revision)
             self.ring.append(commit)
