@@ -18,6 +18,8 @@ import platformdirs
 
 from app.settings import WORKERS_MOST, Settings
 from app.store import embedded
+from app.store.binaries import EmbeddedError
+from app.store.cluster import AlreadyRunningError
 from app.store.engine import connected
 from app.store.migration import MigrationError, migrate, pending
 
@@ -37,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         settings = Settings.read()
         sys.exit(options.command(settings, options))
-    except (Refused, embedded.EmbeddedError, MigrationError) as refusal:
+    except (Refused, EmbeddedError, MigrationError) as refusal:
         sys.exit(_say(f"reelroom: {refusal}", 2))
     except msgspec.ValidationError as error:
         sys.exit(_say(f"reelroom: a setting is wrong: {error}", 2))
@@ -96,12 +98,23 @@ def data_dir(settings: Settings) -> Path:
 
 
 @contextmanager
-def database(settings: Settings, *, announce: str | None = None) -> Iterator[Settings]:
-    """The settings with a `database_url`: the given one, or that of our own PostgreSQL."""
+def database(settings: Settings, *, alone: bool = False) -> Iterator[Settings]:
+    """The settings with a `database_url`: the given one, or that of our own PostgreSQL.
+
+    When a Reelroom already serves from the data folder its database is used, unless `alone`.
+    """
     if settings.database_url is not None:
         yield settings
         return
-    server = embedded.start(data_dir(settings), pg_bin=settings.pg_bin)
+    folder = data_dir(settings)
+    try:
+        server = embedded.start(folder, pg_bin=settings.pg_bin)
+    except AlreadyRunningError:
+        dsn = embedded.running_dsn(folder)
+        if alone or dsn is None:
+            raise
+        yield msgspec.structs.replace(settings, database_url=dsn)
+        return
     try:
         yield msgspec.structs.replace(settings, database_url=server.dsn)
     finally:
@@ -121,8 +134,7 @@ def serve(settings: Settings, options: argparse.Namespace) -> int:
         if options.no_runs:
             raise Refused("--no-runs needs REDIS_URL: the runs would be worked on elsewhere.")
     own = settings.database_url is None
-    began = time.perf_counter()
-    with _listener(settings) as listener, database(settings) as ready:
+    with _listener(settings) as listener, database(settings, alone=True) as ready:
         link = asyncio.run(_prepare(ready, migrates=own or settings.loopback))
         url = f"http://{_shown(settings.host)}:{listener.getsockname()[1]}"
         line = READY.format(url=url + (link or "/"))
@@ -130,7 +142,6 @@ def serve(settings: Settings, options: argparse.Namespace) -> int:
             _serve_many(ready, listener, workers, line, not options.no_runs)
         else:
             _serve_one(ready, listener, line, not options.no_runs)
-    _ = began
     return 0
 
 
@@ -209,7 +220,6 @@ def _serve_one(settings: Settings, listener: socket.socket, line: str, works: bo
 def _serve_many(
     settings: Settings, listener: socket.socket, workers: int, line: str, works: bool
 ) -> None:
-    import uvicorn
     from uvicorn.supervisors import Multiprocess
 
     settings.hand_down()
@@ -218,7 +228,7 @@ def _serve_many(
     threading.Thread(
         target=_tell_when_ready, args=(listener.getsockname()[1], settings.host, line), daemon=True
     ).start()
-    Multiprocess(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
+    Multiprocess(config, [listener]).run()
 
 
 def _tell_when_ready(port: int, host: str, line: str) -> None:

@@ -4,16 +4,19 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
+from redis.asyncio import Redis
 
 from app.auth.routes import router as auth
 from app.auth.session import find_caller, provide_caller
@@ -29,20 +32,71 @@ from app.http.guard import Guard
 from app.http.limits import Limiter
 from app.http.policy import FIND_CALLER, check_routes, require_access
 from app.http.strict import StrictRequest
+from app.pages import assets
 from app.pages import router as pages
 from app.projects.following import router as following
 from app.projects.following import running_seeds
 from app.projects.routes import router as projects
-from app.projects.snapshot import read_snapshot
 from app.realtime import log as event_log
-from app.realtime.bus import LocalBus
-from app.realtime.hub import Hubs
-from app.realtime.redis_bus import RedisBus, redis_client
+from app.realtime.bus import Bus, LocalBus
+from app.realtime.hub import Snapshot
+from app.realtime.hubs import Hubs
+from app.realtime.redis_bus import RedisBus
 from app.scenes.routes import router as scenes
+from app.scenes.snapshot import read_snapshot
 from app.settings import Settings
 from app.store.engine import connected
 
 log = logging.getLogger(__name__)
+
+OPENAPI = OpenAPIConfig(
+    title="Reelroom",
+    version="1",
+    openapi_router=Router(
+        "/schema", route_handlers=[], opt={"access": "public", "operation": "schema.read"}
+    ),
+    render_plugins=[JsonRenderPlugin()],
+    use_handler_docstrings=True,
+)
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What lives as long as the process does."""
+
+    settings: Settings
+    redis: Any
+    hubs: Hubs
+    provider: Any
+    runner: Runner
+
+
+def make_parts(settings: Settings) -> Parts:
+    redis = _limits_client(settings.redis_url) if settings.redis_url else None
+    bus: Bus = RedisBus(settings.redis_url) if settings.redis_url else LocalBus()
+    hubs = Hubs(bus, snapshot_of, running_seeds)
+    provider = choose_provider(settings)
+    runner = Runner(provider, hubs.emit_live, hubs.settle)
+    return Parts(settings=settings, redis=redis, hubs=hubs, provider=provider, runner=runner)
+
+
+@asynccontextmanager
+async def living(parts: Parts, *, works: bool) -> AsyncIterator[None]:
+    """The database, the bus and the runner, opened in this order and closed in reverse."""
+    settings = parts.settings
+    if settings.database_url is None:
+        raise RuntimeError("DATABASE_URL is needed here; `reelroom serve` brings its own")
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(
+            connected(settings.database_url, connections=settings.database_connections)
+        )
+        if parts.redis is not None:
+            stack.push_async_callback(parts.redis.aclose)
+        stack.push_async_callback(parts.provider.close)
+        await stack.enter_async_context(parts.hubs.serving())
+        stack.enter_context(_passing_signals(parts.hubs, parts.runner))
+        if works:
+            await stack.enter_async_context(parts.runner.running())
+        yield
 
 
 def create_app(settings: Settings | None = None, *, works: bool = True) -> ASGIApp:
@@ -50,74 +104,69 @@ def create_app(settings: Settings | None = None, *, works: bool = True) -> ASGIA
 
     Refuses to be built when a route does not declare what it does and who may call it.
     """
-    settings = settings or Settings.read()
-    if settings.database_url is None:
-        raise RuntimeError("DATABASE_URL is needed here; `reelroom serve` brings its own")
-    redis = redis_client(settings.redis_url) if settings.redis_url else None
-    bus = RedisBus(redis) if redis else LocalBus()
-    hubs = Hubs(bus, snapshot=read_snapshot, running=running_seeds)
-    provider = choose_provider(settings)
-    runner = Runner(provider, hubs.emit_live)
+    parts = make_parts(settings or Settings.read())
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            assert settings.database_url is not None
-            await stack.enter_async_context(
-                connected(settings.database_url, connections=settings.database_connections)
-            )
-            if redis is not None:
-                stack.push_async_callback(redis.aclose)
-            stack.push_async_callback(provider.close)
-            await stack.enter_async_context(hubs.running())
-            stack.enter_context(_announcing(hubs))
-            if works:
-                await stack.enter_async_context(runner.running())
-            stack.enter_context(_ending_streams_at_exit(hubs))
-            yield
+        async with living(parts, works=works):
+            with _ending_streams_at_exit(parts.hubs):
+                yield
 
+    routes = [auth, projects, following, scenes, chat, health, pages, *assets()]
     app = Litestar(
-        [
-            Router(
-                "",
-                route_handlers=[auth, projects, following, scenes, chat, health, pages],
-                guards=[require_access],
-                request_class=StrictRequest,
-            )
-        ],
+        [Router("", route_handlers=routes, guards=[require_access], request_class=StrictRequest)],
         lifespan=[lifespan],
         state=State(
             {
-                "settings": settings,
-                "limiter": Limiter(redis),
+                "settings": parts.settings,
+                "limiter": Limiter(parts.redis),
+                "redis": parts.redis,
                 FIND_CALLER: find_caller,
-                "redis": redis,
-                "hubs": hubs,
             }
         ),
         dependencies={
             "caller": Provide(provide_caller),
-            "hubs": Provide(lambda: hubs, sync_to_thread=False),
+            "hubs": Provide(lambda: parts.hubs, sync_to_thread=False),
         },
         exception_handlers=HANDLERS,
-        openapi_config=OpenAPIConfig(
-            title="Reelroom",
-            version="1",
-            path="/schema",
-            render_plugins=[],
-            use_handler_docstrings=True,
-        ),
+        openapi_config=OPENAPI,
         logging_config=None,
     )
     check_routes(app)
-    return Guard(app, settings)
+    return cast(ASGIApp, Guard(cast(Any, app), parts.settings))
+
+
+def create_web_app() -> ASGIApp:
+    """For a web process whose runs are worked on by `reelroom worker`."""
+    return create_app(works=False)
+
+
+async def run_worker(settings: Settings) -> None:
+    """Work on runs until SIGTERM or SIGINT."""
+    parts = make_parts(settings)
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, over.set)
+    async with living(parts, works=True):
+        log.info("the worker is ready")
+        await over.wait()
+
+
+def _limits_client(url: str) -> Any:
+    return Redis.from_url(url, socket_timeout=1.0, socket_connect_timeout=1.0)
+
+
+async def snapshot_of(project_id: str) -> Snapshot:
+    found = await read_snapshot(project_id)
+    return Snapshot(found.epoch, found.revision, found.body)
 
 
 def choose_provider(settings: Settings) -> Provider:
     """The configured model, or the offline one when there is no key."""
     if settings.openai_api_key is None and settings.openai_base_url is None:
         return OfflineModel()
-    from app.brain.openai import OpenAiModel  # imported late: the SDK takes half a second
+    from app.brain.openai import OpenAiModel  # late: importing the SDK takes half a second
 
     return OpenAiModel(
         api_key=settings.openai_api_key or "none",
@@ -127,24 +176,35 @@ def choose_provider(settings: Settings) -> Provider:
 
 
 @contextlib.contextmanager
-def _announcing(hubs: Hubs) -> Any:
-    """Tell the hubs and those who wait of every commit; pass the runner's calls through the bus."""
+def _passing_signals(hubs: Hubs, runner: Runner) -> Iterator[None]:
+    """Wake those who wait for a commit, and pass the runner's calls to all processes."""
 
-    def tell_others(kind: str) -> Callable[..., None]:
-        return lambda value="": hubs.control(kind, value)
+    def wake() -> None:
+        hubs.tell("wake", "")
 
-    def hear(kind: str, value: str) -> None:
-        for call in list(SIGNALS.on_stop if kind == "stop" else ()):
-            call(value)
-        for call in list(SIGNALS.on_wake if kind == "wake" else ()):
-            call()
+    def stop(run_id: str) -> None:
+        hubs.tell("stop", run_id)
 
-    yield
-    _ = tell_others, hear, WAITING, event_log
+    def hear(kind: str, payload: str) -> None:
+        if kind == "stop":
+            runner.stop(payload)
+        elif kind == "wake":
+            runner.wake()
+
+    hubs.on_control(hear)
+    SIGNALS.on_wake.append(wake)
+    SIGNALS.on_stop.append(stop)
+    event_log.announcers.append(WAITING.announce)
+    try:
+        yield
+    finally:
+        SIGNALS.on_wake.remove(wake)
+        SIGNALS.on_stop.remove(stop)
+        event_log.announcers.remove(WAITING.announce)
 
 
 @contextlib.contextmanager
-def _ending_streams_at_exit(hubs: Hubs) -> Any:
+def _ending_streams_at_exit(hubs: Hubs) -> Iterator[None]:
     """End open streams at the signal: uvicorn waits for them before it shuts the app down."""
     loop = asyncio.get_running_loop()
     kept: dict[int, Any] = {}
@@ -156,12 +216,12 @@ def _ending_streams_at_exit(hubs: Hubs) -> Any:
             before(number, frame)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        before = signal.getsignal(number)
-        if callable(before):
-            kept[number] = before
+        found = signal.getsignal(number)
+        if callable(found):
+            kept[number] = found
             signal.signal(number, handle)
     try:
         yield
     finally:
-        for number, before in kept.items():
-            signal.signal(number, before)
+        for kind, handler in kept.items():
+            signal.signal(kind, handler)

@@ -152,3 +152,18 @@ def session_cookie(scope: Any, secret: str | None) -> Cookie:
         samesite="lax",
         secure=scope["scheme"] == "https",
     )
+
+
+VALID = """
+    select exists (select from {table} where id = $1 and revoked_at is null
+        and (expires_at is null or expires_at > clock_timestamp()))
+"""
+
+
+async def is_valid(caller: Caller) -> bool:
+    """False once the credential that the caller came with has expired or was taken back."""
+    if caller.session_id is not None:
+        return bool(await DB.fetchval(VALID.format(table="login_session"), caller.session_id))
+    if caller.token_id is not None:
+        return bool(await DB.fetchval(VALID.format(table="api_token"), caller.token_id))
+    return True

@@ -21,8 +21,9 @@ class Call:
         self.began = time.perf_counter()
         self.first_token: float | None = None
 
-    def saw_text(self) -> None:
-        if self.first_token is None:
+    async def saw_text(self, text: str) -> None:
+        """Note when the model began to speak."""
+        if text and self.first_token is None:
             self.first_token = time.perf_counter()
 
     def milliseconds(self) -> int:

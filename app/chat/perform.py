@@ -107,7 +107,7 @@ class Performance:
                 self.provider,
                 gathered.context,
                 model=self.held.run.model,
-                on_text=lambda _: call.saw_text(),
+                on_text=call.saw_text,
             )
             call.usage = decided.usage
         self._tokens = decided.usage.input_tokens + decided.usage.output_tokens
@@ -248,16 +248,19 @@ class Performance:
         )
         async with calling(self.held, "write", self.provider, self.model) as ledger:
 
-            def on_delta(text: str) -> None:
-                ledger.saw_text()
+            async def on_delta(text: str) -> None:
+                await ledger.saw_text(text)
                 self.live.write(call["callId"], text)
+
+            async def on_restart() -> None:
+                self.live.restart_code(call["callId"])
 
             written = await write_code(
                 self.provider,
                 job,
                 model=self.held.run.model,
                 on_delta=on_delta,
-                on_restart=lambda: self.live.restart_code(call["callId"]),
+                on_restart=on_restart,
             )
             ledger.usage = written.usage
         return written

@@ -1,13 +1,12 @@
 """Send a prompt, follow a run, stop it; read the chat."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
-from litestar.openapi.spec.example import Example
-from litestar.params import Body, FromPath, JSONBody, Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from app.auth.model import Caller
 from app.chat import runs
@@ -20,8 +19,10 @@ from app.http.idempotency import change, once
 from app.problems import InvalidInput
 from app.projects.access import access_project
 from app.projects.chat import OVER, Message, Run
-from app.realtime.hub import Hubs
-from app.realtime.sse import stream_run
+from app.projects.following import watcher_of
+from app.realtime.hubs import Hubs
+from app.realtime.sse import EventStream, last_event_id, stream_run
+from app.scenes.model import Scene
 from app.scenes.reads import scene_in_project
 from app.store.engine import DB, Tx
 
@@ -31,6 +32,8 @@ IMAGES_MOST = 8
 
 ImageUrl = Annotated[str, msgspec.Meta(max_length=2000, pattern=r"^https?://\S+$")]
 AnyRequest = Request[Any, Any, Any]
+Before = Annotated[int | None, QueryParameter(ge=0, description="A sequence.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MOST, description="Messages on a page.")]
 
 
 class NewRun(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
@@ -43,9 +46,6 @@ class NewRun(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
 
 
-PROMPT = Example(value={"prompt": 'Add a blue title "Hello, world" for 3 seconds'})
-
-
 @post(
     "/api/projects/{project_id:uuid}/runs",
     **declare("run.create", "editor", status_code=202),
@@ -53,10 +53,10 @@ PROMPT = Example(value={"prompt": 'Add a blue title "Hello, world" for 3 seconds
 async def create_run(
     request: AnyRequest,
     project_id: FromPath[UUID],
-    data: Annotated[JSONBody[NewRun], Body(examples=[PROMPT])],
+    data: JSONBody[NewRun],
     caller: NamedDependency[Caller],
     hubs: NamedDependency[Hubs],
-) -> Response[Envelope[Begun]]:
+) -> Response[Envelope[Begun]] | Response[Envelope[list[Scene]]] | EventStream:
     """Start a turn. `Accept: text/event-stream` follows it, `Prefer: wait=n` waits for its end."""
     project = str(project_id)
     wait = wait_of(request)
@@ -86,11 +86,11 @@ async def create_run(
     streamed = "text/event-stream" in request.headers.get("accept", "")
     if not (streamed or wait):
         return begun
-    run = msgspec.json.decode(begun.content, type=Envelope[Begun]).data
-    assert run is not None
+    kept = msgspec.json.decode(cast(bytes, begun.content), type=Envelope[Begun]).data
+    assert kept is not None
     if streamed:
-        return stream_run(request, hubs, run.run, caller)
-    over = await WAITING.until_over(run.run, wait)
+        return await _stream(request, kept.run, caller, hubs)
+    over = await WAITING.until_over(kept.run, wait)
     if over.status not in OVER:
         return begun
     return await once(
@@ -113,10 +113,21 @@ async def follow_run(
     run_id: FromPath[UUID],
     caller: NamedDependency[Caller],
     hubs: NamedDependency[Hubs],
-) -> Response[None]:
+) -> EventStream:
     """The run's events from its first to its last as Server-Sent Events; then the stream ends."""
     run, _ = await runs.access_run(DB, caller, str(run_id), "viewer")
-    return stream_run(request, hubs, run, caller)
+    return await _stream(request, run, caller, hubs)
+
+
+async def _stream(request: AnyRequest, run: Run, caller: Caller, hubs: Hubs) -> EventStream:
+    access = await access_project(DB, caller, run.project_id, "viewer")
+    return await stream_run(
+        hubs,
+        run.project_id,
+        run.id,
+        watcher_of(caller, access),
+        after=last_event_id(request, None),
+    )
 
 
 @post("/api/runs/{run_id:uuid}/cancel", **declare("run.cancel", "editor", status_code=200))
@@ -149,8 +160,8 @@ async def read_messages(
     request: AnyRequest,
     project_id: FromPath[UUID],
     caller: NamedDependency[Caller],
-    before: Annotated[int | None, Parameter(query="before", ge=0)] = None,
-    limit: Annotated[int, Parameter(query="limit", ge=1, le=PAGE_MOST)] = PAGE,
+    before: Before = None,
+    limit: Limit = PAGE,
 ) -> Response[Envelope[Page[Message]]]:
     """The chat, oldest first; `before` is the `nextCursor` of the page that follows."""
     access = await access_project(DB, caller, str(project_id), "viewer")

@@ -11,7 +11,6 @@ from app.brain.model import Provider
 from app.chat import leases
 from app.chat.leases import Held
 from app.chat.perform import Performance
-from app.chat.signals import SIGNALS
 from app.problems import LeaseLost, Problem
 from app.realtime.model import LiveEvent
 from app.store.tasks import spawn
@@ -28,9 +27,16 @@ class Runner:
     """Works on up to `places` runs at once, of different projects."""
 
     def __init__(
-        self, provider: Provider, emit: Callable[[LiveEvent], None], *, places: int = 24
+        self,
+        provider: Provider,
+        emit: Callable[[LiveEvent], None],
+        settle: Callable[[str], None],
+        *,
+        places: int = 24,
     ) -> None:
+        """`emit` tells the live events, `settle` that a run's are over in this process."""
         self.provider = provider
+        self._settle = settle
         self.worker = secrets.token_hex(6)
         self._emit = emit
         self._places = places
@@ -38,25 +44,20 @@ class Runner:
         self._wake = asyncio.Event()
         self._closing = False
 
-    @property
-    def performances(self) -> list[Performance]:
-        """The runs that this process works on now."""
-        return [performance for _, performance in self._work.values()]
-
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Runner"]:
         """Claim and work; at the end give back the leases of what is not over after the grace."""
-        SIGNALS.on_wake.append(self._wake.set)
-        SIGNALS.on_stop.append(self.stop)
         loops = [spawn(self._claim_all(), name="claim"), spawn(self._sweep(), name="sweep")]
         try:
             yield self
         finally:
-            SIGNALS.on_wake.remove(self._wake.set)
-            SIGNALS.on_stop.remove(self.stop)
             for loop in loops:
                 loop.cancel()
             await self._drain()
+
+    def wake(self) -> None:
+        """There may be a run to claim."""
+        self._wake.set()
 
     def stop(self, run_id: str) -> None:
         """A cancel was asked for; if this process works on the run, end it now."""
@@ -109,6 +110,7 @@ class Runner:
         finally:
             renewal.cancel()
             self._work.pop(held.run.id, None)
+            self._settle(held.run.id)
             self._wake.set()
 
     async def _renew(self, held: Held, work: "asyncio.Task[None]") -> None:

@@ -19,7 +19,7 @@ MEANINGS = {
     500: "INTERNAL_ERROR: a bug of ours; the request id finds it.",
     503: "DATABASE_ERROR or SERVICE_UNAVAILABLE: wait for `Retry-After` seconds.",
 }
-CHANGES_ONLY = (409, 413, 415, 422)
+CHANGES_ONLY = (409, 413, 415)
 
 
 def errors(*, changes: bool) -> dict[int, ResponseSpec]:

@@ -11,9 +11,23 @@ CODE_MOST = 200_000  # characters
 NAME_MOST = 200  # characters
 SCENES_MOST = 500  # live scenes in one project
 
-Frames = Annotated[int, msgspec.Meta(ge=1, le=DURATION_MOST, description="Whole frames.")]
-SceneName = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_MOST)]
-TsxCode = Annotated[str, msgspec.Meta(max_length=CODE_MOST, description="Remotion-style TSX.")]
+EXAMPLE = """\
+import { AbsoluteFill, useCurrentFrame } from "remotion";
+
+export default function Scene() {
+  return <AbsoluteFill style={{ opacity: useCurrentFrame() / 30 }}>Hello</AbsoluteFill>;
+}
+"""
+
+Frames = Annotated[
+    int, msgspec.Meta(ge=1, le=DURATION_MOST, description="Whole frames.", examples=[90])
+]
+SceneName = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=NAME_MOST, examples=["Opening title"])
+]
+TsxCode = Annotated[
+    str, msgspec.Meta(max_length=CODE_MOST, description="Remotion-style TSX.", examples=[EXAMPLE])
+]
 
 Operation = Literal[
     "create",

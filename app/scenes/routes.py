@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, Router, delete, get, patch, post, put
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 
 from app.auth.model import Caller
@@ -54,10 +55,14 @@ MessageIds = Annotated[
         name="messageIds", max_length=BATCH_MOST * 37, description="Message ids, comma separated."
     ),
 ]
+UNCHANGED = {304: ResponseSpec(None, description="Unchanged since that ETag.")}
 ONE = {"status_code": 200, **CHANGES}  # a change that makes nothing new
 
 
-@get("/projects/{project_id:uuid}/snapshot", **declare("project.snapshot", "viewer", **READS))
+@get(
+    "/projects/{project_id:uuid}/snapshot",
+    **declare("project.snapshot", "viewer", responses=READS["responses"] | UNCHANGED),
+)
 async def read_snapshot(
     request: Asked,
     caller: Asking,

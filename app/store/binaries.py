@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -81,11 +82,12 @@ def find_identity(programs: Path, folder: Path) -> Identity:
     """Return an identity that PostgreSQL accepts (it refuses root) and that can write `folder`.
 
     As root: a user namespace in which root has another number, or nobody with the one right to
-    pass by file modes. Neither needs a new user or another mode of any parent directory.
+    pass by file modes. Neither needs a new user or another mode of any parent directory. In a
+    folder that belongs to a user, its owner takes the place of nobody.
     """
     if os.geteuid() != 0:
         return Identity(prefix=(), uid=os.geteuid())
-    for identity in root_identities():
+    for identity in root_identities(folder.stat().st_uid):
         program = shutil.which(identity.prefix[0], path=ENVIRONMENT["PATH"])
         words = ["/bin/sh", "-c", PROBE, "sh", str(programs / "postgres"), str(folder)]
         if (
@@ -101,17 +103,31 @@ def find_identity(programs: Path, folder: Path) -> Identity:
     )
 
 
-def root_identities() -> tuple[Identity, ...]:
+def root_identities(owner: int = 0) -> tuple[Identity, ...]:
     """Return the identities that root can lend to PostgreSQL, the preferred one first."""
-    mapped = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--")
+    user = _known_user("daemon", "bin", "nobody")
+    mapped = ("unshare", "--user", f"--map-user={user}", f"--map-group={user}", "--")
+    uid = _known_user(owner, "nobody")
     lent = (
         "setpriv",
-        f"--reuid={NOBODY}",
-        f"--regid={NOBODY}",
+        f"--reuid={uid}",
+        f"--regid={uid}",
         "--clear-groups",
         "--inh-caps=+dac_override",
         "--ambient-caps=+dac_override",
         "--securebits=+no_setuid_fixup",  # else access(2) ignores the lent capability
         "--",
     )
-    return Identity(prefix=mapped, uid=0), Identity(prefix=lent, uid=NOBODY)
+    return Identity(prefix=mapped, uid=0), Identity(prefix=lent, uid=uid)
+
+
+def _known_user(*users: str | int) -> int:
+    """Return the first that is listed in passwd, as initdb demands, and is not root."""
+    for user in users:
+        try:
+            known = pwd.getpwnam(user) if isinstance(user, str) else pwd.getpwuid(user)
+        except KeyError:
+            continue
+        if known.pw_uid:
+            return known.pw_uid
+    return NOBODY

@@ -240,7 +240,15 @@ async def retrying(action: Callable[[], Awaitable[Result]], tries: int = 3) -> R
 
 @asynccontextmanager
 async def connected(dsn: str, *, connections: int = 10) -> AsyncIterator[Engine]:
-    """Hold the pool open. The database need not answer yet: requests are told 503 until it does."""
+    """Hold the pool open. The database need not answer yet: requests are told 503 until it does.
+
+    Several apps of one process, such as two servers under test, share the pool of the first.
+    """
+    if DB.pool is not None:
+        if DB.config["dsn"] != dsn:
+            raise RuntimeError("one process speaks with one database")
+        yield DB
+        return
     DB.config["dsn"] = dsn
     pool = asyncpg.create_pool(
         dsn,
@@ -250,6 +258,7 @@ async def connected(dsn: str, *, connections: int = 10) -> AsyncIterator[Engine]
         timeout=ACQUIRE,
         server_settings=SERVER_SETTINGS,
         init=prepare,
+        reset=keep_session,
         max_inactive_connection_lifetime=300,
     )
     DB.pool = await pool
@@ -270,6 +279,13 @@ async def prepare(connection: Connection) -> None:
         "jsonb", schema="pg_catalog", encoder=_json_text, decoder=msgspec.json.decode
     )
     await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
+
+
+async def keep_session(connection: Connection) -> None:
+    """Spare the statement that resets a session: we set nothing in one.
+
+    An open transaction is rolled back by asyncpg all the same.
+    """
 
 
 def _json_text(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pwd
 import shutil
 import signal
 import stat
@@ -16,7 +17,8 @@ import pytest
 
 from app.store import embedded
 from app.store.binaries import EmbeddedError, Identity, find_programs, root_identities
-from app.store.embedded import AlreadyRunningError, start
+from app.store.cluster import AlreadyRunningError, command_of
+from app.store.embedded import running_dsn, start
 
 ROOT = Path(__file__).parents[2]
 CHILD = """
@@ -27,7 +29,7 @@ from app.store import binaries, embedded
 only = sys.argv[2]
 if only:
     found = tuple(i for i in binaries.root_identities() if i.prefix[0] == only)
-    binaries.root_identities = lambda: found
+    binaries.root_identities = lambda uid: found
 server = embedded.start(Path(sys.argv[1]))
 server.announce("http://127.0.0.1:8000/")
 print(server.pid, server.dsn, flush=True)
@@ -72,7 +74,7 @@ def value(dsn: str, sql: str) -> object:
 
 
 def gone(pid: int) -> bool:
-    return not embedded._command(pid)
+    return not command_of(pid)
 
 
 def wait_until(fact: Callable[[], bool], seconds: float = 15) -> None:
@@ -119,11 +121,13 @@ def test_root_needs_no_other_mode_of_any_folder_above(
 ) -> None:
     if not shutil.which(route.prefix[0]):
         pytest.skip(f"no {route.prefix[0]} here")
-    monkeypatch.setattr("app.store.binaries.root_identities", lambda: (route,))
+    monkeypatch.setattr("app.store.binaries.root_identities", lambda uid: (route,))
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     before = [(path, path.stat().st_mode, path.stat().st_uid) for path in closed.parents]
-    with start(closed / "a" / "data", durable=False) as server:
+    programs = closed / "bin"  # as in a virtual environment of root
+    programs.symlink_to(find_programs(None, None))
+    with start(closed / "a" / "data", durable=False, pg_bin=str(programs)) as server:
         assert value(server.dsn, "select 1") == 1
     assert [(path, path.stat().st_mode, path.stat().st_uid) for path in closed.parents] == before
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
@@ -134,12 +138,34 @@ def test_the_same_folder_opens_after_the_way_to_run_as_root_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for route in (*root_identities(), root_identities()[0]):
-        monkeypatch.setattr("app.store.binaries.root_identities", lambda route=route: (route,))
+        monkeypatch.setattr("app.store.binaries.root_identities", lambda uid, route=route: (route,))
         with start(tmp_path, durable=False) as server:
             value(server.dsn, "create table if not exists kept (n int)")
             value(server.dsn, "insert into kept values (1)")
     with start(tmp_path, durable=False) as server:
         assert value(server.dsn, "select count(*) from kept") == 3
+
+
+@as_root
+@pytest.mark.parametrize("owner", [pwd.getpwnam("daemon").pw_uid, 54321])
+def test_root_starts_in_the_folder_of_a_user_and_leaves_it_to_that_user(
+    owner: int, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    os.chown(data, owner, owner)
+    with start(data, durable=False) as server:
+        assert value(server.dsn, "select 1") == 1
+    owners = {path.stat().st_uid for path in (data, *data.rglob("*"))}
+    nobody = pwd.getpwnam("nobody").pw_uid  # PostgreSQL runs only as a user that has a name
+    assert owners == ({owner} if owner < 54321 else {owner, nobody})
+
+
+def test_a_server_that_lost_its_supervisor_still_stops(tmp_path: Path) -> None:
+    server = start(tmp_path, durable=False)
+    os.kill(server._supervisor.pid, signal.SIGKILL)
+    server.stop()
+    assert gone(server.pid)
 
 
 @pytest.mark.parametrize("route", ["", "unshare", "setpriv"])
@@ -179,7 +205,7 @@ def test_a_server_whose_supervisor_was_killed_too_is_stopped_by_the_next_start(
         int(path.name)
         for path in Path("/proc").iterdir()
         if path.name.isdecimal()
-        and "reelroom-postgres" in embedded._command(int(path.name))
+        and "reelroom-postgres" in command_of(int(path.name))
         and os.getsid(int(path.name)) == supervisor
     ]
     assert supervisor in watchers
@@ -216,6 +242,7 @@ def test_a_stale_pid_file_stops_nothing_and_nobody(kind: str, tmp_path: Path) ->
     file = tmp_path / "database" / "postmaster.pid"
     lines = f"{other.pid}\n{tmp_path}/database\n1\n1\n\n127.0.0.1\n 1 1\nready\n"
     file.write_text("" if kind == "garbage" else lines)
+    assert running_dsn(tmp_path) is None
     with start(tmp_path, durable=False) as server:
         assert value(server.dsn, "select 1") == 1
         assert (other.poll() is None) == (kind == "foreign")
@@ -257,7 +284,7 @@ def test_a_kill_at_any_moment_of_the_first_start_is_made_good_by_the_next(tmp_pa
         moments += not cluster.exists()
         with start(tmp_path / "data", durable=False) as server:
             assert value(server.dsn, "select current_database()") == "reelroom"
-            wait_until(lambda: not any((tmp_path / "data").glob("database.new-*")))
+            assert not any((tmp_path / "data").glob("database.new-*"))
     assert moments >= 3
 
 
@@ -295,14 +322,31 @@ def test_a_cluster_of_an_older_version_gets_its_own_programs(tmp_path: Path) -> 
         assert value(again.dsn, "select n from kept") == 7
 
 
-def test_variables_meant_for_another_server_do_not_reach_ours(
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="only Linux shows it")
+def test_our_secrets_and_variables_do_not_reach_the_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PGDATA", "/nowhere")
-    monkeypatch.setenv("PGPORT", "1")
-    monkeypatch.setenv("PGOPTIONS", "-c nonsense=1")
+    monkeypatch.setenv("OPENAI_API_KEY", "canary")
+    with start(tmp_path, durable=False) as server:
+        listed = Path(f"/proc/{server.pid}/environ").read_bytes()
+    assert b"LC_ALL=C" in listed
+    assert b"canary" not in listed
+
+
+def test_a_command_finds_the_server_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert running_dsn(tmp_path) is None
+    monkeypatch.chdir(tmp_path.parent)
+    with start(tmp_path, durable=False) as server:
+        assert running_dsn(Path(tmp_path.name)) == server.dsn
+    assert running_dsn(tmp_path) is None
+
+
+def test_stopping_twice_does_nothing_more(tmp_path: Path) -> None:
     server = start(tmp_path, durable=False)
-    monkeypatch.delenv("PGOPTIONS")
-    assert value(server.dsn, "select 1") == 1
     server.stop()
-    server.stop()
+    with start(tmp_path, durable=False) as other:
+        server.stop()
+        server.announce("http://127.0.0.1:1/")
+        assert value(other.dsn, "select 1") == 1

@@ -38,7 +38,7 @@ export function SignIn() {
         </label>
         <label>
           Password
-          <input name="password" type="password" required minLength={isNew ? 8 : 1} maxLength={200} autoComplete={isNew ? "new-password" : "current-password"} />
+          <input name="password" type="password" required minLength={isNew ? 8 : 1} maxLength={1024} autoComplete={isNew ? "new-password" : "current-password"} />
         </label>
         {error !== null && <p role="alert">{error}</p>}
         <button className="primary" disabled={busy}>

@@ -8,6 +8,7 @@ import { usePreviewHost } from "./usePreviewHost";
 const REASON: Record<Stopped, string> = {
   unresponsive: "It did not answer any more; its code may run in an endless loop.",
   flooding: "It sent more messages than a scene should.",
+  navigated: "It tried to leave its frame.",
   "never ready": "The preview did not start.",
 };
 
@@ -41,15 +42,14 @@ export function Player({ scene, size, fps, onNext }: PlayerProps) {
     onNext();
     return true;
   });
-  const { frameRef, generation, stopped, status, error, frame, playing } = preview;
+  const { hasFrame, frameRef, generation, stopped, status, error, frame, playing } = preview;
   const last = Math.max(0, (load?.durationInFrames ?? 1) - 1);
-  const idle = load === null || stopped !== null;
   const shape = { "--ratio": `${size.width} / ${size.height}` } as CSSProperties;
   return (
     <section className="player" aria-label="Player" data-testid="player" data-state={stopped === null ? status : "stopped"}>
       <div className="screen" style={shape}>
         {load === null && <p className="hint">The scene plays here.</p>}
-        {load !== null && stopped === null && (
+        {hasFrame && (
           <iframe key={generation} ref={frameRef} title="Preview" src="/preview" sandbox="allow-scripts" referrerPolicy="no-referrer" allow="" />
         )}
         {stopped !== null && (
@@ -66,7 +66,7 @@ export function Player({ scene, size, fps, onNext }: PlayerProps) {
         </p>
       )}
       <div className="controls">
-        <button className="primary" disabled={idle} onClick={playing ? preview.pause : preview.play}>
+        <button className="primary" disabled={!hasFrame} onClick={playing ? preview.pause : preview.play}>
           {playing ? "Pause" : "Play"}
         </button>
         <input
@@ -75,7 +75,7 @@ export function Player({ scene, size, fps, onNext }: PlayerProps) {
           min={0}
           max={last}
           value={Math.min(frame, last)}
-          disabled={idle}
+          disabled={!hasFrame}
           onChange={(event) => preview.seek(event.target.valueAsNumber)}
         />
         <output aria-label="Frame counter">

@@ -6,7 +6,7 @@ const PINGS_MISSED_MOST = 3;
 const READY_WITHIN = 15_000; // ms
 const MESSAGES_MOST = 200; // a second
 
-export type Stopped = "unresponsive" | "flooding" | "never ready";
+export type Stopped = "unresponsive" | "flooding" | "navigated" | "never ready";
 
 export interface HostListener {
   onRendered(): void;
@@ -23,6 +23,7 @@ export class PreviewHost {
   #load = 0;
   #missed = 0;
   #count = 0; // messages since the last ping
+  #pages = 0; // that the frame has loaded; the preview is the first and only one
   #closed = false;
   #pings: ReturnType<typeof setInterval> | undefined;
   #patience: ReturnType<typeof setTimeout>;
@@ -32,6 +33,7 @@ export class PreviewHost {
     private readonly listener: HostListener,
   ) {
     window.addEventListener("message", this.#onWindowMessage);
+    frame.addEventListener("load", this.#onLoad);
     this.#patience = setTimeout(() => this.#stop("never ready"), READY_WITHIN);
   }
 
@@ -55,6 +57,7 @@ export class PreviewHost {
   close(): void {
     this.#closed = true;
     window.removeEventListener("message", this.#onWindowMessage);
+    this.frame.removeEventListener("load", this.#onLoad);
     clearInterval(this.#pings);
     clearTimeout(this.#patience);
     this.#port?.close();
@@ -66,6 +69,11 @@ export class PreviewHost {
     if (this.#port) this.#port.postMessage(message);
     else this.#waiting.push(message);
   }
+
+  #onLoad = (): void => {
+    this.#pages += 1;
+    if (this.#pages > 1) this.#stop("navigated");
+  };
 
   /** Only the first word of exactly our frame counts; its origin is opaque, so it reads "null". */
   #onWindowMessage = (event: MessageEvent): void => {

@@ -4,7 +4,8 @@ import { PreviewHost, type Stopped } from "./host";
 import type { SceneLoad } from "./protocol";
 
 export interface Preview {
-  /** For the iframe; it is to be drawn anew when `generation` changes and not at all when `stopped`. */
+  /** For the iframe, drawn while `hasFrame` holds, and anew when `generation` changes. */
+  hasFrame: boolean;
   frameRef: RefObject<HTMLIFrameElement | null>;
   generation: number;
   stopped: Stopped | null;
@@ -31,6 +32,7 @@ export function usePreviewHost(sceneId: string | null, load: SceneLoad | null, o
   const code = load?.code;
   // Code that had to be stopped is not run again by itself; other code is.
   const stopped = halt !== null && halt.code === code ? halt.why : null;
+  const hasFrame = load !== null && stopped === null;
   const shown = useRef({ sceneId, code, frame, playing, onEnded });
   shown.current = { ...shown.current, code, frame, playing, onEnded };
 
@@ -58,7 +60,7 @@ export function usePreviewHost(sceneId: string | null, load: SceneLoad | null, o
     });
     setHost(created);
     return () => created.close();
-  }, [generation, stopped]);
+  }, [generation, hasFrame]);
 
   useEffect(() => {
     if (host === null || load === null) return;
@@ -89,5 +91,5 @@ export function usePreviewHost(sceneId: string | null, load: SceneLoad | null, o
     },
     [host],
   );
-  return { frameRef, generation, stopped, status, error, frame, playing, play, pause, seek, reload };
+  return { hasFrame, frameRef, generation, stopped, status, error, frame, playing, play, pause, seek, reload };
 }

@@ -177,8 +177,11 @@ function applyLive(state: ProjectState, event: LiveEvent): ProjectState {
 function applyDurable(state: ProjectState, event: DurableEvent): ProjectState {
   switch (event.type) {
     case "message.created":
-    case "message.updated":
       return putMessage(state, event.data.message);
+    case "message.updated": {
+      const { message } = event.data; // one that is older than those of the snapshot stays out
+      return state.messages.some(({ id }) => id === message.id) ? putMessage(state, message) : state;
+    }
     case "run.retrying":
       return restart(state, event.data.run);
     case "run.queued":

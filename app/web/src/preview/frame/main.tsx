@@ -5,6 +5,11 @@ import { Player } from "./player";
 
 const ASK_EVERY = 200; // ms, until the studio listens
 
+// Not every browser lets a policy forbid these, and they could reach the network.
+for (const name of ["RTCPeerConnection", "webkitRTCPeerConnection", "RTCDataChannel", "WebTransport"]) {
+  Object.defineProperty(globalThis, name, { value: undefined });
+}
+
 const stage = document.getElementById("stage");
 if (stage === null) throw new Error("preview.html has no #stage");
 
@@ -25,6 +30,7 @@ window.addEventListener("message", (event) => {
   port = given;
   port.onmessage = (message: MessageEvent<ToFrame>) => player.receive(message.data);
 });
+document.addEventListener("visibilitychange", () => player.resume());
 window.addEventListener("error", (event) => player.fail(event.error ?? event.message));
 window.addEventListener("unhandledrejection", (event) => player.fail(event.reason));
 ask();

@@ -1,0 +1,120 @@
+"""Which colours a new scene gets: what the prompt says, else a palette of its mood."""
+
+import re
+
+import msgspec
+
+from app.brain.composer.colours import (
+    Colour,
+    contrast,
+    find_colours,
+    luminance,
+    mix,
+    readable_on,
+    shift,
+)
+
+READABLE = 3.0  # contrast that large text needs at least
+
+
+class Palette(msgspec.Struct, frozen=True):
+    """Four colours as `#rrggbb`, the strength of the lights, and a font that goes with them."""
+
+    start: str
+    end: str
+    text: str
+    accent: str
+    glow: float = 0.35
+    font: str = "Inter, 'Segoe UI', Helvetica, Arial, sans-serif"
+
+
+_SERIF = "Georgia, 'Times New Roman', serif"
+_MONO = "'JetBrains Mono', Menlo, Consolas, monospace"
+_ROUND = "'Nunito', 'Trebuchet MS', Verdana, sans-serif"
+_MOODS: list[tuple[str, Palette]] = [
+    ("neon|cyberpunk|synthwave|vaporwave|gaming|rave",
+     Palette("#0a0014", "#1b0038", "#f5f0ff", "#00f0ff", 0.5)),
+    ("warm|cozy|cosy|autumn|fall|sunset|cafe|coffee|bakery",
+     Palette("#3a1410", "#8a3b1e", "#fff3e2", "#ffb454")),
+    ("minimal|minimalist|minimalistic|clean|simple|apple",
+     Palette("#fafafa", "#ececf1", "#16181d", "#2f6bff", 0.08)),
+    ("corporate|business|professional|finance|bank|enterprise",
+     Palette("#0c2340", "#16437a", "#ffffff", "#3fb6ff", 0.25)),
+    ("nature|eco|organic|forest|garden|sustainable|green energy",
+     Palette("#0d2b1d", "#1f5c3a", "#f2fff5", "#9be15d", 0.3)),
+    ("ocean|sea|water|calm|summer|fresh", Palette("#022b3a", "#0b6e8a", "#eafcff", "#5eead4", 0.3)),
+    ("luxury|elegant|premium|wedding|classy",
+     Palette("#0f0d0a", "#2a2318", "#f7efe0", "#d4af6a", 0.25, _SERIF)),
+    ("playful|fun|kids|children|cartoon|party|birthday|happy",
+     Palette("#5b2be0", "#e23fa8", "#ffffff", "#ffd84d", 0.4, _ROUND)),
+    ("pastel|soft|gentle|cute|baby",
+     Palette("#fde7f3", "#dfe9ff", "#3a3550", "#e58fb8", 0.3, _ROUND)),
+    ("retro|vintage|80s|70s|90s", Palette("#2b1b3d", "#b5446e", "#ffe9c9", "#f9a03f", 0.3)),
+    ("tech|code|developer|hacker|terminal|matrix|software|startup",
+     Palette("#07110d", "#0d2b22", "#e7fff4", "#2ee6a6", 0.3, _MONO)),
+    ("space|galaxy|cosmic|night|dark", Palette("#05060f", "#171a3a", "#f3f4ff", "#8b8cff", 0.35)),
+    ("light|bright|white", Palette("#ffffff", "#eef2ff", "#14172b", "#5b5bf6", 0.12)),
+    ("energetic|sport|sports|fitness|bold|action",
+     Palette("#1a0505", "#8f1717", "#ffffff", "#ffd60a", 0.35)),
+]  # fmt: skip
+_DEFAULTS = [
+    Palette("#0b1020", "#2a1a5e", "#ffffff", "#8b7bff"),
+    Palette("#04121f", "#0b4a5c", "#f2fdff", "#39d5c9"),
+    Palette("#190b24", "#6a1f4f", "#fff4fb", "#ff7ab8"),
+    Palette("#0e1512", "#1d4a3a", "#f4fff9", "#7ee0a1"),
+    Palette("#131318", "#34343f", "#ffffff", "#ffb86b"),
+    Palette("#07142e", "#1f4fbf", "#ffffff", "#ffd166"),
+]
+_WORDS = [(re.compile(rf"\b(?:{words})\b", re.IGNORECASE), palette) for words, palette in _MOODS]
+
+
+def mood_of(text: str) -> Palette | None:
+    """The palette of the first mood word that the text names."""
+    hits = [(found.start(), palette) for words, palette in _WORDS if (found := words.search(text))]
+    return min(hits, key=lambda hit: hit[0])[1] if hits else None
+
+
+def choose_palette(text: str, seed: int, *, main_is_text: bool) -> Palette:
+    """Colours of the prompt win; what it leaves open is chosen so that the text can be read."""
+    colours = find_colours(text)
+    base = mood_of(_without(text, colours)) or _DEFAULTS[seed % len(_DEFAULTS)]
+    named = {
+        role: [colour.value for colour in colours if colour.role == role]
+        for role in ("background", "text", "accent", "main")
+    }
+    main = named["main"]
+    if len(main) > 1 and re.search(r"\b(?:theme|palette|colou?rs|scheme|style)\b", text, re.I):
+        named["background"] = named["background"] or [shift(main.pop(0), -0.25)]
+    if main:
+        role = "text" if main_is_text and not named["text"] else "accent"
+        named[role] = named[role] or [main[0]]
+        if len(main) > 1:
+            named["accent"] = named["accent"] or [main[1]]
+    return _fit(base, named["background"], named["text"], named["accent"])
+
+
+def _fit(base: Palette, backs: list[str], texts: list[str], accents: list[str]) -> Palette:
+    start, end, glow = base.start, base.end, base.glow
+    if backs:
+        start = backs[0]
+        plain = start in ("#000000", "#ffffff")
+        end = backs[1] if len(backs) > 1 else (start if plain else shift(start, -0.35))
+        glow = 0.12 if plain or luminance(start) > 0.5 else min(base.glow, 0.3)
+    elif texts and contrast(texts[0], mix(start, end, 0.5)) < READABLE:
+        dark = luminance(texts[0]) > 0.18
+        start, end = ("#0b0d14", "#1c2030") if dark else ("#ffffff", "#eceff7")
+    middle = mix(start, end, 0.5)
+    text = texts[0] if texts else base.text
+    if not texts and contrast(text, middle) < READABLE:
+        text = readable_on(middle)
+    accent = accents[0] if accents else (texts[0] if texts and not backs else base.accent)
+    if not accents and contrast(accent, middle) < 1.6:
+        accent = mix(text, middle, 0.25)
+    return Palette(start, end, text, accent, glow, base.font)
+
+
+def _without(text: str, colours: list[Colour]) -> str:
+    """The text without its colours: the "dark" of "dark blue" is no mood."""
+    for colour in reversed(colours):
+        text = text[: colour.start] + " " + text[colour.end :]
+    return text

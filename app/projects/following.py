@@ -1,0 +1,144 @@
+"""Following a project: the same log over Server-Sent Events, a WebSocket, and plain requests."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, Router, WebSocket, get, websocket
+from litestar.di import NamedDependency
+from litestar.params import FromPath, QueryParameter
+
+from app.auth.model import Caller
+from app.auth.session import is_valid
+from app.http.envelope import Done, Envelope, answer, declare, info_of
+from app.problems import Problem
+from app.projects.access import Access, access_project
+from app.projects.chat import RUN, Run, run_of
+from app.realtime.follow import Watcher
+from app.realtime.hubs import Hubs
+from app.realtime.live import Call, LiveRun
+from app.realtime.log import PAGE
+from app.realtime.model import Cursor
+from app.realtime.poll import WAIT_MOST, Changes, changes
+from app.realtime.socket import refuse, serve_socket
+from app.realtime.sse import EventStream, last_event_id, stream_project
+from app.store.engine import DB
+
+CURSOR_MOST = 100  # characters
+
+Asked = Request[Any, Any, Any]
+After = Annotated[str | None, QueryParameter(max_length=CURSOR_MOST, description="A cursor.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=PAGE, description="About how many events.")]
+Wait = Annotated[float, QueryParameter(ge=0, le=WAIT_MOST, description="Seconds to wait.")]
+
+
+@get(
+    "/api/projects/{project_id:uuid}/events",
+    media_type="text/event-stream",
+    **declare("project.follow", "viewer"),
+)
+async def events(
+    request: Asked,
+    project_id: FromPath[UUID],
+    caller: NamedDependency[Caller],
+    hubs: NamedDependency[Hubs],
+    after: After = None,
+) -> EventStream:
+    """Every event of the project as it happens; `Last-Event-ID` wins over `after`."""
+    access = await access_project(DB, caller, str(project_id), "viewer")
+    cursor = last_event_id(request, after)
+    return await stream_project(hubs, access.project_id, watcher_of(caller, access), after=cursor)
+
+
+@websocket("/api/projects/{project_id:uuid}/socket", **declare("project.socket", "viewer"))
+async def socket(
+    socket: WebSocket[Any, Any, Any],
+    project_id: FromPath[UUID],
+    caller: NamedDependency[Caller],
+    hubs: NamedDependency[Hubs],
+) -> None:
+    """The same over a WebSocket; an absent and a foreign project look alike."""
+    try:
+        access = await access_project(DB, caller, str(project_id), "viewer")
+    except Problem:
+        await refuse(socket)
+        return
+    request_id = info_of(socket.scope).request_id
+    watcher = watcher_of(caller, access)
+    await serve_socket(hubs, socket, access.project_id, watcher, request_id=request_id)
+
+
+@get("/api/projects/{project_id:uuid}/changes", **declare("project.changes", "viewer"))
+async def read_changes(
+    request: Asked,
+    project_id: FromPath[UUID],
+    caller: NamedDependency[Caller],
+    hubs: NamedDependency[Hubs],
+    after: After = None,
+    limit: Limit = PAGE,
+    wait: Wait = 0,
+) -> Response[Envelope[Changes]]:
+    """The events after a cursor; with `wait` the answer may take that long to have one."""
+    access = await access_project(DB, caller, str(project_id), "viewer")
+    found = await changes(
+        hubs, access.project_id, watcher_of(caller, access), after=after, limit=limit, wait=wait
+    )
+    revision = Cursor.parse(found.cursor).revision
+    return answer(request.scope, Done(data=found, revision=revision))
+
+
+def watcher_of(caller: Caller, access: Access) -> Watcher:
+    """Who follows: checked again while the stream is open."""
+
+    async def recheck() -> bool:
+        try:
+            now = await access_project(DB, caller, access.project_id, access.role)
+        except Problem as problem:
+            if problem.retryable:
+                raise
+            return False
+        return now.role == access.role and await is_valid(caller)
+
+    seen = Cursor(access.epoch, access.revision)
+    return Watcher(user_id=caller.user_id, role=access.role, seen=seen, recheck=recheck)
+
+
+async def running_seeds(project_id: str) -> list[LiveRun]:
+    """What the database knows of the turns that run now: all but their texts."""
+    rows = await DB.fetch(
+        f"select {RUN}, request_id from run where project_id = $1 and status = 'running'",
+        project_id,
+    )
+    return [await _seed(dict(row)) for row in rows]
+
+
+async def _seed(row: dict[str, Any]) -> LiveRun:
+    request_id = row.pop("request_id")
+    run: Run = run_of(row)
+    calls: dict[str, Call] = {}
+    told = await DB.fetch(
+        "select type, payload from project_event where run_id = $1"
+        " and type in ('tool.started', 'tool.finished') order by revision",
+        run.id,
+    )
+    for event in told:
+        call = event["payload"]
+        if event["type"] == "tool.started":
+            calls[call["callId"]] = Call(
+                call_id=call["callId"], tool_name=call["toolName"], step=call["step"]
+            )
+        else:
+            calls.pop(call["callId"], None)
+    return LiveRun(
+        run_id=run.id,
+        request_id=request_id,
+        actor_id=run.actor_id,
+        attempt=run.attempt,
+        run=msgspec.to_builtins(run),
+        message_id=run.assistant_message_id,
+        decision=run.decision,
+        calls=calls,
+    )
+
+
+router = Router("", route_handlers=[events, socket, read_changes])

@@ -1,0 +1,146 @@
+"""The four tools: from a scene's state and arguments to the change that they would make."""
+
+from typing import Any
+
+import msgspec
+
+from app.problems import ValidationFailed
+from app.scenes.model import CODE_MOST, DURATION, DURATION_MOST, NAME_MOST, Complexity, SceneState
+from app.tools.code import duration_of, find_faults, title_of
+from app.tools.model import AddScene, DeleteScene, EditScene, SceneChange, TrimScene
+
+
+def add_scene(state: SceneState | None, arguments: AddScene) -> SceneChange:
+    """A new scene at the end; a state must not be given."""
+    if state is not None:
+        raise ValidationFailed.at("targetSceneId", "absent", "A new scene has no target.")
+    _check_code(arguments.code)
+    _check_duration(arguments.duration)
+    name = title_of(arguments.code) if arguments.name is None else arguments.name.strip()
+    if not 1 <= len(name) <= NAME_MOST:
+        message = f"A scene's name has 1 to {NAME_MOST} characters."
+        raise ValidationFailed.at("name", "length", message)
+    after = SceneState(
+        name=name,
+        tsx_code=arguments.code,
+        duration=arguments.duration or duration_of(arguments.code) or DURATION,
+    )
+    return SceneChange(
+        operation="create",
+        before=None,
+        after=after,
+        changes=differences(None, after),
+        summary=f"I added the scene \u201c{name}\u201d ({after.duration} frames).",
+        reasoning=f"New code of {len(after.tsx_code)} characters for a new scene.",
+    )
+
+
+def edit_scene(state: SceneState | None, arguments: EditScene) -> SceneChange:
+    """New code for the scene, and a new duration when one is given."""
+    before = _live(state)
+    _check_duration(arguments.duration)
+    after = msgspec.structs.replace(
+        before,
+        tsx_code=arguments.code,
+        duration=before.duration if arguments.duration is None else arguments.duration,
+    )
+    changes = differences(before, after)
+    if not changes:
+        message = f"\u201c{before.name}\u201d is as it was: nothing changed."
+        raise ValidationFailed.at("code", "unchanged", message)
+    if after.tsx_code != before.tsx_code:
+        _check_code(arguments.code)
+    complexity = arguments.complexity or _complexity(before.tsx_code, after.tsx_code)
+    return SceneChange(
+        operation="edit",
+        before=before,
+        after=after,
+        changes=changes,
+        summary=f"I changed \u201c{before.name}\u201d: {', '.join(changes)}.",
+        reasoning=f"A {complexity} edit: {', '.join(changes)}.",
+        complexity=complexity,
+    )
+
+
+def delete_scene(state: SceneState | None, arguments: DeleteScene) -> SceneChange:
+    """The scene leaves the video, its content is kept."""
+    before = _live(state)
+    after = msgspec.structs.replace(before, deleted=True, position=None)
+    return SceneChange(
+        operation="delete",
+        before=before,
+        after=after,
+        changes=differences(before, after),
+        summary=f"I deleted \u201c{before.name}\u201d. Undo brings it back.",
+        reasoning="The scene was named and is live.",
+    )
+
+
+def trim_scene(state: SceneState | None, arguments: TrimScene) -> SceneChange:
+    """Another duration; the code stays byte for byte."""
+    before = _live(state)
+    _check_duration(arguments.duration)
+    after = msgspec.structs.replace(before, duration=arguments.duration)
+    changes = differences(before, after)
+    if not changes:
+        message = f"\u201c{before.name}\u201d already lasts {before.duration} frames."
+        raise ValidationFailed.at("duration", "unchanged", message)
+    return SceneChange(
+        operation="trim",
+        before=before,
+        after=after,
+        changes=changes,
+        summary=f"\u201c{before.name}\u201d now lasts {after.duration} frames.",
+        reasoning=f"Only the duration changes: {before.duration} to {after.duration} frames.",
+    )
+
+
+def differences(before: SceneState | None, after: SceneState) -> list[str]:
+    """What differs, in words: "code", "duration 150 -> 90", "name", "props", "deleted" …"""
+    if before is None:
+        return ["created"]
+    changes = ["code"] if before.tsx_code != after.tsx_code else []
+    if before.duration != after.duration:
+        changes.append(f"duration {before.duration} -> {after.duration}")
+    pairs: list[tuple[str, Any, Any]] = [
+        ("name", before.name, after.name),
+        ("props", before.props, after.props),
+        ("layout", before.layout_json, after.layout_json),
+    ]
+    changes += [name for name, old, new in pairs if old != new]
+    if before.deleted != after.deleted:
+        changes.append("deleted" if after.deleted else "restored")
+    return changes
+
+
+def _live(state: SceneState | None) -> SceneState:
+    if state is None or state.deleted:
+        message = "This needs a scene that is in the video."
+        raise ValidationFailed.at("targetSceneId", "required", message)
+    return state
+
+
+def _check_duration(frames: int | None) -> None:
+    if frames is not None and not 1 <= frames <= DURATION_MOST:
+        message = f"A scene lasts 1 to {DURATION_MOST} frames, not {frames}."
+        raise ValidationFailed.at("duration", "range", message)
+
+
+def _check_code(code: str) -> None:
+    faults = find_faults(code)
+    if faults:
+        rule = "length" if len(code) > CODE_MOST else "code"
+        raise ValidationFailed(
+            f"The code cannot be played: {faults[0]}",
+            details=[{"path": "code", "rule": rule, "message": fault} for fault in faults],
+        )
+
+
+def _complexity(before: str, after: str) -> Complexity:
+    """By the share of lines that are new: under a fifth is surgical, over a half structural."""
+    old = set(before.splitlines())
+    lines = after.splitlines()
+    fresh = sum(line not in old for line in lines) / max(1, len(lines))
+    if fresh < 0.2:
+        return "surgical"
+    return "creative" if fresh <= 0.5 else "structural"

@@ -1,0 +1,186 @@
+"""What a client begins with."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+
+from app.problems import NotFound
+from app.projects.replay import State, replay, shown, state_of
+from app.realtime.model import Event
+from app.scenes.snapshot import read_snapshot
+from app.store.ids import new_id
+from tests.studio import Studio, events_of, same, snapshot_of
+from tests.turns import begin_turn, end_turn, say
+
+PARTS = ["cursor", "epoch", "revision", "project", "members", "scenes", "messages", "runs"]
+
+
+async def test_a_snapshot_holds_what_the_contract_says(studio: Studio) -> None:
+    ann = await studio.person("ann")
+    project_id = await ann.project()
+    scene = await ann.scene(project_id)
+    answer = await ann.ask("GET", f"/api/projects/{project_id}/snapshot")
+    snapshot = answer.json()["data"]
+    assert list(snapshot) == PARTS
+    assert snapshot["cursor"] == f"{snapshot['epoch']}.{snapshot['revision']}"
+    assert answer.json()["meta"]["revision"] == snapshot["revision"] == 5
+    assert answer.headers["etag"] == f'"{snapshot["cursor"]}"'
+    assert snapshot["scenes"] == [scene]
+    assert [member["userId"] for member in snapshot["members"]] == ["ann"]
+    assert (snapshot["messages"], snapshot["runs"]) == ([], [])
+    assert snapshot == await snapshot_of(project_id)
+
+
+async def test_an_unchanged_snapshot_is_not_sent_again(studio: Studio) -> None:
+    ann = await studio.person("ann")
+    project_id = await ann.project()
+    path = f"/api/projects/{project_id}/snapshot"
+    etag = (await ann.ask("GET", path)).headers["etag"]
+    for given in (etag, f"W/{etag}", f'"x", {etag}', "*"):
+        again = await ann.ask("GET", path, if_none_match=given)
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == etag
+    await ann.scene(project_id)
+    changed = await ann.ask("GET", path, if_none_match=etag)
+    assert changed.status_code == 200
+    assert changed.headers["etag"] != etag
+
+
+async def test_the_project_as_it_was_at_each_revision(studio: Studio) -> None:
+    ann = await studio.person("ann")
+    project_id = await ann.project()
+    path = f"/api/projects/{project_id}/snapshot"
+    seen = [(await ann.ask("GET", path)).json()["data"]]
+    first = await ann.scene(project_id, name="One")
+    seen.append(await snapshot_of(project_id))
+    second = await ann.scene(project_id, name="Two")
+    seen.append(await snapshot_of(project_id))
+    order = {"sceneIds": [second["id"], first["id"]]}
+    await ann.do("PUT", f"/api/projects/{project_id}/scene-order", order)
+    seen.append(await snapshot_of(project_id))
+    await ann.do("DELETE", f"/api/scenes/{second['id']}")
+    seen.append(await snapshot_of(project_id))
+    await ann.do("POST", f"/api/scenes/{second['id']}/restore")
+    seen.append(await snapshot_of(project_id))
+    await studio.member(ann, project_id, "bob", "viewer")
+    seen.append(await snapshot_of(project_id))
+    for then in seen:
+        assert await ann.do("GET", f"{path}?at={then['revision']}") == then
+    head = seen[-1]["revision"]
+    assert await ann.refused("GET", f"{path}?at={head + 1}") == (400, "INVALID_INPUT")
+    for wrong in ("0", "-1", "x", "9" * 30):
+        assert (await ann.refused("GET", f"{path}?at={wrong}"))[0] in (400, 422)
+
+
+async def test_any_snapshot_and_the_events_after_it_give_the_newest(studio: Studio) -> None:
+    ann = await studio.person("ann")
+    project_id = await ann.project()
+    for number in range(4):
+        await ann.scene(project_id, name=f"Scene {number}")
+    ids = await ann.order(project_id)
+    await ann.do("POST", f"/api/scenes/{ids[1]}/split", {"atFrame": 50})
+    await ann.do("DELETE", f"/api/scenes/{ids[0]}")
+    now, events = await snapshot_of(project_id), await events_of(project_id)
+    for event in events:
+        then = await ann.do("GET", f"/api/projects/{project_id}/snapshot?at={event.revision}")
+        state = state_of(then)
+        for later in events[event.revision or 0 :]:
+            state = replay(state, later)
+        same(shown(state), now)
+
+
+async def test_a_snapshot_sees_one_moment_while_others_write(studio: Studio) -> None:
+    ann = await studio.person("ann")
+    project_id = await ann.project()
+    over = asyncio.Event()
+
+    async def watch() -> list[dict[str, Any]]:
+        seen = []
+        while not over.is_set():
+            seen.append(await snapshot_of(project_id))
+        return seen
+
+    watcher = asyncio.create_task(watch())
+    for _ in range(10):
+        await ann.scene(project_id)
+    over.set()
+    seen, events = await watcher, await events_of(project_id)
+    assert len({one["revision"] for one in seen}) > 1, "nothing was seen in between"
+    for one in seen:
+        state = State()
+        for event in events[: one["revision"]]:
+            state = replay(state, event)
+        same(shown(state), one)
+
+
+async def test_the_number_of_queries_does_not_grow(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = await studio.person("ann")
+    project_id = await ann.project()
+    counted: list[str] = []
+    for name in ("fetch", "fetchrow", "fetchval"):
+        original = getattr(asyncpg.Connection, name)
+
+        def counting(self: Any, sql: str, *values: Any, _of: Any = original, **more: Any) -> Any:
+            counted.append(sql)
+            return _of(self, sql, *values, **more)
+
+        monkeypatch.setattr(asyncpg.Connection, name, counting)
+    await read_snapshot(project_id)
+    few = len(counted)
+    for _ in range(5):
+        await ann.scene(project_id)
+    await studio.member(ann, project_id, "bob", "viewer")
+    counted.clear()
+    await read_snapshot(project_id)
+    assert len(counted) == few <= 6
+
+
+async def test_it_shows_the_last_hundred_messages_and_the_runs_that_are_not_over(
+    studio: Studio,
+) -> None:
+    ann = await studio.person("ann")
+    project_id = await ann.project()
+    turn = await begin_turn(project_id)
+    for number in range(105):
+        await say(project_id, f"message {number}")
+    snapshot = await snapshot_of(project_id)
+    assert [message["content"] for message in snapshot["messages"]] == [
+        f"message {number}" for number in range(5, 105)
+    ]
+    assert [run["id"] for run in snapshot["runs"]] == [turn]
+    assert snapshot["runs"][0]["error"] is None
+    await end_turn(project_id, turn)
+    assert (await snapshot_of(project_id))["runs"] == []
+    await studio.check()
+
+
+async def test_a_deleted_project_has_no_snapshot(studio: Studio) -> None:
+    ann = await studio.person("ann")
+    project_id = await ann.project()
+    await ann.do("DELETE", f"/api/projects/{project_id}")
+    for missing in (project_id, new_id()):
+        with pytest.raises(NotFound):
+            await read_snapshot(missing)
+
+
+def test_the_fold_leaves_its_state_alone() -> None:
+    scene = {"id": "a", "name": "One"}
+    before = State(project={"id": "p"}, scenes={"a": scene})
+    event = msgspec.convert(
+        {
+            "type": "scene.deleted",
+            "projectId": "p",
+            "requestId": "r",
+            "actorId": "u",
+            "at": "2026-01-01T00:00:00Z",
+            "data": {"scene": scene, "sceneIds": []},
+        },
+        Event,
+    )
+    assert replay(before, event).scenes == {}
+    assert before.scenes == {"a": scene}
