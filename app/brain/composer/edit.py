@@ -1,6 +1,7 @@
 """Editing code."""
 
 import msgspec
+
 from app.brain.model import WriteJob
 
 
