@@ -10,7 +10,6 @@ from app.store.ids import new_id
 from tests.studio import Person, Studio, events_of, snapshot_of
 from tests.turns import begin_turn, end_turn, write_scene
 
-TOO_LONG = 10**4200  # digits that no JSON number may have
 CODE = "export default function Scene() { return null; }"
 
 
@@ -331,7 +330,6 @@ async def test_ten_equal_changes_with_one_key_have_one_effect(studio: Studio) ->
         ({"tsxCode": "x" * 200_001}, 422, "VALIDATION_FAILED"),
         ({"layoutJson": "x" * 100_001}, 422, "VALIDATION_FAILED"),
         ({"props": {"a": "x" * 100_000}}, 413, "PAYLOAD_TOO_LARGE"),
-        ({"props": {"a": TOO_LONG}}, 400, "INVALID_INPUT"),
         ({"props": []}, 400, "INVALID_INPUT"),
         ({"duration": 0}, 422, "VALIDATION_FAILED"),
         ({"tsx_code": "x"}, 400, "INVALID_INPUT"),
