@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -158,8 +158,7 @@ async def serving(settings: Settings, *, works: bool = True) -> AsyncIterator[st
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=3,
     )
-    server = uvicorn.Server(config)
-    server.capture_signals = no_signals  # type: ignore[method-assign]
+    server = QuietServer(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:
         assert not task.done(), "the server did not start"
@@ -171,16 +170,12 @@ async def serving(settings: Settings, *, works: bool = True) -> AsyncIterator[st
         await task
 
 
-@asynccontextmanager
-async def _nothing() -> AsyncIterator[None]:
-    yield
+class QuietServer(uvicorn.Server):
+    """pytest keeps its own signal handlers."""
 
-
-class no_signals:  # noqa: N801
-    """pytest keeps its own handlers."""
-
-    def __enter__(self) -> None: ...
-    def __exit__(self, *_: object) -> None: ...
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,7 @@ from app.store.engine import Tx, transaction
 from app.store.ids import new_id
 
 LINK_MINUTES = 10
-LINK_KIND = (
-    "link:"  # hashed in front of a link's secret, so that no link is ever a session's secret
-)
+LINK_KIND = "link:"  # in front of the stored hash: no hash of a cookie is equal to it
 
 MAKE_ADMIN = """
     insert into user_account (id, name, role)
@@ -44,7 +42,7 @@ async def login_link(tx: Tx, user_id: str) -> str:
     await tx.execute(
         "insert into login_session (id, user_id, secret_hash, expires_at)"
         f" values ($1, $2, $3, clock_timestamp() + interval '{LINK_MINUTES} minutes')",
-        new_id(), user_id, secret_hash(LINK_KIND + secret),
+        new_id(), user_id, LINK_KIND + secret_hash(secret),
     )  # fmt: skip
     return f"/login/{secret}"
 
@@ -54,6 +52,6 @@ async def use_link(tx: Tx, secret: str, *, instead_of: str | None) -> str | None
     user_id = await tx.fetchval(
         "update login_session set revoked_at = clock_timestamp() where secret_hash = $1"
         " and revoked_at is null and expires_at > clock_timestamp() returning user_id",
-        secret_hash(LINK_KIND + secret),
+        LINK_KIND + secret_hash(secret),
     )
     return user_id and await begin_session(tx, user_id, instead_of=instead_of)

@@ -23,12 +23,11 @@ from app.problems import AiError
 BASE_URL = "https://api.openai.com/v1"
 TRIES = 3  # requests for one answer, before its first piece
 TAIL = 1.0  # seconds for the token count after the text has ended
-DRAIN = 0.02  # seconds for the last bytes after `[DONE]`, so that the connection can be used again
+DRAIN = 0.1  # seconds for the last bytes after `[DONE]`, so that the connection can be used again
 FIRST_FORMS = {"decide": DECIDE, "write": WRITE}
 FORMS_MOST = 200  # models whose form is remembered
 
 log = logging.getLogger(__name__)
-logging.getLogger("openai").setLevel(logging.INFO)  # below that it would log whole prompts
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):

@@ -64,6 +64,8 @@ props that it needs.
 - Texts, colours and timings are named constants in capitals at the top of the file.
 - All motion comes from useCurrentFrame() and useVideoConfig() with interpolate, spring and \
 Sequence; clamp extrapolation. No CSS transitions or animations.
+- When the request asks for a length other than the given one, and only then, add the line \
+`export const durationInFrames = 90;` with that number of whole frames.
 - Fill the frame with AbsoluteFill; keep text large, readable and inside the safe area; use system \
 fonts. The scene must look finished at its first and at its last frame.
 - An image is only used when its URL is given.

@@ -167,7 +167,7 @@ def from_bug(request: AnyRequest, error: Exception) -> Response[Envelope[None]]:
         "request %s failed: %s %s",
         info_of(request.scope).request_id,
         request.method,
-        request.scope["path"],
+        request.scope.get("path_template", "no route"),
         exc_info=error,
     )
     return reply(request, InternalError())

@@ -265,10 +265,10 @@ class Follower:
             self.end("unauthorised", "session")
 
     async def _recheck_role(self) -> None:
-        """The hub knows of losses after its head; what came before it the role must have met."""
+        """The hub knows of losses since it began; what came before, the role must have met."""
         hub, seen = self.hub, self.watcher.seen
         head, fresh = hub.head, self._checked_generation != hub.generation
-        if self._checked < 0 and seen and seen.epoch == hub.epoch and seen.revision >= head:
+        if self._checked < 0 and seen and seen.epoch == hub.epoch and seen.revision >= hub.since:
             self._checked = seen.revision
         elif self._checked < 0 or fresh:
             await self._recheck()

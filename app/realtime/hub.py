@@ -63,6 +63,7 @@ class Hub:
         self.epoch = ""
         self.generation = 0  # raised when history was replaced: positions before it mean nothing
         self.ready = False
+        self.since = 0  # the head when it began: what `rights` holds is whole after it
         self.ring = Ring(0)
         self.live = LiveRuns(project_id)
         self.rights = Rights()
@@ -220,7 +221,7 @@ class Hub:
         if head is None:
             raise NotFound
         runs = await self._around.running(self.project_id)
-        self.epoch = head.epoch
+        self.epoch, self.since = head.epoch, head.revision
         self.ring.clear(head.revision)
         self.rights = Rights()
         self.live.seed(runs)

@@ -120,7 +120,7 @@ def put_in_order(cluster: Path) -> None:
             shutil.rmtree(half, ignore_errors=True)
     told = read_status(cluster)
     pid = int(told[0]) if told and told[0].strip().isdecimal() else 0
-    while pid and f"-D {cluster} " in command_of(pid):
+    while pid and is_server(pid, cluster):
         late = time.monotonic() - end
         if late > STOP_LIMIT:
             raise EmbeddedError(f"the PostgreSQL left on {cluster} (process {pid}) does not stop")
@@ -139,6 +139,11 @@ def read_status(cluster: Path) -> list[str]:
         return (cluster / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
         return []
+
+
+def is_server(pid: int, cluster: Path) -> bool:
+    """True when that process is the cluster's live server, not another that has its number now."""
+    return f"-D {cluster} " in command_of(pid)
 
 
 def command_of(pid: int) -> str:

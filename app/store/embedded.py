@@ -14,9 +14,9 @@ from app.store.cluster import (
     POLL,
     STOP_LIMIT,
     claim_folder,
-    command_of,
     create_cluster,
     give_files,
+    is_server,
     keep_password,
     put_in_order,
     read_major,
@@ -146,11 +146,12 @@ def start(data_dir: Path, *, durable: bool = True, pg_bin: str | None = None) ->
 
 def running_dsn(data_dir: Path) -> str | None:
     """Where the server of a live Reelroom on this folder listens; None when there is none."""
-    told = read_status(data_dir / "database")
-    password = data_dir / "password"
-    if len(told) < 8 or told[7].strip() != "ready" or not command_of(int(told[0])):
+    cluster = data_dir.absolute() / "database"
+    told = read_status(cluster)
+    if len(told) < 8 or told[7].strip() != "ready" or not is_server(int(told[0]), cluster):
         return None
-    return f"postgresql://{DATABASE}:{password.read_text()}@127.0.0.1:{told[3]}/{DATABASE}"
+    password = (data_dir / "password").read_text()
+    return f"postgresql://{DATABASE}:{password}@127.0.0.1:{told[3]}/{DATABASE}"
 
 
 def _serve(

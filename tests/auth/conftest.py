@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 from litestar import Litestar, Request, Response, get
@@ -21,8 +20,7 @@ from app.http.limits import Limiter
 from app.http.policy import check_routes, require_access
 from app.http.strict import StrictRequest
 from app.settings import Settings
-from app.store import embedded
-from app.store.engine import connected
+from app.store.engine import transaction
 from tests.http.serving import serving
 
 LOCAL_TOKEN = "local-token-of-the-tests"
@@ -51,28 +49,11 @@ def auth_app(settings: Settings) -> Guard:
     return Guard(app, settings)
 
 
-@pytest.fixture(scope="session")
-async def database(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """The address of a database with the schema of the migrations."""
-    server = embedded.start(tmp_path_factory.mktemp("auth") / "data", durable=False)
-    try:
-        from migrations_of_the_tests import forwards
-
-        connection = await asyncpg.connect(server.dsn)
-        await connection.execute(forwards())
-        await connection.close()
-        async with connected(server.dsn):
-            yield server.dsn
-    finally:
-        server.stop()
-
-
 @pytest.fixture
-async def emptied(database: str) -> str:
-    connection = await asyncpg.connect(database)
-    await connection.execute("truncate user_account, idempotency_record cascade")
-    await connection.close()
-    return database
+async def emptied(pool: None) -> None:
+    """Nobody has an account."""
+    async with transaction() as tx:
+        await tx.execute("truncate user_account, idempotency_record cascade")
 
 
 Client = httpx.AsyncClient
@@ -80,7 +61,7 @@ Opener = Callable[[], AbstractAsyncContextManager[Client]]
 
 
 @pytest.fixture
-async def address(emptied: str) -> AsyncIterator[str]:
+async def address(emptied: None) -> AsyncIterator[str]:
     """A server with a fresh limiter."""
     async with serving(auth_app(Settings(reelroom_local_token=LOCAL_TOKEN))) as url:
         yield url

@@ -1,10 +1,41 @@
-"""The model server also runs as a program of its own."""
+"""The model server: what it makes up fits, and it runs as a program of its own."""
 
 import asyncio
 import sys
 
-from app.brain.model import Context, End
+import pytest
+
+from app.brain.decide import decide, write_code
+from app.brain.model import Context, End, WriteJob
 from app.brain.openai import OpenAiModel
+from app.problems import AiError
+from tests.model_server import CODE, ModelServer, truncate
+
+
+async def test_what_it_makes_up_is_a_decision_and_code_that_can_be_played(
+    model_server: ModelServer,
+) -> None:
+    model = OpenAiModel(api_key="key", base_url=model_server.url, model="any")
+    context = Context(prompt="a title")
+    job = WriteJob(instruction="a title", context=context)
+    deltas: list[str] = []
+
+    async def keep(text: str) -> None:
+        deltas.append(text)
+
+    async def restart() -> None:
+        deltas.clear()
+
+    decided = await decide(model, context)
+    assert decided.decision.tool_name == "addScene"
+    assert not decided.repaired
+    written = await write_code(model, job, on_delta=keep, on_restart=restart)
+    assert "".join(deltas) == written.code == CODE
+    assert model_server.connections == 1
+    model_server.script(truncate(200))
+    with pytest.raises(AiError):
+        await write_code(model, job, on_delta=keep, on_restart=restart)
+    await model.close()
 
 
 async def test_it_prints_its_url_and_answers() -> None:

@@ -1,26 +1,20 @@
-"""One embedded server for all tests of the store, and an empty database of its own for each."""
+"""An empty database for each test of the store: what migrates it is what is tested."""
 
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import asyncpg
 import pytest
 
-from app.store.embedded import Embedded, start
+from app.store.embedded import Embedded
 
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    with start(tmp_path_factory.mktemp("postgres"), durable=False) as server:
-        yield server
-
-
 @pytest.fixture
-async def new_database(embedded: Embedded) -> AsyncIterator[Callable[[], Awaitable[str]]]:
+async def new_database(postgres: Embedded) -> AsyncIterator[Callable[[], Awaitable[str]]]:
     """Return a function that makes one more empty database and returns its DSN."""
-    connection = await asyncpg.connect(embedded.dsn)
+    connection = await asyncpg.connect(postgres.dsn)
     names: list[str] = []
 
     async def make() -> str:
@@ -28,7 +22,7 @@ async def new_database(embedded: Embedded) -> AsyncIterator[Callable[[], Awaitab
         await connection.execute(
             f"create database {names[-1]} template template0 strategy file_copy"
         )
-        return f"{embedded.dsn.rpartition('/')[0]}/{names[-1]}"
+        return f"{postgres.dsn.rpartition('/')[0]}/{names[-1]}"
 
     yield make
     for name in names:

@@ -18,7 +18,7 @@ import pytest
 from app.store import embedded
 from app.store.binaries import EmbeddedError, Identity, find_programs, root_identities
 from app.store.cluster import AlreadyRunningError, command_of
-from app.store.embedded import start
+from app.store.embedded import running_dsn, start
 
 ROOT = Path(__file__).parents[2]
 CHILD = """
@@ -125,7 +125,9 @@ def test_root_needs_no_other_mode_of_any_folder_above(
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     before = [(path, path.stat().st_mode, path.stat().st_uid) for path in closed.parents]
-    with start(closed / "a" / "data", durable=False) as server:
+    programs = closed / "bin"  # as in a virtual environment of root
+    programs.symlink_to(find_programs(None, None))
+    with start(closed / "a" / "data", durable=False, pg_bin=str(programs)) as server:
         assert value(server.dsn, "select 1") == 1
     assert [(path, path.stat().st_mode, path.stat().st_uid) for path in closed.parents] == before
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
@@ -240,6 +242,7 @@ def test_a_stale_pid_file_stops_nothing_and_nobody(kind: str, tmp_path: Path) ->
     file = tmp_path / "database" / "postmaster.pid"
     lines = f"{other.pid}\n{tmp_path}/database\n1\n1\n\n127.0.0.1\n 1 1\nready\n"
     file.write_text("" if kind == "garbage" else lines)
+    assert running_dsn(tmp_path) is None
     with start(tmp_path, durable=False) as server:
         assert value(server.dsn, "select 1") == 1
         assert (other.poll() is None) == (kind == "foreign")
@@ -319,14 +322,31 @@ def test_a_cluster_of_an_older_version_gets_its_own_programs(tmp_path: Path) -> 
         assert value(again.dsn, "select n from kept") == 7
 
 
-def test_variables_meant_for_another_server_do_not_reach_ours(
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="only Linux shows it")
+def test_our_secrets_and_variables_do_not_reach_the_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PGDATA", "/nowhere")
-    monkeypatch.setenv("PGPORT", "1")
-    monkeypatch.setenv("PGOPTIONS", "-c nonsense=1")
+    monkeypatch.setenv("OPENAI_API_KEY", "canary")
+    with start(tmp_path, durable=False) as server:
+        listed = Path(f"/proc/{server.pid}/environ").read_bytes()
+    assert b"LC_ALL=C" in listed
+    assert b"canary" not in listed
+
+
+def test_a_command_finds_the_server_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert running_dsn(tmp_path) is None
+    monkeypatch.chdir(tmp_path.parent)
+    with start(tmp_path, durable=False) as server:
+        assert running_dsn(Path(tmp_path.name)) == server.dsn
+    assert running_dsn(tmp_path) is None
+
+
+def test_stopping_twice_does_nothing_more(tmp_path: Path) -> None:
     server = start(tmp_path, durable=False)
-    monkeypatch.delenv("PGOPTIONS")
-    assert value(server.dsn, "select 1") == 1
     server.stop()
-    server.stop()
+    with start(tmp_path, durable=False) as other:
+        server.stop()
+        server.announce("http://127.0.0.1:1/")
+        assert value(other.dsn, "select 1") == 1

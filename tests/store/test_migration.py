@@ -25,7 +25,8 @@ from app.store.migration import migrate
 print(asyncio.run(migrate(sys.argv[1], Path(sys.argv[2]))))
 """
 # Each line asks to run the migrations in a fork that dies at its nth crash point. Each exchange
-# with the server, BEGIN and COMMIT included, has two: once it is sent, and once it is answered.
+# that changes something, BEGIN and COMMIT included, has two: once it is sent, and once it is
+# answered. (To die after a read is to die before what comes next.)
 CRASHING = """
 import asyncio, os, sys
 from pathlib import Path
@@ -51,7 +52,7 @@ def wrap(name):
         return result
     setattr(asyncpg.Connection, name, wrapped)
 
-for name in ("execute", "fetch", "fetchval", "fetchrow", "copy_from_table"):
+for name in ("execute", "copy_from_table"):
     wrap(name)
 for line in sys.stdin:
     at, dsn, folder, backups = line.split()
@@ -156,9 +157,11 @@ async def test_a_kill_at_any_statement_ends_in_the_same_schema(
     new_database: Callable[[], Awaitable[str]], folder: Path, tmp_path: Path
 ) -> None:
     """M19: a kill between a migration and its booking left a database that no start got past."""
+    (folder / "0002_mail.py").unlink()
     write(
         folder,
-        "0003_less",
+        "0002_less",
+        "alter table person add column mail text; update person set mail = name where id > 0;"
         "alter table project drop column title; create index on project (owner)",
         'REVIEWED = "titles moved to scenes"\nMAY_CHANGE = {"project.title"}',
     )
@@ -186,7 +189,7 @@ async def test_a_kill_at_any_statement_ends_in_the_same_schema(
     child.stdin.close()
     await child.wait()
     assert ended == 0
-    assert point > 60
+    assert point > 40
     assert all((one / "manifest.json").exists() for one in (tmp_path / "b").iterdir())
 
 

@@ -3,7 +3,6 @@
 
 export const VERSION = 1;
 export const ERROR_MOST = 2048; // characters of an error message
-export const CODE_MOST = 200_000; // characters of a scene's code
 const FRAME_MOST = 1_000_000; // no frame number is beyond this
 
 export interface SceneLoad {

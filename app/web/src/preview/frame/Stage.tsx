@@ -56,6 +56,8 @@ export function Stage({ scene, component: Scene, frame, attempt, onRendered, onE
         position: "absolute",
         width,
         height,
+        display: "flex",
+        flexDirection: "column",
         left: (view.width - width * scale) / 2,
         top: (view.height - height * scale) / 2,
         transform: `scale(${scale})`,

@@ -30,6 +30,7 @@ window.addEventListener("message", (event) => {
   port = given;
   port.onmessage = (message: MessageEvent<ToFrame>) => player.receive(message.data);
 });
+document.addEventListener("visibilitychange", () => player.resume());
 window.addEventListener("error", (event) => player.fail(event.error ?? event.message));
 window.addEventListener("unhandledrejection", (event) => player.fail(event.reason));
 ask();

@@ -46,6 +46,11 @@ export class Player {
     this.tell({ v: VERSION, type: "error", load: this.#load, message: text.slice(0, ERROR_MOST) });
   };
 
+  /** The page was hidden and drew nothing meanwhile: go on where it stood. */
+  resume(): void {
+    this.#anchor();
+  }
+
   #rendered = (): void => {
     if (!this.#broken) this.tell({ v: VERSION, type: "rendered", load: this.#load });
   };

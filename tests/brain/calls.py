@@ -1,0 +1,71 @@
+"""Calling a model in tests: what to ask, short timeouts, and how to read what comes."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.brain.model import Context, End, Piece, Text, WriteJob
+from app.brain.openai import OpenAiModel, Timeouts
+from app.problems import AiError
+
+SECRET = "sk-very-secret"
+PROMPT = "make it about the secret prompt"
+CONTEXT = Context(prompt=PROMPT)
+JOB = WriteJob(instruction=PROMPT, context=CONTEXT)
+FAST = Timeouts(
+    connect=1,
+    first_token_decide=0.4,
+    first_token_write=0.5,
+    stall=0.3,
+    decide=3,
+    write=3,
+    retry_least=0.01,
+    retry_most=0.05,
+    bytes_most=200_000,
+)
+Make = Callable[..., OpenAiModel]
+
+
+async def told(pieces: AsyncGenerator[Piece, None]) -> tuple[str, End]:
+    """All text and the end; there must be exactly one end, and it must be the last piece."""
+    got = [piece async for piece in pieces]
+    ends = [piece for piece in got if isinstance(piece, End)]
+    assert len(ends) == 1
+    assert got[-1] is ends[0]
+    texts = [piece.text for piece in got if isinstance(piece, Text)]
+    assert all(texts), "no empty pieces"
+    return "".join(texts), ends[0]
+
+
+async def failing(pieces: AsyncGenerator[Piece, None], reason: str) -> tuple[str, AiError]:
+    """The text given before the fault, and the fault, which must be fit for a user's eyes."""
+    texts: list[str] = []
+
+    async def read() -> None:
+        async for piece in pieces:
+            assert isinstance(piece, Text), "a failed answer has no end"
+            texts.append(piece.text)
+
+    with pytest.raises(AiError) as raised:
+        await read()
+    problem = raised.value
+    assert problem.details == {"reason": reason}
+    assert problem.message.endswith(".")
+    assert "secret" not in problem.message.lower()
+    return "".join(texts), problem
+
+
+async def eventually(holds: Callable[[], bool], within: float) -> None:
+    until = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < until, "it never came to hold"
+        await asyncio.sleep(0.002)
+
+
+def event(delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return b"data: " + msgspec.json.encode({"choices": [choice]}) + b"\n\n"

@@ -1,0 +1,95 @@
+"""A real PostgreSQL with the schema, a real Redis, and projects to follow."""
+
+import shutil
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as NotYet
+from tests.realtime.studio import Process, Project, open_project, process
+
+from app.realtime.bus import LocalBus
+from app.store import embedded
+from app.store.engine import DB, connected
+from app.store.migration import migrate
+
+
+@pytest.fixture(scope="session")
+async def database(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    with embedded.start(tmp_path_factory.mktemp("realtime") / "data", durable=False) as server:
+        await migrate(server.dsn)
+        async with connected(server.dsn, connections=20):
+            yield server.dsn
+
+
+class RedisServer:
+    """A redis-server of our own that can be stopped and started on the same port."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            for port in range(21_000, 32_000, 7):
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+                self.port = port
+                break
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._folder = folder
+        self.child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def admin(self) -> Redis:
+        return Redis(port=self.port, socket_timeout=2)
+
+    def start(self) -> None:
+        program = shutil.which("redis-server")
+        assert program, "the tests need redis-server"
+        self.child = subprocess.Popen(
+            [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
+             "--appendonly", "no", "--dir", str(self._folder)],
+            stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        while True:
+            assert self.child.poll() is None, "redis-server ended"
+            with self.admin as admin:
+                try:
+                    admin.ping()
+                except NotYet:
+                    continue
+                return
+
+    def stop(self) -> None:
+        if self.child:
+            self.child.kill()
+            self.child.wait()
+            self.child = None
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def here(database: str) -> AsyncIterator[Process]:
+    """One process without Redis."""
+    async with process(LocalBus()) as one:
+        yield one
+
+
+@pytest.fixture
+async def new_project(database: str) -> Callable[[], Awaitable[Project]]:
+    return open_project
+
+
+@pytest.fixture
+async def project(database: str) -> Project:
+    assert DB.pool
+    return await open_project()

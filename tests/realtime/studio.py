@@ -1,0 +1,281 @@
+"""A small app around the real log and hubs, and projects that change."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Request, WebSocket, get, websocket
+from litestar.params import FromPath, FromQuery
+from litestar.response import Response
+from tests.http.serving import serving
+
+from app.problems import Problem
+from app.realtime import frames, log
+from app.realtime.bus import Bus
+from app.realtime.follow import Pace, Watcher
+from app.realtime.hub import Snapshot
+from app.realtime.hubs import Hubs
+from app.realtime.live import LiveRun, LiveRuns
+from app.realtime.model import Cursor, LiveEvent
+from app.realtime.poll import Changes, changes
+from app.realtime.socket import refuse, serve_socket
+from app.realtime.sse import EventStream, last_event_id, stream_project, stream_run
+from app.store.engine import DB, reading, transaction
+from app.store.ids import new_id
+
+USER = "user 1"
+
+
+class Project:
+    """A project of a test, and what happens in it."""
+
+    def __init__(self, project_id: str, epoch: str) -> None:
+        self.id = project_id
+        self.epoch = epoch
+
+    def cursor(self, revision: int) -> str:
+        return f"{self.epoch}.{revision}"
+
+    async def commit(self, *events: tuple[str, Any] | tuple[str, Any, str]) -> int:
+        """Commit events in one transaction; return the last revision."""
+        async with transaction() as tx:
+            async with log.changing(tx, self.id, actor_id=USER, request_id="test") as change:
+                for kind, data, *run in events:
+                    change.emit(kind, data, run_id=run[0] if run else None)
+        return change.revision
+
+    async def note(self, text: str = "", size: int = 1) -> int:
+        """Commit a transaction of so many events that mean nothing."""
+        return await self.commit(*[("scene.updated", {"text": text, "n": n}) for n in range(size)])
+
+    async def head(self) -> int:
+        head = await log.head_of(DB, self.id)
+        assert head
+        return head.revision
+
+    async def logged(self) -> list[tuple[int, Any]]:
+        """What the log holds: each revision with its data."""
+        rows = await DB.fetch(
+            "select revision, payload from project_event where project_id = $1 order by revision",
+            self.id,
+        )
+        return [(row["revision"], row["payload"]) for row in rows]
+
+
+async def open_project() -> Project:
+    project = Project(new_id(), log.new_epoch())
+    async with transaction() as tx:
+        await tx.execute(
+            "insert into user_account (id, name) values ($1, 'A') on conflict do nothing", USER
+        )
+        await tx.execute(
+            "insert into project (id, owner_id, title, epoch, request_id)"
+            " values ($1::uuid, $2, $1::text, $3, 'test')",
+            project.id,
+            USER,
+            project.epoch,
+        )
+    return project
+
+
+class Turn:
+    """A run as a worker would report it, on one process."""
+
+    def __init__(self, project: Project, hubs: Hubs) -> None:
+        self.project, self.hubs = project, hubs
+        self.id, self.message_id = new_id(), new_id()
+        self.attempt = 1
+        self.after = 0
+        self._offsets: dict[str, int] = {}
+
+    def run(self, status: str = "running") -> dict[str, Any]:
+        return {
+            "run": {
+                "id": self.id,
+                "status": status,
+                "attempt": self.attempt,
+                "assistantMessageId": self.message_id,
+            }
+        }
+
+    async def queue(self) -> None:
+        self.after = await self.project.commit(
+            ("message.created", {"message": {"id": self.message_id}}, self.id),
+            ("run.queued", self.run("queued"), self.id),
+        )
+
+    async def durable(self, kind: str, data: Any) -> int:
+        self.after = await self.project.commit((kind, data, self.id))
+        return self.after
+
+    async def start(self) -> None:
+        await self.queue()
+        await self.durable("run.started", self.run())
+        await self.durable("brain.decision", {"decision": {"toolName": "addScene"}})
+
+    async def call(self, call_id: str, step: int = 1) -> None:
+        await self.durable(
+            "tool.started", {"callId": call_id, "toolName": "addScene", "step": step, "steps": 1}
+        )
+
+    async def finish(self, status: str = "succeeded") -> int:
+        done = await self.durable("run.finished", self.run(status))
+        self.hubs.settle(self.id)
+        return done
+
+    def live(self, kind: str, data: Any) -> None:
+        self.hubs.emit_live(
+            LiveEvent(
+                type=kind,
+                project_id=self.project.id,
+                run_id=self.id,
+                request_id="test",
+                actor_id=USER,
+                at=datetime.now(UTC),
+                data=data,
+                attempt=self.attempt,
+                after=self.after,
+            )
+        )
+
+    def write(self, text: str, call_id: str | None = None) -> None:
+        """Stream a piece of the message, or of a call's code."""
+        target = call_id or self.message_id
+        name, kind = ("callId", "code.delta") if call_id else ("messageId", "message.delta")
+        offset = self._offsets.get(target, 0)
+        self._offsets[target] = offset + len(text.encode("utf-16-le")) // 2
+        self.live(kind, {name: target, "offset": offset, "text": text})
+
+
+async def snapshot(project_id: str) -> Snapshot:
+    async with reading(snapshot=True) as tx:
+        head = await log.head_of(tx, project_id)
+        assert head
+        count = await tx.fetchval(
+            "select count(*) from project_event where project_id = $1", project_id
+        )
+    data = {"cursor": str(Cursor(*head)), "revision": head.revision, "events": count}
+    return Snapshot(head.epoch, head.revision, msgspec.json.encode(data))
+
+
+async def running(project_id: str) -> list[LiveRun]:
+    """The turns that run now, as the log tells."""
+    fold = LiveRuns(project_id)
+    after = 0
+    while rows := await log.read(DB, project_id, after):
+        for row in rows:
+            fold.apply(frames.durable(project_id, row))
+        after = rows[-1].revision
+    return list(fold.runs.values())
+
+
+class Process:
+    """A server process: hubs, an app, an address. `valid` is what rechecks say."""
+
+    def __init__(self, bus: Bus, pace: Pace | None) -> None:
+        self.hubs = Hubs(bus, snapshot, running, pace=pace)
+        self.address = ""
+        self.valid = True
+
+    @property
+    def sockets(self) -> str:
+        return self.address.replace("http", "ws", 1)
+
+    def watcher(self, request: Any) -> Watcher:
+        query = request.query_params
+
+        async def recheck() -> bool:
+            return self.valid
+
+        seen = query.get("seen")
+        return Watcher(
+            user_id=query.get("user", USER),
+            role=query.get("role", "owner"),
+            seen=Cursor.parse(seen) if seen else None,
+            recheck=recheck,
+        )
+
+    def app(self) -> Litestar:
+        @get("/p/{project_id:str}/events")
+        async def events(
+            request: Request[Any, Any, Any],
+            project_id: FromPath[str],
+            after: FromQuery[str | None] = None,
+        ) -> EventStream:
+            cursor = last_event_id(request, after)
+            return await stream_project(self.hubs, project_id, self.watcher(request), after=cursor)
+
+        @get("/p/{project_id:str}/runs/{run_id:str}/events")
+        async def run_events(
+            request: Request[Any, Any, Any],
+            project_id: FromPath[str],
+            run_id: FromPath[str],
+            after: FromQuery[str | None] = None,
+        ) -> EventStream:
+            cursor = last_event_id(request, after)
+            return await stream_run(
+                self.hubs, project_id, run_id, self.watcher(request), after=cursor
+            )
+
+        @get("/p/{project_id:str}/changes")
+        async def poll(
+            request: Request[Any, Any, Any],
+            project_id: FromPath[str],
+            after: FromQuery[str | None] = None,
+            limit: FromQuery[int] = 200,
+            wait: FromQuery[float] = 0,
+        ) -> Changes:
+            return await changes(
+                self.hubs, project_id, self.watcher(request), after=after, limit=limit, wait=wait
+            )
+
+        @websocket("/p/{project_id:str}/socket")
+        async def socket(socket: WebSocket[Any, Any, Any], project_id: FromPath[str]) -> None:
+            if project_id == "foreign":
+                await refuse(socket)
+            else:
+                await serve_socket(self.hubs, socket, project_id, self.watcher(socket))
+
+        @get("/health")
+        async def health() -> str:
+            return "ok"
+
+        return Litestar(
+            [events, run_events, poll, socket, health],
+            exception_handlers={Problem: _problem},
+            openapi_config=None,
+            logging_config=None,
+        )
+
+
+def _problem(_: Any, problem: Problem) -> Response[Any]:
+    return Response({"code": problem.code}, status_code=problem.status)
+
+
+@asynccontextmanager
+async def process(
+    bus: Bus, pace: Pace | None = None, *, hears_commits: bool = True
+) -> AsyncIterator[Process]:
+    """A process that serves. Another one does not hear this one's commits but over the bus."""
+    one = Process(bus, pace)
+    async with one.hubs.serving():
+        if not hears_commits:
+            log.announcers.remove(one.hubs.announce)
+        async with serving(one.app()) as address:
+            one.address = address
+            try:
+                yield one
+            finally:
+                one.hubs.close()
+                if not hears_commits:
+                    log.announcers.append(one.hubs.announce)
+
+
+async def eventually(check: Any, within: float = 10.0) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(within):
+        while not check():
+            await asyncio.sleep(0.005)

@@ -1,0 +1,196 @@
+"""A cursor is served whole, or refused with a reset and a snapshot; never a silent from-now."""
+
+import asyncio
+
+import httpx
+import pytest
+from tests.realtime.clients import Heard, events, poll, socket
+from tests.realtime.studio import Process, Project, eventually, process
+
+from app.realtime import follow, hub, ring
+from app.realtime.bus import LocalBus
+from app.realtime.follow import Pace
+from app.store.engine import DB, transaction
+
+
+def reset_to(heard: Heard, reason: str) -> bool:
+    return heard.types[:3] == ["sync.reset", "project.snapshot", "sync.ready"] and heard.of(
+        "sync.reset"
+    ) == [{"reason": reason}]
+
+
+@pytest.mark.parametrize(
+    ("cursor", "reason"),
+    [
+        ("nonsense", "malformed"),
+        ("{epoch}.-1", "malformed"),
+        ("{epoch}.", "malformed"),
+        ("{epoch}.1e3", "malformed"),
+        ("{epoch}.99999999999999999999", "malformed"),
+        ("00000000.1", "epoch"),
+        ("{epoch}.4", "future"),
+    ],
+)
+async def test_a_cursor_that_cannot_be_served_is_told_so(
+    here: Process, project: Project, cursor: str, reason: str
+) -> None:
+    await project.note(size=3)
+    cursor = cursor.format(epoch=project.epoch)
+    async with (
+        events(here, project, after=cursor) as over_sse,
+        socket(here, project, after=cursor) as (over_socket, _),
+    ):
+        for heard in (over_sse, over_socket):
+            await heard.ready()
+            assert reset_to(heard, reason)
+        await project.note()
+        for heard in (over_sse, over_socket):
+            await heard.revision(4)
+            assert [revision for revision, _ in heard.durable] == [4]
+    if reason != "malformed":
+        answer = await poll(here, project, cursor.replace(".4", ".5"))
+        assert answer["reset"] is True
+        assert (answer["events"], answer["cursor"]) == ([], project.cursor(4))
+        return
+    async with httpx.AsyncClient() as client:
+        refused = await client.get(
+            f"{here.address}/p/{project.id}/changes", params={"after": cursor}
+        )
+    assert (refused.status_code, refused.json()) == (400, {"code": "INVALID_INPUT"})
+
+
+async def test_the_header_wins_over_the_query(here: Process, project: Project) -> None:
+    await project.note(size=5)
+    async with events(
+        here, project, last_event_id=project.cursor(4), after=project.cursor(1)
+    ) as heard:
+        await heard.ready()
+    assert [revision for revision, _ in heard.durable] == [5]
+
+
+async def test_a_cursor_inside_a_transaction_gets_its_rest(here: Process, project: Project) -> None:
+    await project.note(size=5)
+    async with events(here, project, after=project.cursor(2)) as heard:
+        await heard.ready()
+    assert [revision for revision, _ in heard.durable] == [3, 4, 5]
+
+
+async def test_a_cursor_older_than_the_kept_log_is_reset(here: Process, project: Project) -> None:
+    await project.note(size=3)
+    await project.note(size=3)
+    async with transaction() as tx:
+        await tx.execute(
+            "delete from project_event where project_id = $1 and revision <= 3", project.id
+        )
+    async with (
+        events(here, project, after=project.cursor(2)) as lost,
+        events(here, project, after=project.cursor(3)) as kept,
+    ):
+        await lost.ready()
+        await kept.ready()
+    assert reset_to(lost, "trimmed")
+    assert [revision for revision, _ in kept.durable] == [4, 5, 6]
+    assert (await poll(here, project, project.cursor(2)))["reset"] is True
+
+
+async def test_too_far_behind_gets_a_snapshot(
+    here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "TOO_FAR", 20)
+    await project.note(size=30)
+    async with events(here, project, after=project.cursor(5)) as heard:
+        await heard.ready()
+    assert reset_to(heard, "too_far")
+
+
+async def test_catching_up_meets_the_ring_while_it_moves(
+    here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ring forgets what the pages are about to reach: still no hole and no repeat."""
+    monkeypatch.setattr(ring, "FRAMES", 30)
+    monkeypatch.setattr(ring.Ring.__init__, "__kwdefaults__", {"frames": 30, "size": 4_000_000})
+    for number in range(150):
+        await project.note(str(number), size=4)
+    stop = asyncio.Event()
+
+    async def write() -> None:
+        while not stop.is_set():
+            await project.note("more", size=3)
+
+    writer = asyncio.create_task(write())
+    for first in (0, 1, 250, 597):
+        async with events(here, project, after=project.cursor(first)) as heard:
+            await heard.ready()
+            head = await project.head()
+            await heard.revision(head + 30)
+        got = heard.durable
+        assert heard.types[0] != "sync.reset"
+        logged = await project.logged()
+        assert got == logged[first : first + len(got)]
+    stop.set()
+    await writer
+
+
+async def test_those_who_ask_for_the_same_position_share_a_query(
+    here: Process, project: Project
+) -> None:
+    for _ in range(6):
+        await project.note(size=100)
+    before = hub.metrics.LOG_READS.labels("catch_up")._value.get()
+
+    async def join() -> None:
+        async with events(here, project, after=project.cursor(0)) as heard:
+            await heard.ready()
+        assert len(heard.durable) == 600
+
+    await asyncio.gather(*(join() for _ in range(30)))
+    reads = hub.metrics.LOG_READS.labels("catch_up")._value.get() - before
+    assert reads <= 6
+
+
+async def test_a_new_epoch_resets_those_who_follow(project: Project) -> None:
+    await project.note(size=5)
+    async with process(LocalBus(), Pace(head_check=0.1)) as here:
+        async with (
+            events(here, project) as over_sse,
+            socket(here, project) as (over_socket, _),
+        ):
+            await over_sse.ready()
+            await over_socket.ready()
+            async with transaction() as tx:  # as after a restore: history goes back
+                await tx.execute(
+                    "delete from project_event where project_id = $1 and revision > 2", project.id
+                )
+                await tx.execute(
+                    "update project set epoch = 'restored', revision = 2 where id = $1", project.id
+                )
+            for heard in (over_sse, over_socket):
+                await heard.until(lambda heard: heard.types.count("project.snapshot") == 2)
+                assert heard.of("sync.reset") == [{"reason": "epoch"}]
+                assert heard.of("project.snapshot")[1]["cursor"] == "restored.2"
+            await project.note("new history")
+            await over_sse.revision(3)
+            await eventually(lambda: over_sse.ids[-1] == "restored.3")
+
+
+async def test_a_long_poll_is_woken_by_a_commit(here: Process, project: Project) -> None:
+    await project.note()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    waiting = asyncio.create_task(poll(here, project, project.cursor(1), wait=20))
+    idle = await poll(here, project, project.cursor(1), wait=0.2)
+    assert (idle["events"], idle["cursor"], idle["reset"]) == ([], project.cursor(1), False)
+    await project.note("two", size=2)
+    answer = await waiting
+    assert [event["revision"] for event in answer["events"]] == [2, 3]
+    assert answer["cursor"] == project.cursor(3)
+    assert loop.time() - began < 5
+
+
+async def test_reading_waits_for_no_connection_of_the_pool(here: Process, project: Project) -> None:
+    """Followers hold no database connection while they wait."""
+    async with events(here, project) as one, events(here, project) as two:
+        await one.ready()
+        await two.ready()
+        pool = DB.live_pool
+        await eventually(lambda: pool.get_idle_size() == pool.get_size())

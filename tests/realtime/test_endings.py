@@ -1,0 +1,192 @@
+"""Connections that are slow, dead, old or in the way of a restart."""
+
+import asyncio
+import contextlib
+import socket as sockets
+from collections.abc import AsyncIterator
+
+import httpx
+from tests.realtime.clients import events, poll, socket
+from tests.realtime.studio import Process, Project, eventually, process
+
+from app.realtime import metrics
+from app.realtime.bus import LocalBus
+from app.realtime.follow import Pace
+from app.store.engine import DB
+
+
+@contextlib.asynccontextmanager
+async def raw(
+    where: Process, project: Project, *, buffer: int = 4096
+) -> AsyncIterator[sockets.socket]:
+    """A client of plain bytes that has asked for everything, and reads only when told."""
+    host, port = where.address.removeprefix("http://").split(":")
+    client = sockets.socket()
+    client.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, buffer)
+    client.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(client, (host, int(port)))
+    path = f"/p/{project.id}/events?after={project.cursor(0)}"
+    await loop.sock_sendall(client, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+async def longest_wait(where: Process, seconds: float) -> float:
+    """The slowest answer to a plain request in a while."""
+    loop = asyncio.get_running_loop()
+    until, worst = loop.time() + seconds, 0.0
+    async with httpx.AsyncClient(timeout=10) as client:
+        while loop.time() < until:
+            began = loop.time()
+            assert (await client.get(where.address + "/health")).status_code == 200
+            worst = max(worst, loop.time() - began)
+    return worst
+
+
+async def test_m1_a_client_that_leaves_a_long_replay_stops_nobody(
+    here: Process, project: Project
+) -> None:
+    for _ in range(20):
+        await project.note("x" * 2000, size=200)
+    async with raw(here, project) as client:
+        await asyncio.get_running_loop().sock_recv(client, 2000)
+    assert await longest_wait(here, 1.0) < 0.5
+    await eventually(lambda: not here.hubs._followers, within=2)
+
+
+async def test_a_reader_that_does_not_read_is_ended_and_nobody_waits_for_it(
+    project: Project,
+) -> None:
+    kills = metrics.SLOW_KILLS._value.get()
+    async with process(LocalBus(), Pace(stall=0.5)) as here:
+        async with events(here, project) as quick, raw(here, project) as client:
+            await quick.ready()
+            await eventually(lambda: len(here.hubs._followers) == 2)
+            for _ in range(60):
+                revision = await project.note("x" * 100_000)
+                await quick.revision(revision, within=1)
+            await eventually(lambda: len(here.hubs._followers) == 1, within=3)
+            assert metrics.SLOW_KILLS._value.get() == kills + 1
+            assert client.fileno() > 0
+            await quick.revision(await project.note("still there"))
+            assert len(quick.durable) == 61
+
+
+async def test_a_slow_reader_falls_off_the_ring_and_gets_everything_from_the_log(
+    here: Process, project: Project
+) -> None:
+    behind = metrics.FELL_BEHIND._value.get()
+    got = b""
+    loop = asyncio.get_running_loop()
+    async with events(here, project) as quick, raw(here, project) as client:
+        await quick.ready()
+        await eventually(lambda: len(here.hubs._followers) == 2)
+        for number in range(120):
+            await project.note(f"{number} " + "x" * 100_000)
+        await quick.revision(120)
+        async with asyncio.timeout(20):
+            while f"id: {project.cursor(120)}\n".encode() not in got[-300_000:]:
+                got += await loop.sock_recv(client, 1_000_000)
+    assert metrics.FELL_BEHIND._value.get() > behind
+    ids = [int(line.rpartition(b".")[2]) for line in got.split(b"\n") if line.startswith(b"id: ")]
+    assert ids == list(range(1, 121))
+    assert b"sync.reset" not in got
+
+
+async def test_m2_closing_ends_all_streams_at_once_and_loses_nothing(project: Project) -> None:
+    await project.note()
+    loop = asyncio.get_running_loop()
+    async with process(LocalBus()) as here:
+        async with (
+            events(here, project) as over_sse,
+            socket(here, project) as (over_socket, _),
+        ):
+            await over_sse.ready()
+            await over_socket.ready()
+            waiting = asyncio.create_task(poll(here, project, project.cursor(1), wait=30))
+            await eventually(lambda: len(here.hubs._followers) == 3)
+            began = loop.time()
+            here.hubs.close()
+            await over_sse.over()
+            await over_socket.over()
+            answer = await waiting
+            assert loop.time() - began < 1
+        assert over_sse.code is None, "the body ended as it should"
+        assert over_socket.code == 1012
+        last = over_sse.raw.split(b"\n\n")[-2].split(b"\n")
+        assert last[0].startswith(b":")
+        assert 1000 <= int(last[1].removeprefix(b"retry: ")) <= 5000
+        assert (answer["events"], answer["reset"]) == ([], False)
+        async with httpx.AsyncClient() as client:
+            refused = await client.get(f"{here.address}/p/{project.id}/events")
+        assert refused.status_code == 503
+    await project.note()
+    async with process(LocalBus()) as other:
+        async with events(other, project, after=project.cursor(1)) as again:
+            await again.revision(2)
+
+
+async def test_a_connection_has_a_longest_life(project: Project) -> None:
+    async with process(LocalBus(), Pace(life=(0.3, 0.6), heartbeat=0.4)) as here:
+        async with (
+            events(here, project) as over_sse,
+            socket(here, project) as (over_socket, _),
+        ):
+            await over_sse.over(within=3)
+            await over_socket.over(within=3)
+    assert over_sse.code is None
+    assert over_socket.code == 1012
+
+
+async def test_heartbeats_say_how_far_the_reader_is(project: Project) -> None:
+    async with process(LocalBus(), Pace(heartbeat=0.15)) as here:
+        async with (
+            events(here, project) as over_sse,
+            socket(here, project) as (over_socket, _),
+        ):
+            for heard in (over_sse, over_socket):
+                await heard.until(lambda heard: len(heard.of("sync.heartbeat")) >= 2)
+            revision = await project.note()
+            for heard in (over_sse, over_socket):
+                await heard.until(
+                    lambda heard: (
+                        heard.of("sync.heartbeat")[-1]["cursor"] == project.cursor(revision)
+                    )
+                )
+
+
+async def test_a_hub_that_nobody_follows_is_let_go(project: Project) -> None:
+    async with process(LocalBus(), Pace(linger=0.2)) as here:
+        async with events(here, project) as heard:
+            await heard.ready()
+            await asyncio.sleep(0.4)
+            assert project.id in here.hubs._hubs
+        await eventually(lambda: not here.hubs._hubs, within=3)
+        await project.note()
+        async with events(here, project, after=project.cursor(0)) as heard:
+            await heard.revision(1)
+
+
+async def test_a_commit_that_was_never_announced_is_found_within_the_head_check(
+    project: Project,
+) -> None:
+    async with process(LocalBus(), hears_commits=False) as here:
+        async with events(here, project) as heard:
+            await heard.ready()
+            await project.note()
+            await heard.revision(1, within=2.6)
+
+
+async def test_streams_leave_nothing_behind(here: Process, project: Project) -> None:
+    before = len(asyncio.all_tasks())
+    for _ in range(20):
+        async with events(here, project) as one, socket(here, project) as (two, _):
+            await one.ready()
+            await two.ready()
+    await eventually(lambda: not here.hubs._followers)
+    await eventually(lambda: len(asyncio.all_tasks()) <= before + 1)
+    pool = DB.live_pool
+    await eventually(lambda: pool.get_idle_size() == pool.get_size())

@@ -1,0 +1,91 @@
+"""Every transport tells the same, once and in order, to whoever joins whenever."""
+
+import asyncio
+
+from tests.realtime.clients import Heard, events, poll, socket
+from tests.realtime.studio import Process, Project
+
+ODD = {"id": "1", "event": "x", "retry": 5, "text": 'a\r\nb\rc\nd \u2028\u2029 \U0001f600 "q"'}
+
+
+async def test_every_transport_tells_the_same(here: Process, project: Project) -> None:
+    await project.note("before", 3)
+    start = project.cursor(0)
+    async with (
+        events(here, project, after=start) as over_sse,
+        socket(here, project, after=start) as (over_json, _),
+        socket(here, project, after=start, packed=True) as (over_msgpack, _),
+    ):
+        for number in range(20):
+            await project.commit(("scene.updated", ODD), ("message.created", {"n": number}))
+        head = await project.head()
+        for heard in (over_sse, over_json, over_msgpack):
+            await heard.revision(head)
+        polled, cursor = [], start
+        while (answer := await poll(here, project, cursor, limit=7))["events"]:
+            polled += [(event["revision"], event["data"]) for event in answer["events"]]
+            cursor = answer["cursor"]
+    logged = await project.logged()
+    assert len(logged) == 43
+    assert over_sse.durable == over_json.durable == over_msgpack.durable == polled == logged
+    whole = [[e for e in h.events if "revision" in e] for h in (over_sse, over_json, over_msgpack)]
+    assert whole[0] == whole[1] == whole[2]
+    assert set(whole[0][0]) == {
+        "type", "projectId", "revision", "commit", "requestId", "actorId", "at", "data"
+    }  # fmt: skip
+
+
+async def test_the_stream_has_the_headers_and_the_form_of_the_contract(
+    here: Process, project: Project
+) -> None:
+    await project.commit(("scene.updated", ODD))
+    async with events(here, project) as heard:
+        await heard.ready()
+        await project.commit(("scene.updated", ODD))
+        await heard.revision(2)
+    assert heard.headers is not None
+    assert heard.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert heard.headers["cache-control"] == "no-cache, no-transform"
+    assert heard.headers["x-accel-buffering"] == "no"
+    assert "content-encoding" not in heard.headers
+    assert heard.raw.startswith(b"retry: 2000\n\n")
+    assert heard.types == ["project.snapshot", "sync.ready", "scene.updated"]
+    assert heard.of("scene.updated") == [ODD]
+    assert heard.of("sync.ready") == [{"cursor": project.cursor(1)}]
+    assert heard.ids == [None, None, project.cursor(2)]
+
+
+async def test_joins_while_eight_writers_commit_see_no_gap_and_no_repeat(
+    here: Process, project: Project
+) -> None:
+    clients: list[Heard] = []
+    stop = asyncio.Event()
+
+    async def write(number: int) -> None:
+        for turn in range(25):
+            await project.note(f"{number} {turn}", size=1 + turn % 3)
+
+    async def join(number: int) -> None:
+        await asyncio.sleep(number * 0.02)
+        after = project.cursor(await project.head()) if number % 2 else None
+        async with events(here, project, **({"after": after} if after else {})) as heard:
+            clients.append(heard)
+            await heard.ready()
+            await stop.wait()
+            await heard.revision(await project.head())
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(20):
+            group.create_task(join(number))
+        async with asyncio.TaskGroup() as writers:
+            for number in range(8):
+                writers.create_task(write(number))
+        await project.note("last")
+        stop.set()
+    logged = await project.logged()
+    assert len(clients) == 20
+    for heard in clients:
+        first = heard.durable[0][0]
+        assert heard.durable == logged[first - 1 :]
+        if heard.types[0] == "project.snapshot":
+            assert heard.of("project.snapshot")[0]["revision"] == first - 1

@@ -1,0 +1,243 @@
+"""Live text: never overtaken, offsets that fit, and the text so far for whoever joins late."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.realtime.clients import Heard, events, poll, socket, sse
+from tests.realtime.studio import Process, Project, Turn
+
+from app.realtime.emit import joined
+from app.realtime.live import units
+from app.realtime.model import LiveEvent
+from app.store.ids import new_id
+
+ODD_TEXT = 'a\U0001f600é\n\u2028"' * 40
+
+
+def text_of(heard: Heard, call_id: str) -> str:
+    """What a client has of a call's code, held to the offsets as JavaScript counts them."""
+    text = ""
+    for event in heard.events:
+        data = event["data"]
+        if event["type"] == "run.snapshot":
+            for call in data["calls"]:
+                if call["callId"] == call_id:
+                    text = call["code"]
+                    assert call["offset"] == units(text)
+        elif event["type"] == "code.delta" and data["callId"] == call_id:
+            assert data["offset"] == units(text), "a delta that does not fit"
+            text += data["text"]
+    return text
+
+
+async def stream_code(turn: Turn, call_id: str, text: str, pause: float = 0.001) -> None:
+    for index in range(0, len(text), 3):
+        turn.write(text[index : index + 3], call_id)
+        if index % 30 == 0:
+            await asyncio.sleep(pause)
+
+
+async def test_deltas_come_behind_their_tool_and_before_its_end(
+    here: Process, project: Project
+) -> None:
+    turn = Turn(project, here.hubs)
+    async with events(here, project) as heard:
+        await heard.ready()
+        await turn.start()
+        for step in (1, 2, 3):
+            call = new_id()
+            await turn.call(call, step)
+            await stream_code(turn, call, ODD_TEXT, pause=0)
+            await turn.durable("tool.finished", {"callId": call, "success": True})
+            await heard.revision(turn.after)
+            assert text_of(heard, call) == ODD_TEXT
+        await turn.finish()
+        await heard.revision(turn.after)
+    opened: set[str] = set()
+    for event in heard.events:
+        if event["type"] == "tool.started":
+            opened.add(event["data"]["callId"])
+        elif event["type"] == "tool.finished":
+            opened.remove(event["data"]["callId"])
+        elif event["type"] == "code.delta":
+            assert event["data"]["callId"] in opened
+            assert event["runId"] == turn.id
+            assert "revision" not in event
+
+
+async def test_deltas_are_joined_while_they_come_fast(here: Process, project: Project) -> None:
+    turn, call = Turn(project, here.hubs), new_id()
+    async with events(here, project) as heard:
+        await heard.ready()
+        await turn.start()
+        await turn.call(call)
+        for _ in range(300):
+            turn.write("x", call)
+            await asyncio.sleep(0.001)
+        await heard.until(lambda heard: text_of(heard, call) == "x" * 300)
+    assert 3 <= len(heard.of("code.delta")) <= 60
+
+
+async def test_joining_in_the_middle_gets_the_text_so_far(here: Process, project: Project) -> None:
+    turn, call = Turn(project, here.hubs), new_id()
+    await turn.start()
+    await turn.call(call)
+    writing = asyncio.create_task(stream_code(turn, call, ODD_TEXT * 5, pause=0.01))
+    turn.write("I am \U0001f600 ")
+    turn.live("run.progress", {"stage": "writing", "percent": 40, "label": "Writing"})
+    joins = []
+    for number in range(6):
+        query = {"after": project.cursor(turn.after)} if number % 2 else {}
+        join = events(here, project, **query)
+        joins.append((join, await join.__aenter__()))
+        await asyncio.sleep(0.02)
+    polled = await poll(here, project, project.cursor(turn.after))
+    await writing
+    for join, heard in joins:
+        await heard.until(lambda heard: text_of(heard, call) == ODD_TEXT * 5)
+        snapshot = heard.of("run.snapshot")[0]
+        assert snapshot["run"]["id"] == turn.id
+        assert snapshot["decision"] == {"toolName": "addScene"}
+        assert snapshot["message"]["text"] == "I am \U0001f600 "
+        assert snapshot["message"]["offset"] == 8
+        assert (snapshot["stage"], snapshot["percent"]) == ("writing", 40)
+        assert heard.types.index("run.snapshot") < heard.types.index("sync.ready")
+        await join.__aexit__(None, None, None)
+    [run] = polled["runs"]
+    assert run["type"] == "run.snapshot"
+    assert run["data"]["calls"][0]["callId"] == call
+    assert any(0 < len(h.of("run.snapshot")[0]["calls"][0]["code"]) for _, h in joins)
+
+
+async def test_what_comes_too_late_or_from_an_older_attempt_is_dropped(
+    here: Process, project: Project
+) -> None:
+    turn, call = Turn(project, here.hubs), new_id()
+    async with events(here, project) as heard:
+        await heard.ready()
+        await turn.start()
+        await turn.call(call)
+        turn.write("first attempt", call)
+        zombie = Turn(project, here.hubs)
+        zombie.id, zombie.message_id, zombie.after = turn.id, turn.message_id, turn.after
+        zombie._offsets = dict(turn._offsets)
+        turn.attempt = 2
+        turn._offsets.clear()
+        await turn.durable("run.retrying", turn.run())
+        await turn.call(call)
+        zombie.write("zombie", call)
+        turn.write("second", call)
+        zombie.write("zombie", call)
+        await heard.until(lambda heard: len(heard.of("code.delta")) == 2)
+        await turn.finish()
+        turn.write("after the end", call)
+        turn.live("run.progress", {"stage": "late"})
+        await project.note("marker")
+        await heard.revision(await project.head())
+    assert [data["text"] for data in heard.of("code.delta")] == ["first attempt", "second"]
+    assert heard.of("code.delta")[1]["offset"] == 0
+    assert heard.of("run.progress") == []
+
+
+async def test_a_lost_delta_is_healed_by_a_snapshot(here: Process, project: Project) -> None:
+    turn, call = Turn(project, here.hubs), new_id()
+    async with events(here, project) as heard:
+        await heard.ready()
+        await turn.start()
+        await turn.call(call)
+        turn.write("one ", call)
+        await heard.until(lambda heard: text_of(heard, call) == "one ")
+        hub = here.hubs._hubs.pop(project.id)  # deaf for one delta
+        turn.write("two ", call)
+        await asyncio.sleep(0.05)
+        here.hubs._hubs[project.id] = hub
+        turn.write("three", call)
+        await heard.until(lambda heard: heard.of("run.snapshot"))
+        assert text_of(heard, call) == "one two three"
+        turn.write(" four", call)
+        await heard.until(lambda heard: text_of(heard, call) == "one two three four")
+
+
+async def test_a_run_is_told_from_queued_to_finished_and_then_the_stream_ends(
+    here: Process, project: Project
+) -> None:
+    turn, other, call = Turn(project, here.hubs), Turn(project, here.hubs), new_id()
+    await turn.queue()
+    path = f"/p/{project.id}/runs/{turn.id}/events"
+    async with sse(here, path) as early:
+        await early.until(lambda heard: "run.queued" in heard.types)
+        await other.queue()
+        await turn.durable("run.started", turn.run())
+        await turn.call(call)
+        await project.note("of nobody")
+        turn.write("abc", call)
+        async with sse(here, path) as late, sse(here, path, after=project.cursor(3)) as resumed:
+            await late.until(lambda heard: heard.of("run.snapshot"))
+            await resumed.until(lambda heard: heard.of("run.snapshot"))
+            turn.write("def", call)
+            await asyncio.sleep(0.05)
+            await turn.finish()
+            for heard in (early, late, resumed):
+                await heard.over()
+                assert heard.code is None
+                assert heard.types[-1] == "run.finished"
+                assert text_of(heard, call) == "abcdef"
+    async with sse(here, path) as replayed:
+        await replayed.over()
+    async with sse(here, path, after=project.cursor(await project.head())) as nothing:
+        await nothing.over()
+    assert nothing.events == []
+    kinds = ["message.created", "run.queued", "run.started", "tool.started", "run.finished"]
+    durable = [event["type"] for event in replayed.events if "revision" in event]
+    assert durable == kinds
+    assert early.durable == late.durable == replayed.durable
+    assert {event["runId"] for event in early.events} == {turn.id}
+    assert resumed.durable == [entry for entry in replayed.durable if entry[0] > 3]
+
+
+async def test_deltas_and_snapshots_are_the_same_over_a_socket(
+    here: Process, project: Project
+) -> None:
+    turn, call = Turn(project, here.hubs), new_id()
+    await turn.start()
+    await turn.call(call)
+    turn.write(ODD_TEXT, call)
+    async with socket(here, project, packed=True) as (heard, _):
+        await heard.ready()
+        turn.write("more", call)
+        await heard.until(lambda heard: text_of(heard, call) == ODD_TEXT + "more")
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.text(max_size=4)), max_size=20))
+def test_joining_deltas_keeps_every_text_and_its_offsets(pieces: list[tuple[str, str]]) -> None:
+    ends: dict[str, int] = {}
+    whole: dict[str, str] = {}
+    deltas = []
+    for call, text in pieces:
+        deltas.append(_delta(call, ends.get(call, 0), text))
+        ends[call] = ends.get(call, 0) + units(text)
+        whole[call] = whole.get(call, "") + text
+    told: dict[str, str] = {}
+    for event in joined(deltas):
+        call = event.data["callId"]
+        assert event.data["offset"] == units(told.get(call, ""))
+        told[call] = told.get(call, "") + event.data["text"]
+    assert told == whole
+
+
+def _delta(call: str, offset: int, text: str) -> LiveEvent:
+    data: dict[str, Any] = {"callId": call, "offset": offset, "text": text}
+    return LiveEvent(
+        type="code.delta",
+        project_id="p",
+        run_id="r",
+        request_id="q",
+        actor_id="a",
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        data=data,
+        attempt=1,
+        after=0,
+    )

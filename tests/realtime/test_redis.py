@@ -1,0 +1,260 @@
+"""Two processes over a real Redis, and everything that can happen to it."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import pytest
+from tests.realtime.clients import events
+from tests.realtime.conftest import RedisServer
+from tests.realtime.studio import Process, Project, Turn, eventually, process
+from tests.realtime.test_live import ODD_TEXT, stream_code, text_of
+
+from app.realtime import metrics
+from app.realtime.follow import Pace
+from app.realtime.redis_bus import RedisBus
+from app.store.ids import new_id
+
+RARE = Pace(head_check=3600.0)  # so that only Redis, or what replaces it, can be the cause
+
+
+def count(outcome: str) -> float:
+    value: float = metrics.BUS.labels(outcome)._value.get()
+    return value
+
+
+@asynccontextmanager
+async def two(server: RedisServer, pace: Pace | None = None) -> AsyncIterator[tuple[Process, ...]]:
+    """One that commits and one that hears of it only over Redis."""
+    async with (
+        process(RedisBus(server.url), pace) as worker,
+        process(RedisBus(server.url), pace, hears_commits=False) as web,
+    ):
+        yield worker, web
+
+
+@contextmanager
+def frozen(server: RedisServer) -> Iterator[None]:
+    assert server.child
+    server.child.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        server.child.send_signal(signal.SIGCONT)
+
+
+def kill_subscribers(server: RedisServer) -> None:
+    with server.admin as admin:
+        admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+
+async def test_an_event_committed_here_is_told_there_at_once(
+    database: str, redis_server: RedisServer, project: Project
+) -> None:
+    async with two(redis_server, RARE) as (worker, web):
+        async with events(web, project) as there, events(worker, project) as here:
+            await there.ready()
+            await here.ready()
+            for _ in range(20):
+                revision = await project.note(size=2)
+                await there.revision(revision, within=1)
+                await here.revision(revision, within=1)
+            assert there.durable == here.durable == await project.logged()
+
+
+async def test_m7_killed_subscribers_lose_nothing(
+    database: str, redis_server: RedisServer, project: Project
+) -> None:
+    async with two(redis_server, RARE) as (_, web):
+        async with events(web, project) as heard:
+            await heard.ready()
+            for number in range(200):
+                await project.note(str(number))
+                if number % 40 == 20:
+                    kill_subscribers(redis_server)
+            kill_subscribers(redis_server)
+            await project.note("the last, with nothing after it")
+            await heard.revision(201, within=3)
+            assert heard.durable == await project.logged()
+
+
+async def test_redis_may_go_and_come_back(
+    database: str, redis_server: RedisServer, project: Project
+) -> None:
+    async with two(redis_server) as (_, web):
+        async with events(web, project) as heard:
+            await heard.ready()
+            redis_server.stop()
+            try:
+                for _ in range(3):
+                    loop = asyncio.get_running_loop()
+                    began = loop.time()
+                    revision = await project.note("while it is away")
+                    assert loop.time() - began < 0.2
+                    await heard.revision(revision, within=2.6)
+                async with events(web, project, after=project.cursor(0)) as joined:
+                    await joined.revision(3, within=2.6)
+            finally:
+                redis_server.start()
+            up = [RedisBus(redis_server.url)]
+            assert await up[0].connected()
+            await up[0].close()
+            await eventually(lambda: metrics.BUS_UP._value.get() == 1, within=5)
+            await asyncio.sleep(2.5)  # both have connected again by then: the backoff's most
+            web.hubs.pace = RARE
+            await heard.revision(await project.note("it is back"), within=2.6)
+            assert heard.durable == await project.logged()
+
+
+async def test_a_frozen_redis_delays_nobody(
+    database: str, redis_server: RedisServer, project: Project
+) -> None:
+    async with two(redis_server) as (worker, web):
+        async with events(web, project) as there, events(worker, project) as here:
+            await there.ready()
+            await here.ready()
+            with frozen(redis_server):
+                loop = asyncio.get_running_loop()
+                for _ in range(3):
+                    began = loop.time()
+                    revision = await project.note()
+                    await here.revision(revision, within=0.5)
+                    assert loop.time() - began < 0.5
+                    await there.revision(revision, within=2.7)
+            assert there.durable == here.durable == await project.logged()
+
+
+async def test_poison_is_counted_and_forgotten(
+    database: str, redis_server: RedisServer, project: Project
+) -> None:
+    async with two(redis_server, RARE) as (_, web):
+        async with events(web, project) as heard:
+            await heard.ready()
+            before = count("poison")
+            channel = f"reelroom:{project.id}"
+            poison = [
+                b"{", b"", b"\xff\x00", b"x" * 2_000_000, b"[]", b'{"sender":"x","word":{}}',
+                b'{"sender":"x","word":{"type":"hint","revision":"1"}}',
+                b'{"sender":"x","word":{"type":"live","event":{}}}',
+            ]  # fmt: skip
+            with redis_server.admin as admin:
+                for message in poison:
+                    admin.publish(channel, message)
+                admin.publish("reelroom:", b"nonsense")
+                for revision in (5, 4, 5, 9, 10**15, -1):  # doubled, reordered, from the future
+                    admin.publish(
+                        channel,
+                        b'{"sender":"x","word":{"type":"hint","revision":%d}}' % revision,
+                    )
+            await eventually(lambda: count("poison") >= before + len(poison) + 1)
+            await heard.revision(await project.note(size=3), within=1)
+            assert heard.durable == await project.logged()
+
+
+async def test_live_text_crosses_processes_and_late_joiners_get_it(
+    database: str, redis_server: RedisServer, project: Project
+) -> None:
+    async with two(redis_server, RARE) as (worker, web):
+        turn, call = Turn(project, worker.hubs), new_id()
+        async with events(web, project) as early:
+            await early.ready()
+            await turn.start()
+            await turn.call(call)
+            await stream_code(turn, call, ODD_TEXT, pause=0.01)
+            await early.until(lambda heard: text_of(heard, call) == ODD_TEXT)
+            assert "run.snapshot" not in early.types
+        async with process(RedisBus(redis_server.url), RARE, hears_commits=False) as third:
+            async with events(third, project) as late:
+                await late.ready()
+                await late.until(lambda heard: text_of(heard, call) == ODD_TEXT)
+                turn.write("and more", call)
+                await late.until(lambda heard: text_of(heard, call) == ODD_TEXT + "and more")
+                await turn.durable("tool.finished", {"callId": call, "success": True})
+                await turn.finish()
+                turn.write("too late", call)
+                await late.revision(turn.after)
+                await late.revision(await project.note())
+                assert text_of(late, call) == ODD_TEXT + "and more"
+
+
+async def test_a_zombie_in_another_process_is_fenced(
+    database: str, redis_server: RedisServer, project: Project
+) -> None:
+    async with two(redis_server, RARE) as (worker, web):
+        turn, call = Turn(project, worker.hubs), new_id()
+        zombie = Turn(project, web.hubs)
+        async with events(web, project) as heard:
+            await heard.ready()
+            await turn.start()
+            await turn.call(call)
+            zombie.id, zombie.after = turn.id, turn.after
+            turn.attempt = 2
+            await turn.durable("run.retrying", turn.run())
+            await turn.call(call)
+            await heard.revision(turn.after)
+            before = metrics.LIVE_DROPPED.labels("attempt")._value.get()
+            zombie.write("brains", call)
+            turn.write("mine", call)
+            await heard.until(lambda heard: heard.of("code.delta"))
+            await eventually(lambda: metrics.LIVE_DROPPED.labels("attempt")._value.get() > before)
+            turn.write(" alone", call)
+            await heard.until(lambda heard: text_of(heard, call) == "mine alone")
+
+
+async def test_words_reach_all_parts_of_all_processes(
+    database: str, redis_server: RedisServer
+) -> None:
+    async with two(redis_server) as (worker, web):
+        heard: list[tuple[str, str, str]] = []
+
+        def deaf(kind: str, payload: str) -> None:
+            raise RuntimeError("a listener with a fault")
+
+        for name, one in (("worker", worker), ("web", web)):
+            one.hubs.on_control(deaf)
+            one.hubs.on_control(lambda k, p, name=name: heard.append((name, k, p)))  # type: ignore[misc]
+        await eventually(lambda: metrics.BUS_UP._value.get() == 1)
+        for number in range(100):
+            web.hubs.tell("stop", str(number))
+            if any(entry[0] == "worker" for entry in heard):
+                break
+            await asyncio.sleep(0.02)
+        await eventually(lambda: {entry[0] for entry in heard} == {"worker", "web"})
+        assert heard[0][1] == "stop"
+
+
+async def test_subscriptions_follow_the_hubs(
+    database: str, redis_server: RedisServer, project: Project
+) -> None:
+    channel = f"reelroom:{project.id}"
+
+    def listeners() -> int:
+        with redis_server.admin as admin:
+            return int(admin.pubsub_numsub(channel)[0][1])
+
+    async with process(RedisBus(redis_server.url), Pace(linger=0.1)) as one:
+        for _ in range(5):
+            async with events(one, project) as first, events(one, project) as second:
+                await first.ready()
+                await second.ready()
+                assert listeners() == 1
+            await eventually(lambda: listeners() == 0)
+
+
+async def test_a_full_queue_drops_the_oldest_and_nobody_waits(redis_server: RedisServer) -> None:
+    from app.realtime.bus import Hint
+
+    bus = RedisBus("redis://127.0.0.1:1/0")
+    before = count("overflow")
+    for number in range(2000):
+        bus.publish("p", Hint(number))
+    assert count("overflow") == before + 2000 - 1024
+    await bus.close()
+
+
+@pytest.fixture(autouse=True)
+def redis_is_up(redis_server: RedisServer) -> Iterator[None]:
+    yield
+    if redis_server.child is None:
+        redis_server.start()

@@ -1,0 +1,144 @@
+"""Whoever loses a role is told nothing that came later, on any transport."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from tests.realtime.clients import events, poll, socket
+from tests.realtime.studio import Process, Project, process
+
+from app.realtime.bus import LocalBus
+from app.realtime.follow import Pace
+
+GUEST = "guest"
+
+
+def member(role: str | None, user: str = GUEST) -> tuple[str, object]:
+    return "member.updated", {"member": {"userId": user, "name": "G", "role": role}}
+
+
+@asynccontextmanager
+async def being_written(project: Project, writers: int = 3) -> AsyncIterator[None]:
+    """Commit all the time until the block ends."""
+    stop = asyncio.Event()
+
+    async def write() -> None:
+        while not stop.is_set():
+            await project.note("secret", size=2)
+
+    tasks = [asyncio.create_task(write()) for _ in range(writers)]
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.gather(*tasks)
+
+
+@pytest.mark.parametrize(
+    ("held", "becomes", "reason"),
+    [("editor", None, "removed"), ("editor", "viewer", "role"), ("owner", "editor", "role")],
+)
+async def test_a_lost_role_ends_the_streams_before_anything_later(
+    here: Process, project: Project, held: str, becomes: str | None, reason: str
+) -> None:
+    guest = {"user": GUEST, "role": held}
+    async with (
+        being_written(project),
+        events(here, project, **guest) as over_sse,
+        socket(here, project, **guest) as (over_json, _),
+        socket(here, project, packed=True, **guest) as (over_msgpack, _),
+        events(here, project) as owner,
+    ):
+        for heard in (over_sse, over_json, over_msgpack, owner):
+            await heard.ready()
+        lost = await project.commit(("scene.updated", {}), member(becomes), ("scene.updated", {}))
+        for heard in (over_sse, over_json, over_msgpack):
+            await heard.over(within=2)
+            assert heard.durable[-1][0] < lost - 2
+        assert over_sse.types[-1] == "sync.revoked"
+        assert over_sse.of("sync.revoked") == [{"reason": reason}]
+        assert over_json.code == over_msgpack.code == 4403
+        await owner.revision(lost + 20)
+        late = await poll(
+            here, project, project.cursor(lost - 3), **guest, seen=project.cursor(lost - 3)
+        )
+        assert max((e["revision"] for e in late["events"]), default=0) < lost - 2
+
+
+async def test_a_raised_role_or_another_ones_ends_nothing(here: Process, project: Project) -> None:
+    async with events(here, project, user=GUEST, role="viewer") as heard:
+        await heard.ready()
+        await project.commit(member("editor"))
+        await project.commit(member(None, user="someone else"))
+        await heard.revision(await project.note())
+        assert not heard.ended.is_set()
+
+
+async def test_a_long_poll_in_flight_tells_nothing_after_the_loss(
+    here: Process, project: Project
+) -> None:
+    await project.note()
+    waiting = asyncio.create_task(
+        poll(here, project, project.cursor(1), wait=20, user=GUEST, role="editor")
+    )
+    while not here.hubs._followers:
+        await asyncio.sleep(0.01)
+    await project.commit(member(None), ("scene.updated", {"secret": 1}))
+    async with asyncio.timeout(2):
+        assert (await waiting)["events"] == []
+
+
+async def test_a_role_lost_before_the_stream_joined_is_noticed(
+    here: Process, project: Project
+) -> None:
+    """The role was read at 1, and nobody here has seen what came then: it is asked for again."""
+    await project.note()
+    seen = project.cursor(1)
+    await project.commit(member(None), ("scene.updated", {"secret": 1}))
+    here.valid = False
+    for query in ({}, {"after": seen}):
+        async with events(here, project, user=GUEST, role="editor", seen=seen, **query) as heard:
+            await heard.over(within=2)
+        assert heard.types == ["sync.revoked"]
+
+
+async def test_history_of_an_earlier_loss_is_no_loss(here: Process, project: Project) -> None:
+    await project.commit(member(None))
+    await project.commit(member("editor"))
+    seen = project.cursor(2)
+    async with events(
+        here, project, user=GUEST, role="editor", seen=seen, after=project.cursor(0)
+    ) as heard:
+        await heard.ready()
+        await heard.revision(await project.note())
+    assert [revision for revision, _ in heard.durable] == [1, 2, 3]
+
+
+async def test_deleting_the_project_ends_all_streams(here: Process, project: Project) -> None:
+    async with (
+        events(here, project) as over_sse,
+        socket(here, project) as (over_socket, _),
+    ):
+        await over_sse.ready()
+        await over_socket.ready()
+        deleted = {"project": {"id": project.id, "deletedAt": "2026-01-01T00:00:00Z"}}
+        await project.commit(("project.updated", deleted))
+        await over_sse.over(within=2)
+        await over_socket.over(within=2)
+    assert over_sse.of("sync.revoked") == [{"reason": "deleted"}]
+    assert over_socket.code == 4404
+
+
+async def test_a_session_that_ended_is_noticed_with_a_heartbeat(project: Project) -> None:
+    async with process(LocalBus(), Pace(heartbeat=0.2)) as here:
+        async with (
+            events(here, project) as over_sse,
+            socket(here, project) as (over_socket, _),
+        ):
+            await over_sse.until(lambda heard: "sync.heartbeat" in heard.types)
+            here.valid = False
+            await over_sse.over(within=2)
+            await over_socket.over(within=2)
+    assert over_sse.of("sync.revoked") == [{"reason": "session"}]
+    assert over_socket.code == 4401

@@ -1,0 +1,98 @@
+"""What a WebSocket client may say, and the codes with which it is answered."""
+
+import asyncio
+
+import msgspec
+import pytest
+from tests.realtime.clients import say, socket
+from tests.realtime.studio import Process, Project, process
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from app.realtime.bus import LocalBus
+from app.realtime.follow import Pace
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "{",
+        "[]",
+        '{"type":"hello","after":5}',
+        '{"type":"hello","more":1}',
+        '{"type":"unknown"}',
+        '{"type":"ping"}',
+        b'{"type":"hello"}',
+        "[" * 60_000,
+        '{"type":"hello","after":"' + "x" * 66_000 + '"}',
+    ],
+)
+async def test_a_bad_first_frame_closes_with_4400(
+    here: Process, project: Project, frame: str | bytes
+) -> None:
+    async with socket(here, project, hello=False) as (heard, line):
+        await line.send(frame)
+        await heard.over()
+    assert (heard.code, heard.events) == (4400, [])
+
+
+async def test_a_bad_frame_later_closes_with_4400(here: Process, project: Project) -> None:
+    for frame in ('{"type":"hello"}', "no", b"\x00"):
+        async with socket(here, project) as (heard, line):
+            await heard.ready()
+            await line.send(frame)
+            await heard.over()
+        assert heard.code == 4400
+
+
+async def test_no_hello_closes_with_4408(project: Project) -> None:
+    async with process(LocalBus(), Pace(hello=0.2)) as here:
+        async with socket(here, project, hello=False) as (heard, _):
+            await heard.over(within=3)
+    assert heard.code == 4408
+
+
+async def test_a_project_that_is_not_to_be_seen_closes_with_4404(here: Process) -> None:
+    async with connect(f"{here.sockets}/p/foreign/socket") as line:
+        with pytest.raises(ConnectionClosed):
+            await line.recv()
+    assert line.close_code == 4404
+    assert line.subprotocol is None
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_ping_is_answered_and_presence_is_shown(
+    here: Process, project: Project, packed: bool
+) -> None:
+    async with (
+        socket(here, project, packed=packed) as (heard, line),
+        socket(here, project, packed=not packed) as (other, _),
+    ):
+        await heard.ready()
+        await other.ready()
+        await say(line, {"type": "ping"}, packed=packed)
+        await say(line, {"type": "presence", "sceneId": "s1"}, packed=packed)
+        await heard.until(lambda heard: "pong" in heard.types)
+        for each in (heard, other):
+            await each.until(lambda heard: heard.of("presence.updated"))
+            assert each.of("presence.updated") == [{"userId": "user 1", "sceneId": "s1"}]
+            assert "revision" not in each.events[-1]
+
+
+async def test_a_client_that_talks_too_much_is_slowed_down(here: Process, project: Project) -> None:
+    async with socket(here, project) as (heard, line):
+        await heard.ready()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for _ in range(60):
+            await say(line, {"type": "ping"})
+        await heard.until(lambda heard: heard.types.count("pong") == 60)
+        assert loop.time() - began > 1.5
+        assert not heard.ended.is_set()
+
+
+async def test_without_a_subprotocol_json_is_spoken(here: Process, project: Project) -> None:
+    async with connect(f"{here.sockets}/p/{project.id}/socket") as line:
+        await line.send('{"type":"hello"}')
+        first = await line.recv()
+    assert msgspec.json.decode(first)["type"] == "project.snapshot"
