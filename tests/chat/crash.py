@@ -20,10 +20,11 @@ from app.chat import runs
 from app.chat.runner import Runner
 from app.chat.runs import Turn
 from app.chat.signals import SIGNALS
-from app.store.engine import DB, connected, transaction
+from app.store.engine import connected, transaction
 
 PROMPT = 'Add a title "One" and add a title "Two"'
 USER = "crash"
+OPEN = "select count(*) from run where status in ('queued', 'running')"
 
 
 class Counting(asyncpg.Connection):
@@ -60,6 +61,7 @@ class Counting(asyncpg.Connection):
 
 async def work(dsn: str, project_id: str | None) -> None:
     """Work until no run is open; before that begin a turn in the project, if one is given."""
+    uncounted = await asyncpg.connect(dsn)
     async with connected(dsn):
         runner = Runner(OfflineModel(piece_delay=0), lambda event: None, lambda run_id: None)
         SIGNALS.on_wake.append(runner.wake)
@@ -69,16 +71,9 @@ async def work(dsn: str, project_id: str | None) -> None:
             async with transaction() as tx:
                 await runs.begin(tx, caller, project_id, Turn(prompt=PROMPT))
         async with runner.running():
-            while await asyncpg_count():
+            while await uncounted.fetchval(OPEN):
                 await asyncio.sleep(0.01)
-
-
-async def asyncpg_count() -> int:
-    """Open runs, asked without being counted."""
-    async with DB.live_pool.acquire() as connection:
-        sql = "select count(*) from run where status in ('queued', 'running')"
-        rows = await asyncpg.Connection.fetch(connection._con, sql)
-        return int(rows[0][0])
+    await uncounted.close()
 
 
 def forked(dsn: str, project_id: str | None, dies_at: int) -> str:

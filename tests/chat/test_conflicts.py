@@ -39,8 +39,8 @@ async def edit_meanwhile(
             if event.event == "code.delta" and armed and left:
                 armed = False
                 body = left.pop(0)
-                sent = {"json": body} if body else {}
-                answer = await person.request(method, f"/api/scenes/{scene['id']}", **sent)
+                at = f"/api/scenes/{scene['id']}"
+                answer = await person.request(method, at, json=body or None)
                 assert answer.status_code == 200, answer.text
     assert not left, seen.types
     return seen
