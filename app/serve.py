@@ -97,8 +97,10 @@ def serve(settings: Settings, *, workers: int, works: bool) -> None:
     migrates = settings.database_url is None or settings.loopback
     with _listener(settings) as listener:
         url = f"http://{_shown(settings.host)}:{listener.getsockname()[1]}"
-        threading.Thread(target=_import_early, daemon=True).start()
+        early = threading.Thread(target=_import_early, daemon=True)
+        early.start()
         with database(settings, url=url + "/") as ready:
+            early.join()  # two threads must not import what imports itself in a circle
             service = Service(ready, listener, url, works=works, migrates=migrates)
             service.prepare()
             if workers > 1:
@@ -275,9 +277,8 @@ def _listener(settings: Settings) -> Iterator[socket.socket]:
     try:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
-        raise Refused(
-            f"can't listen on {settings.host}:{settings.port}: {error.strerror}"
-        ) from error
+        reason = str(error.strerror).partition(" (")[0]  # Python adds the address again
+        raise Refused(f"can't listen on {settings.host}:{settings.port}: {reason}") from error
     with listener:
         listener.set_inheritable(True)
         yield listener
