@@ -181,6 +181,11 @@ class Service:
                 if not service._prepared:
                     spawn(service._prepare_later(self.leave), name="prepare the database")
 
+            async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+                await super().shutdown(sockets)
+                if self.force_exit:  # a second Ctrl-C hurries requests, but leases are given back
+                    await self.lifespan.shutdown()
+
             def leave(self) -> None:
                 self.should_exit = True
 
