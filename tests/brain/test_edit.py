@@ -5,6 +5,7 @@ import difflib
 import pytest
 
 from app.brain.composer.edit import Edited, edit_code
+from app.brain.composer.sheet import Sheet
 from app.brain.model import Context, ContextScene, WriteJob
 from tests.brain.test_property import HAND, composed
 
@@ -137,3 +138,13 @@ def test_a_new_length_alone_needs_no_note() -> None:
 def test_several_wishes_at_once() -> None:
     code = edit(OWN, "make it red and bigger and faster").code
     assert len(added(OWN, code)) == 3
+
+
+def test_the_first_of_two_replacements_of_one_place_holds() -> None:
+    sheet = Sheet('const TITLE = "abc";')
+    assert sheet.replace(14, 19, '"x"')
+    assert not sheet.replace(15, 16, "y")
+    assert sheet.replace(6, 11, "NAME")
+    assert sheet.result() == 'const NAME = "x";'
+    code = edit(OWN, 'change "Hello World" to "A" and change "Hello World" to "B"').code
+    assert added(OWN, code) == ['const TITLE = "A";']
