@@ -42,6 +42,7 @@ def answer(
         ("countdown from 10", "addScene", None, 330),
         ("a 5 second countdown from 10", "addScene", None, 150),
         ("can you create a quote?", "addScene", None, None),
+        ('Add an outro with "Bye" and a subscribe button', "addScene", None, None),
         ("Add a title. Make it red. Make it 3 seconds", "addScene", None, 90),
         ("checklist\n- one\n- two", "addScene", None, None),
         ('Make a title that says "Go", fade in over 2 seconds', "addScene", None, None),
