@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-QUIET = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "uvicorn.access", "asyncio")
+QUIET = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "uvicorn.error", "websockets")
 FIELDS = ("request_id", "method", "path", "status", "milliseconds", "run_id")
 
 

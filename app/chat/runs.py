@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from app.auth.model import Caller
-from app.chat.endings import Ending, end
+from app.chat.endings import Ending, break_off, end
 from app.chat.signals import SIGNALS
 from app.problems import NotFound, ProjectBusy, RateLimited
 from app.projects.access import access_project
@@ -143,7 +143,7 @@ async def force_cancel(run_id: str, caller: Caller) -> Run:
             run = await get_run(tx, run_id)
             if run.status in OVER:
                 return run
-            return await end(change, run_id, Ending(status="cancelled", content=""))
+            return await break_off(change, run_id, Ending(status="cancelled", content=""))
 
 
 async def _request_cancel(tx: Tx, run_id: str) -> None:

@@ -84,6 +84,7 @@ def test_prompts_are_honoured(prompt: str, name: str, constants: dict[str, objec
     [
         ("chart Q1 12 Q2 30", [("Q1", "12"), ("Q2", "30")]),
         ("chart of sales 10, 20, 35", [("1", "10"), ("2", "20"), ("3", "35")]),
+        ('chart "Revenue" Jan 12%, Feb 30%', [("Jan", "12"), ("Feb", "30")]),
         ("monthly chart 10, 20.5", [("Jan", "10"), ("Feb", "20.5")]),
         ("bar chart apples: 1,200, pears: 900", [("Apples", "1200"), ("Pears", "900")]),
         ("chart 2023: 5, 2024: 9 in 4 seconds", [("2023", "5"), ("2024", "9")]),
@@ -106,7 +107,7 @@ def test_numbers_that_were_made_up_are_owned_up_to() -> None:
     [
         ('list titled "Plan": eggs, milk and bread', ["Eggs", "Milk", "Bread"]),
         ('list "one" "two"', ["One", "Two"]),
-        ("checklist\n- a b\n- c", ["A B", "C"]),
+        ("checklist\n- a b\n- c", ["A b", "C"]),
         ("steps: 1. open 2. look", ["Open", "Look"]),
     ],
 )
