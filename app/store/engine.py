@@ -151,7 +151,7 @@ async def _connection() -> AsyncIterator[Connection]:
     try:
         yield cast(Connection, connection)
     finally:
-        await to_the_end(_release(pool, connection))
+        await _release(pool, connection)  # asyncpg shields it from cancellation itself
 
 
 async def _release(pool: asyncpg.Pool, connection: Any) -> None:
