@@ -119,9 +119,7 @@ async def modelled_admin(chromium: Browser, modelled: Server) -> StorageState:
 
 
 @pytest.fixture
-async def owner(
-    new_visitor: NewVisitor, offline: Server, offline_admin: StorageState
-) -> Visitor:
+async def owner(new_visitor: NewVisitor, offline: Server, offline_admin: StorageState) -> Visitor:
     """The local admin at the offline server."""
     return await new_visitor(offline, offline_admin)
 
