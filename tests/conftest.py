@@ -14,6 +14,7 @@ import asyncpg
 import httpx
 import pytest
 import uvicorn
+from hypothesis import settings as hypothesis_settings
 
 from app.lifecycle.check import check
 from app.main import create_app
@@ -25,6 +26,9 @@ from tests.people import Person, make_person
 
 MUST = os.environ.get("CI") == "true"  # then a missing server is a failure, not a skip
 _numbers = itertools.count(1)
+
+hypothesis_settings.register_profile("reelroom", deadline=None, print_blob=True)
+hypothesis_settings.load_profile("reelroom")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,6 +1,7 @@
 """The PostgreSQL pool, and transactions that always give their connection back."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -24,6 +25,8 @@ SERVER_SETTINGS = {
     "tcp_user_timeout": "10s",
     "jit": "off",
 }
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 AfterCommit = Callable[[], None]
@@ -153,7 +156,15 @@ async def _connection() -> AsyncIterator[Connection]:
         yield cast(Connection, connection)
     finally:
         with CancelScope(shield=True):
-            await pool.release(connection, timeout=COMMAND)
+            await _release(pool, connection)
+
+
+async def _release(pool: asyncpg.Pool, connection: Any) -> None:
+    """Give a connection back; the pool drops one that does not answer, which is no new error."""
+    try:
+        await pool.release(connection, timeout=COMMAND)
+    except DRIVER_ERRORS as error:
+        log.warning("a database connection was given up: %s", type(error).__name__)
 
 
 @asynccontextmanager
@@ -258,6 +269,7 @@ async def connected(dsn: str, *, connections: int = 10) -> AsyncIterator[Engine]
         timeout=ACQUIRE,
         server_settings=SERVER_SETTINGS,
         init=prepare,
+        reset=keep_session,
         max_inactive_connection_lifetime=300,
     )
     DB.pool = await pool
@@ -278,6 +290,13 @@ async def prepare(connection: Connection) -> None:
         "jsonb", schema="pg_catalog", encoder=_json_text, decoder=msgspec.json.decode
     )
     await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
+
+
+async def keep_session(connection: Connection) -> None:
+    """Spare the statement that resets a session: we set nothing in one.
+
+    An open transaction is rolled back by asyncpg all the same.
+    """
 
 
 def _json_text(value: Any) -> str:

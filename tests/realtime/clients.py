@@ -7,10 +7,11 @@ from typing import Any
 
 import httpx
 import msgspec
-from tests.realtime.studio import Process, Project
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
+
+from tests.realtime.studio import Process, Project
 
 
 class Heard:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as NotYet
-from tests.realtime.studio import Process, Project, open_project, process
 
 from app.realtime.bus import LocalBus
 from app.store import embedded
 from app.store.engine import DB, connected
 from app.store.migration import migrate
+from tests.realtime.studio import Process, Project, open_project, process
 
 
 @pytest.fixture(scope="session")

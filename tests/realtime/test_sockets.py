@@ -4,13 +4,13 @@ import asyncio
 
 import msgspec
 import pytest
-from tests.realtime.clients import say, socket
-from tests.realtime.studio import Process, Project, process
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from app.realtime.bus import LocalBus
-from app.realtime.follow import Pace
+from app.realtime.watcher import Pace
+from tests.realtime.clients import say, socket
+from tests.realtime.studio import Process, Project, process
 
 
 @pytest.mark.parametrize(

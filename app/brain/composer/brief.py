@@ -19,6 +19,7 @@ from app.brain.composer.wording import (
 from app.brain.model import SIZES, WriteJob
 from app.tools.durations import find_durations
 
+READ_MOST = 6000  # characters of a prompt that can say what a scene is like
 TEXT_MOST = 240  # characters of one text on the screen
 
 KINDS: dict[str, str] = {
@@ -138,7 +139,7 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_brief(job: WriteJob) -> Brief:
     """Everything a composer needs to know; the same job gives the same brief."""
-    text = clean(job.instruction or job.context.prompt)
+    text = clean(job.instruction or job.context.prompt)[:READ_MOST]
     plain = lower(masked(text))
     kind = kind_of(plain)
     seed = seed_of(text)

@@ -10,6 +10,8 @@ from app.brain.composer.colours import find_colours
 from app.brain.composer.wording import MASK, find_quotes, lower, masked
 from app.tools.durations import find_durations
 
+PARTS_MOST = 40  # far more than a turn takes; the rest of a longer prompt stays in one part
+
 Want = Literal["add", "edit", "delete", "length"]
 
 _NOUNS = "|".join([*KINDS.values(), r"titles?(?: card)?|intro|outro|opener|scenes?|slides?|ending"])
@@ -25,7 +27,8 @@ _SEPARATOR = re.compile(
 )
 _POLITE = re.compile(
     r"^(?:\W|please\b|now\b|then\b|also\b|and\b|ok(?:ay)?\b|hey\b|hi\b|can you\b|could you\b"
-    r"|would you\b|i want you to\b|i(?:'d| would) like you to\b|let'?s\b|just\b|next\b|finally\b|i need you to\b)+"
+    r"|would you\b|i want you to\b|i(?:'d| would) like you to\b|let'?s\b|just\b"
+    r"|next\b|finally\b|i need you to\b)+"
 )
 _DELETE = re.compile(
     r"^(?:delete|remove|get rid of|drop|trash|discard|erase|throw away|take out)\b"
@@ -39,11 +42,13 @@ _SCENE_NEW = re.compile(
     r"\b(?:new|another|an?|one more|next)\s+(?:[\w-]+\s+){0,3}(?:scene|slide)\b"
 )
 _INTO = re.compile(
-    r"\b(?:to|in|into|on|onto|for)\s+(?:scene|slide)\s+[0-9]|\b(?:to|into|onto)\s+(?:it|this|that|the "
-    r"(?:\w+ )?(?:scene|slide|list|chart|graph|title|intro|outro|quote|text))\b"
+    r"\b(?:to|in|into|on|onto|for)\s+(?:scene|slide)\s+[0-9]"
+    r"|\b(?:to|into|onto)\s+(?:it|this|that"
+    r"|the (?:\w+ )?(?:scene|slide|list|chart|graph|title|intro|outro|quote|text))\b"
 )
 _PART = re.compile(
-    r"^(?:add|insert|put)\s+(?:an?\s+|another\s+|some\s+|the\s+|more\s+)?(?:[\w-]+\s+)?(?:sub-?title"
+    r"^(?:add|insert|put)\s+(?:an?\s+|another\s+|some\s+|the\s+|more\s+)?(?:[\w-]+\s+)?"
+    r"(?:sub-?title"
     r"|text|words?|item|bullet|bullet point|point|bar|tagline|author|glow|shadow|background)s?\b"
 )
 _EDIT = re.compile(
@@ -87,6 +92,8 @@ def split_prompt(text: str) -> list[Clause]:
         if plain[start : cut.start()].strip():
             parts.append((start, cut.start()))
             start = cut.end()
+        if len(parts) == PARTS_MOST:
+            break
     parts.append((start, len(plain)))
     clauses: list[Clause] = []
     begins: list[int] = []

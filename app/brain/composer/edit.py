@@ -1,15 +1,52 @@
-"""Editing code."""
+"""Editing a scene: exact changes of its code, and plain words about what could not be done."""
 
 import msgspec
 
+from app.brain.composer.brief import READ_MOST
+from app.brain.composer.edit_colours import edit_colours
+from app.brain.composer.edit_fonts import edit_fonts
+from app.brain.composer.edit_motion import edit_motion
+from app.brain.composer.edit_texts import edit_texts
+from app.brain.composer.sheet import Sheet
+from app.brain.composer.wording import clean, lower, masked, shorten
 from app.brain.model import WriteJob
+from app.tools.code import find_faults
+
+KNOWN = (
+    "I can change texts, colours, font sizes, fonts, speed, animation and length. "
+    'For example: change "old" to "new", or make the background dark blue.'
+)
 
 
 class Edited(msgspec.Struct, frozen=True):
+    """The whole code after an edit, unchanged when nothing could be done; `note` says what not."""
+
     code: str
     note: str | None = None
 
 
 def edit_code(job: WriteJob) -> Edited:
-    assert job.scene
-    return Edited(job.scene.tsx_code, "I could not.")
+    """The scene's code with what the job asks for; bytes that it does not speak of stay."""
+    before = job.scene.tsx_code if job.scene else ""
+    text = clean(job.instruction or job.context.prompt)[:READ_MOST]
+    sheet = Sheet(before)
+    done: list[str] = []
+    undone: list[str] = []
+    edit_texts(sheet, text, done, undone)
+    plain = lower(masked(text))
+    for edit in (edit_colours, edit_fonts, edit_motion):
+        edit(sheet, plain, done, undone)
+    after = sheet.result() if done else before
+    if after != before and find_faults(after) and not find_faults(before):
+        return Edited(before, f"I am offline, and that edit would have broken the code. {KNOWN}")
+    return Edited(after, _note(done, undone, timed=job.duration is not None))
+
+
+def _note(done: list[str], undone: list[str], *, timed: bool) -> str | None:
+    if undone:
+        rest = shorten("; ".join(dict.fromkeys(undone)), 500)
+        ending = "the rest is done." if done else KNOWN
+        return f"I am offline and could not do all of it: {rest}. {ending[:1].upper()}{ending[1:]}"
+    if done or timed:
+        return None
+    return f"I am offline and did not understand what to change. {KNOWN}"

@@ -4,12 +4,13 @@ import re
 
 import msgspec
 
+from app.brain.composer.answers import clarify, decision
 from app.brain.composer.brief import kind_of
 from app.brain.composer.clauses import Clause, split_prompt
 from app.brain.composer.figure_kinds import countdown_from
 from app.brain.composer.lengths import Length, read_length
 from app.brain.composer.talk import answer_talk
-from app.brain.composer.targets import Target, current_scene, find_target, listing
+from app.brain.composer.targets import Target, find_target, listing, selected_scene
 from app.brain.composer.wording import clean, lower, masked, shorten
 from app.brain.decide import STEPS_MOST
 from app.brain.model import Context, ContextScene, Decision, Step
@@ -20,7 +21,6 @@ _CLEANED = 12_000  # characters of a prompt that are read
 _PLAIN_LENGTH = re.compile(
     r"\b(?:over|in|within|for|after|every|at)\s+(?:about\s+)?[\w.,-]+\s*(?:s|sec)"
 )
-_RELATED = re.compile(r"\b(?:like|as in|same (?:style|colou?rs?|look) as|match(?:ing)?)\b")
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ def decide_offline(context: Context) -> Decision:
     text = clean(context.prompt)[:_CLEANED]
     question = answer_talk(lower(masked(text)), context)
     if question:
-        return _clarify(question, "Nothing in the prompt orders a scene, so I ask.")
+        return clarify(question, "Nothing in the prompt orders a scene, so I ask.")
     steps: list[Step] = []
     rules: list[str] = []
     gone: set[str] = set()
@@ -44,7 +44,7 @@ def decide_offline(context: Context) -> Decision:
     for clause in split_prompt(text):
         planned = _plan(clause, context, before, gone)
         if planned.question:
-            return _clarify(planned.question, planned.rule)
+            return clarify(planned.question, planned.rule)
         for step in planned.steps:
             _append(steps, step)
             if step.tool_name == "deleteScene" and step.target_scene_id:
@@ -57,8 +57,8 @@ def decide_offline(context: Context) -> Decision:
             f"These are {len(steps)} steps, and I take at most {STEPS_MOST} at once. "
             f"Which {STEPS_MOST} shall I begin with?"
         )
-        return _clarify(question, "The prompt orders more steps than one turn takes.")
-    return _decision(steps, list(dict.fromkeys(rules)), context)
+        return clarify(question, "The prompt orders more steps than one turn takes.")
+    return decision(steps, list(dict.fromkeys(rules)), context)
 
 
 def _append(steps: list[Step], step: Step) -> None:
@@ -90,7 +90,9 @@ def _plan(clause: Clause, context: Context, before: ContextScene | None, gone: s
         )
         return Planned([], "The prompt speaks of a scene, but the video has none.", question)
     by_quotes = clause.want != "length"
-    target = find_target(clause.text, clause.plain, context, use_quotes=by_quotes)
+    target = find_target(
+        clause.text, clause.plain, context, use_quotes=by_quotes, careful=clause.want == "delete"
+    )
     if target.how in ("pronoun", "default") and before is not None:
         target = Target(scenes=[before], how="before")
     if target.question:
@@ -132,7 +134,12 @@ def _plan_delete(clause: Clause, target: Target, context: Context) -> Planned:
         return _plan_edit(clause, target, context)
     if target.how == "quote" and not re.search(r"\b(?:scene|slide|clip)\b", clause.plain):
         return _plan_edit(clause, target, context)
-    sure = named or len(context.scenes) == 1 or _selected(context) is not None
+    sure = (
+        named
+        or target.how == "quote"
+        or len(context.scenes) == 1
+        or selected_scene(context) is not None
+    )
     if target.how == "default" and not re.search(r"^\w+$", clause.plain.strip(" .!")):
         sure = False
     if not sure or not target.scenes:
@@ -187,67 +194,3 @@ def _plan_edit(clause: Clause, target: Target, context: Context) -> Planned:
            "quote": "by its text", "all": "as all of them"}  # fmt: skip
     named = how.get(target.how, "as the current one")
     return Planned(steps, f"A scene that exists is meant ({named}), so editScene.")
-
-
-def _selected(context: Context) -> ContextScene | None:
-    scene = current_scene(context)
-    return scene if scene and scene.id == context.selected_scene_id else None
-
-
-def _decision(steps: list[Step], rules: list[str], context: Context) -> Decision:
-    names = {scene.id: shorten(clean(scene.name), 60) for scene in context.scenes}
-    reasoning = " ".join(rules)
-    if len(steps) > 1:
-        parts = [_says(step, names) for step in steps]
-        return Decision(
-            tool_name=None,
-            reasoning=f"{reasoning} Several orders, done in their order.",
-            user_feedback=shorten(f"{len(steps)} steps: {', then '.join(parts)}.", 600),
-            workflow=steps,
-        )
-    step = steps[0]
-    feedback = _says(step, names)
-    return Decision(
-        tool_name=step.tool_name,
-        reasoning=reasoning,
-        user_feedback=f"{feedback[:1].upper()}{feedback[1:]}.",
-        target_scene_id=step.target_scene_id,
-        target_duration=step.target_duration,
-        referenced_scene_ids=_references(step, context),
-        edit_complexity="surgical" if step.tool_name == "editScene" else None,
-    )
-
-
-def _references(step: Step, context: Context) -> list[str]:
-    """Scenes that the prompt compares with: "in the style of scene 1"."""
-    plain = lower(masked(step.context))
-    found = _RELATED.search(plain)
-    if not found:
-        return []
-    part = step.context[found.end() :]
-    target = find_target(part, plain[found.end() :], context)
-    if target.how not in ("number", "name"):
-        return []
-    return [scene.id for scene in target.scenes if scene.id != step.target_scene_id][:5]
-
-
-def _says(step: Step, names: dict[str, str]) -> str:
-    name = f"\u201c{names.get(step.target_scene_id or '', '')}\u201d"
-    if step.tool_name == "addScene":
-        kind = kind_of(lower(masked(step.context))).replace("_", " ")
-        return f"I add a {kind} scene"
-    if step.tool_name == "deleteScene":
-        return f"I delete {name}"
-    if step.tool_name == "trimScene":
-        return f"I set {name} to {step.target_duration} frames"
-    return f"I change {name}"
-
-
-def _clarify(question: str, rule: str) -> Decision:
-    return Decision(
-        tool_name=None,
-        reasoning=rule,
-        user_feedback=question,
-        needs_clarification=True,
-        clarification_question=question,
-    )

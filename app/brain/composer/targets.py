@@ -44,16 +44,22 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     question: str | None = None
 
 
-def find_target(text: str, plain: str, context: Context, *, use_quotes: bool = True) -> Target:
-    """`plain` is `text` in lower case with its quotes masked."""
+def find_target(
+    text: str, plain: str, context: Context, *, use_quotes: bool = True, careful: bool = False
+) -> Target:
+    """`plain` is `text` in lower case with its quotes masked.
+
+    Of several scenes that fit, the current one is meant; `careful`: only when it is selected.
+    """
     scenes = context.scenes
+    current = selected_scene(context) if careful else current_scene(context)
     if _ALL.search(plain):
         return Target(scenes=list(scenes), how="all")
     named = _numbered(plain, scenes) or _placed(plain, context)
     named = named or _by_name(text, plain, scenes, use_quotes=use_quotes)
-    named = named or _by_kind(plain, context)
+    named = named or _by_kind(plain, scenes, current)
     if named is None and use_quotes:
-        named = _by_content(text, context)
+        named = _by_content(text, scenes, current)
     if named is not None:
         return named
     current = current_scene(context)
@@ -61,13 +67,16 @@ def find_target(text: str, plain: str, context: Context, *, use_quotes: bool = T
     return Target(scenes=[current] if current else [], how=how)
 
 
+def selected_scene(context: Context) -> ContextScene | None:
+    """The scene that the user has selected, when it is live."""
+    hits = [scene for scene in context.scenes if scene.id == context.selected_scene_id]
+    return hits[0] if hits else None
+
+
 def current_scene(context: Context) -> ContextScene | None:
     """The selected scene, else the newest, else the last."""
-    for scene in context.scenes:
-        if scene.id == context.selected_scene_id:
-            return scene
     newest = [scene for scene in context.scenes if scene.newest] or context.scenes
-    return newest[-1] if newest else None
+    return selected_scene(context) or (newest[-1] if newest else None)
 
 
 def listing(scenes: list[ContextScene]) -> str:
@@ -146,33 +155,33 @@ def _contains(plain: str, name: str) -> bool:
     return False
 
 
-def _by_kind(plain: str, context: Context) -> Target | None:
+def _by_kind(plain: str, scenes: list[ContextScene], current: ContextScene | None) -> Target | None:
     for word, place in _ENDS.items():
-        if re.search(rf"\b(?:the|my|our)\s+{word}\b", plain) and context.scenes:
-            named = [scene for scene in context.scenes if word in lower(scene.name)]
-            hits = named or [context.scenes[place]]
-            return _one_of(hits, context.scenes, "kind")
-    for kind, words in KINDS.items():
+        if re.search(rf"\b(?:the|my|our)\s+{word}\b", plain) and scenes:
+            named = [scene for scene in scenes if word in lower(scene.name)]
+            hits = named or [scenes[place]]
+            return _one_of(hits, scenes, "kind")
+    for kind, words in [*KINDS.items(), ("title", "title (?:scene|slide|card)")]:
         if not re.search(rf"\b(?:the|my|our|this|that)\s+(?:\w+\s+)?(?:{words})(?!\w)", plain):
             continue
         label = kind.replace("_", " ")
-        hits = [scene for scene in context.scenes if label in lower(scene.name)]
-        current = current_scene(context)
-        if current in hits:
-            return Target(scenes=[current], how="kind") if current else None
+        hits = [scene for scene in scenes if label in lower(scene.name)]
+        if current is not None and current in hits:
+            return Target(scenes=[current], how="kind")
         if hits:
-            return _one_of(hits, context.scenes, "kind")
+            return _one_of(hits, scenes, "kind")
     return None
 
 
-def _by_content(text: str, context: Context) -> Target | None:
+def _by_content(
+    text: str, scenes: list[ContextScene], current: ContextScene | None
+) -> Target | None:
     for quote in find_quotes(text)[:1]:
-        hits = [scene for scene in context.scenes if quote.text in scene.tsx_code]
-        current = current_scene(context)
-        if current in hits and current:
+        hits = [scene for scene in scenes if quote.text in scene.tsx_code]
+        if current is not None and current in hits:
             return Target(scenes=[current], how="quote")
         if hits:
-            return _one_of(hits, context.scenes, "quote")
+            return _one_of(hits, scenes, "quote")
     return None
 
 

@@ -7,7 +7,7 @@ from app.brain.composer.colours import readable_on
 from app.brain.composer.items import read_items
 from app.brain.composer.plan import Plan, Values, second_text, size_of
 from app.brain.composer.source import component_of
-from app.brain.composer.wording import headline, shorten
+from app.brain.composer.wording import MASK, headline, shorten
 
 _ADDRESS = re.compile(
     r"\b(?:https?://)?(?:www\.)?[a-z0-9][a-z0-9-]{0,60}\.[a-z]{2,12}(?:/[\w-]{0,40})?\b"
@@ -53,9 +53,7 @@ def plan_list(brief: Brief) -> Plan:
 def plan_quote(brief: Brief) -> Plan:
     quote, author = brief.said, second_text(brief)
     if not author:
-        text = (
-            brief.text if not brief.quotes else brief.text[brief.text.rfind(brief.quotes[0][-1]) :]
-        )
+        text = brief.text[brief.plain.rfind(MASK) + 1 :]
         found = re.search(
             r"(?:\bby|\bfrom|\bauthor:?|[\u2014\u2013~]|\s-)\s*((?:[A-Z][\w.'-]{0,30}\s?){1,4})",
             text,

@@ -1,0 +1,150 @@
+"""Edits: exact, minimal, and honest about what could not be done."""
+
+import difflib
+
+import pytest
+
+from app.brain.composer.edit import Edited, edit_code
+from app.brain.composer.sheet import Sheet
+from app.brain.model import Context, ContextScene, WriteJob
+from tests.brain.test_property import HAND, composed
+
+OWN = composed('title "Hello World" "Sub" in white on navy, bounce')
+LIST = composed('list titled "Plan": eggs, milk and bread')
+CHART = composed("chart Q1 12, Q2 30")
+
+
+def edit(code: str, prompt: str, duration: int | None = None) -> Edited:
+    scene = ContextScene(id="one", number=1, name="One", tsx_code=code, duration=150)
+    context = Context(prompt=prompt, scenes=[scene])
+    return edit_code(WriteJob(instruction=prompt, context=context, scene=scene, duration=duration))
+
+
+def added(before: str, after: str) -> list[str]:
+    lines = difflib.ndiff(before.splitlines(), after.splitlines())
+    return [line[2:].strip() for line in lines if line.startswith("+ ")]
+
+
+@pytest.mark.parametrize(
+    ("code", "prompt", "lines"),
+    [
+        (OWN, 'change "Hello World" to "It\'s `new`"', ['const TITLE = "It\'s `new`";']),
+        (OWN, "change world to universe", ['const TITLE = "Hello universe";']),
+        (OWN, "change the title to Welcome Home", ['const TITLE = "Welcome Home";']),
+        (OWN, 'make it say "Hi"', ['const TITLE = "Hi";']),
+        (OWN, 'set the subtitle to "B"', ['const SUBTITLE = "B";']),
+        (OWN, "remove the subtitle", ['const SUBTITLE = "";']),
+        (OWN, "make it red", ['const TEXT_COLOR = "#ff0000";']),
+        (OWN, "text in yellow", ['const TEXT_COLOR = "#ffff00";']),
+        (OWN, "change the title to green", ['const TEXT_COLOR = "#008000";']),
+        (OWN, "make the accent gold", ['const ACCENT_COLOR = "#ffd700";']),
+        (OWN, "font size 80", ["const FONT_SIZE = 80;"]),
+        (OWN, "speed up", ["const SPEED = 1.5;"]),
+        (OWN, "2x faster", ["const SPEED = 2;"]),
+        (OWN, "slow down", ["const SPEED = 0.667;"]),
+        (OWN, "let it fade", ['const ANIMATION: string = "fade";']),
+        (
+            OWN,
+            "make the background white",
+            ['const TEXT_COLOR = "#111318";', 'const BACKGROUND_FROM = "#ffffff";',
+             'const BACKGROUND_TO = "#ffffff";'],
+        ),
+        (LIST, 'add "Tea" to the list',
+         ['const ITEMS: string[] = ["Eggs", "Milk", "Bread", "Tea"];']),
+        (LIST, 'remove "Milk"', ['const ITEMS: string[] = ["Eggs", "Bread"];']),
+        (LIST, 'remove "Bread"', ['const ITEMS: string[] = ["Eggs", "Milk"];']),
+        (LIST, 'change "Eggs" to "Ham"', ['const ITEMS: string[] = ["Ham", "Milk", "Bread"];']),
+        (CHART, "set Q1 to 20",
+         ['const BARS = [{ label: "Q1", value: 20 }, { label: "Q2", value: 30 }];']),
+        (CHART, "make the bars green", ['const ACCENT_COLOR = "#008000";']),
+        (HAND, "make the circle blue", ['const accent = "#0000ff";']),
+        (HAND, "change one to first", ["const words = ['first', \"T\\u0077o\", `Three`];"]),
+        (HAND, 'change "Two" to "2"', ["const words = ['One', \"2\", `Three`];"]),
+        (HAND, 'change "Three" to "`3`"', ["const words = ['One', \"T\\u0077o\", \"`3`\"];"]),
+        (HAND, "let 'One' be", []),
+    ],
+)  # fmt: skip
+def test_edits_touch_only_what_is_asked(code: str, prompt: str, lines: list[str]) -> None:
+    edited = edit(code, prompt)
+    assert added(code, edited.code) == lines
+    if lines:
+        assert edited.note is None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "old", "new"),
+    [
+        ("make the background dark blue", "backgroundColor: 'white'", 'backgroundColor: "#00008b"'),
+        ("change white to black", "backgroundColor: 'white'", 'backgroundColor: "#000000"'),
+        ("make the text green", "color: '#333'", 'color: "#008000"'),
+        ('change "Hello" to "Hi"', ">Hello   {title}", ">Hi   {title}"),
+        ("change text to t{x}t", "{title} text &amp;", '{title} {"t{x}t"} &amp;'),
+        ("serif font please, use monospace", "fontFamily: 'serif'", "fontFamily: \"'JetBrains"),
+    ],
+)
+def test_hand_written_code_is_edited_in_place(prompt: str, old: str, new: str) -> None:
+    edited = edit(HAND, prompt)
+    assert old in HAND
+    assert new in edited.code
+
+
+def test_sizes_of_hand_written_code_keep_their_units() -> None:
+    code = edit(HAND, "make it bigger").code
+    assert "fontSize: 75," in code
+    assert 'fontSize: "5rem"' in code
+
+
+def test_plain_ranges_are_scaled_and_springs_get_a_faster_frame() -> None:
+    assert "interpolate(frame, [0, 20], [0, 1]" in edit(HAND, "make it faster").code
+    spring = HAND.replace("interpolate(frame,", "spring({frame, fps: 30}) + interpolate(frame,")
+    code = edit(spring, "make it 2x faster").code
+    assert "useCurrentFrame() * 2;" in code
+    assert "[0, 30]" in code
+    assert "useCurrentFrame() * 4;" in edit(code, "make it 2x faster").code
+
+
+@pytest.mark.parametrize(
+    ("code", "prompt", "words"),
+    [
+        (OWN, "let it dance", "did not understand"),
+        (OWN, 'change "nope" to "x"', "I found no text \u201cnope\u201d"),
+        (OWN, "let it bounce", "already moves by bounce"),
+        (HAND, "let it bounce", "cannot rebuild the motion"),
+        (HAND, "make it darker", "tell me the colours"),
+        (HAND, 'set the author to "X"', "I found no author"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_nothing_changes(
+    code: str, prompt: str, words: str
+) -> None:
+    edited = edit(code, prompt)
+    assert edited.code == code
+    assert words in (edited.note or "")
+    assert "offline" in (edited.note or "")
+
+
+def test_half_done_edits_say_which_half() -> None:
+    edited = edit(HAND, "make the text green and let it bounce")
+    assert 'color: "#008000"' in edited.code
+    assert "cannot rebuild the motion" in (edited.note or "")
+    assert "The rest is done." in (edited.note or "")
+
+
+def test_a_new_length_alone_needs_no_note() -> None:
+    edited = edit(OWN, "make it 3 seconds", duration=90)
+    assert (edited.code, edited.note) == (OWN, None)
+
+
+def test_several_wishes_at_once() -> None:
+    code = edit(OWN, "make it red and bigger and faster").code
+    assert len(added(OWN, code)) == 3
+
+
+def test_the_first_of_two_replacements_of_one_place_holds() -> None:
+    sheet = Sheet('const TITLE = "abc";')
+    assert sheet.replace(14, 19, '"x"')
+    assert not sheet.replace(15, 16, "y")
+    assert sheet.replace(6, 11, "NAME")
+    assert sheet.result() == 'const NAME = "x";'
+    code = edit(OWN, 'change "Hello World" to "A" and change "Hello World" to "B"').code
+    assert added(OWN, code) == ['const TITLE = "A";']

@@ -1,0 +1,126 @@
+"""Whatever is written in a prompt: always the same answer, always code that can be played."""
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.brain.composer.brief import read_brief
+from app.brain.composer.compose import compose
+from app.brain.composer.edit import edit_code
+from app.brain.composer.intent import decide_offline
+from app.brain.decide import read_decision
+from app.brain.model import SIZES, Context, ContextScene, Decision, Format, WriteJob
+from app.tools.code import find_faults
+
+KINDS = [
+    "title", "lower third", "list:", "bar chart", "quote", "logo", "triangle shapes",
+    "countdown from 5", "counter to 900", "a vs b", "call to action",
+]  # fmt: skip
+WORDS = [
+    *KINDS, "add", "delete", "make it", "scene 1", "scene 2", "the last scene", "change", "remove",
+    '"', "'", "`", "\u201c", "\u201d", "\u00ab", "\u00bb", "to", "and", "then", "red", "on black",
+    "background", "#f0f", "bigger", "faster", "2x", "3 seconds", "90 frames", "10000 frames",
+    "10, 20, 35", "Q1 12", "${x}", "</div>", "{", "}", "\\", "\\u{1}", "\n", "\0", "\ud800",
+    "\U0001f600", "\u2028", "\u202e", "\ue000", "\u0130", "...", "// rest of the code", "neon",
+    "item", "subtitle", "text", ":", "-", "1.", "font size 5", "all scenes", "by", "\u4f60\u597d",
+]  # fmt: skip
+prompts = st.one_of(
+    st.lists(st.sampled_from(WORDS), max_size=25).map(" ".join),
+    st.lists(st.sampled_from(WORDS), max_size=25).map("".join),
+    st.text(max_size=200),
+    st.text(st.characters(codec=None), max_size=60),
+)
+formats = st.sampled_from(sorted(SIZES))
+
+HAND = """import {AbsoluteFill, interpolate, spring, useCurrentFrame} from 'remotion';
+
+const accent = 'tomato';
+const words = ['One', "T\\u0077o", `Three`];
+
+export const MyScene: React.FC<{title?: string}> = ({title = 'Hello'}) => {
+\tconst frame = useCurrentFrame();
+\tconst opacity = interpolate(frame, [0, 30], [0, 1], {extrapolateRight: 'clamp'});
+\treturn (
+\t\t<AbsoluteFill style={{backgroundColor: 'white', fontSize: 60, opacity}} title="item">
+\t\t\t<h1 style={{color: '#333', fontSize: "4rem"}}>Hello   {title} text &amp; you</h1>
+\t\t\t{words.map((word) => <p key={word} style={{fontFamily: 'serif'}}>{word}</p>)}
+\t\t\t<svg><circle fill={accent} stroke="red" r={5}/></svg>
+\t\t</AbsoluteFill>
+\t);
+};
+"""
+
+
+def composed(prompt: str, format: Format = "landscape") -> str:
+    context = Context(prompt=prompt, format=format)
+    return compose(read_brief(WriteJob(instruction=prompt, context=context))).code
+
+
+def edited(code: str, prompt: str) -> str:
+    scene = ContextScene(id="one", number=1, name="One", tsx_code=code, duration=150)
+    job = WriteJob(instruction=prompt, context=Context(prompt=prompt, scenes=[scene]), scene=scene)
+    return edit_code(job).code
+
+
+@settings(max_examples=250, deadline=None)
+@given(prompts, formats, st.sampled_from(["", *KINDS]))
+def test_new_scenes_are_always_playable_and_the_same(
+    prompt: str, format: Format, kind: str
+) -> None:
+    code = composed(f"{kind} {prompt}", format)
+    assert find_faults(code) == []
+    assert composed(f"{kind} {prompt}", format) == code
+
+
+@settings(max_examples=250, deadline=None)
+@given(prompts, st.sampled_from(KINDS))
+def test_edits_of_own_code_are_always_playable_and_the_same(prompt: str, kind: str) -> None:
+    before = composed(f'{kind} "It\'s {{here}}"')
+    code = edited(before, prompt)
+    assert find_faults(code) == []
+    assert edited(before, prompt) == code
+
+
+@settings(max_examples=250, deadline=None)
+@given(prompts)
+def test_edits_of_hand_written_code_are_always_playable(prompt: str) -> None:
+    assert find_faults(edited(HAND, prompt)) == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=300), prompts)
+def test_broken_code_can_be_edited_without_harm(code: str, prompt: str) -> None:
+    assert isinstance(edited(code, prompt), str)
+
+
+@settings(max_examples=300, deadline=None)
+@given(prompts, st.integers(0, 4), st.integers(-1, 5))
+def test_decisions_always_fit_their_context(prompt: str, count: int, selected: int) -> None:
+    scenes = [
+        ContextScene(id=f"id-{n}", number=n + 1, name=KINDS[n], tsx_code=HAND, duration=150)
+        for n in range(count)
+    ]
+    chosen = f"id-{selected}" if selected >= 0 else None
+    context = Context(prompt=prompt, scenes=scenes, selected_scene_id=chosen)
+    decision = decide_offline(context)
+    text = msgspec.json.encode(decision).decode()
+    assert msgspec.json.decode(text, type=Decision) == decision
+    assert read_decision(text, context) == decision
+    assert decide_offline(context) == decision
+    assert decision.user_feedback
+    assert decision.reasoning
+
+
+def test_the_longest_prompts_are_read_in_time() -> None:
+    long = [
+        "a" * 12_000, '"' * 12_000, "'a " * 4000, "`" * 12_000, "\u201c" * 12_000, "1" * 12_000,
+        "1," * 6000, "and then add a " * 800, "vs " * 4000, "red " * 3000, "- x\n" * 3000,
+        "add a title " * 1000, "make it red, " * 900, "scene 1, " * 1300, "the title " * 1200,
+        " " * 12_000, "\n" * 12_000, "https://" * 1500, "change a to b " * 850, "#fff" * 3000,
+    ]  # fmt: skip
+    scene = ContextScene(id="one", number=1, name="One", tsx_code=HAND, duration=150)
+    for prompt in long:
+        context = Context(prompt=prompt, scenes=[scene])
+        assert decide_offline(context).user_feedback
+        assert find_faults(composed(prompt)) == []
+        assert find_faults(edited(HAND, prompt)) == []
