@@ -129,17 +129,14 @@ def test_a_second_one_on_the_same_data_is_refused_and_told_where_the_first_is(
             f"reelroom: Reelroom already runs on {data}"
             f" (process {reelroom.process.pid}, at {reelroom.url}/)\n"
         )
-        assert httpx_ok(reelroom)
+        assert is_well(reelroom)
         assert reelroom.end() == 0
 
 
-def httpx_ok(reelroom: Reelroom) -> bool:
+def is_well(reelroom: Reelroom) -> bool:
     with reelroom.client() as client:
-        return client.get("/health/ready").json() == {
-            "status": "ok",
-            "database": True,
-            "redis": None,
-        }
+        said = client.get("/health/ready").json()
+    return bool(said == {"status": "ok", "database": True, "redis": None})
 
 
 def test_commands_use_the_database_of_the_one_that_serves(data: str, tmp_path: Path) -> None:
@@ -156,7 +153,7 @@ def test_commands_use_the_database_of_the_one_that_serves(data: str, tmp_path: P
             assert browser.get("/api/auth/me").status_code == 200
         migrated = run("migrate", **settings)  # type: ignore[arg-type]
         assert (migrated.returncode, migrated.stdout) == (0, "the schema is up to date\n")
-        assert httpx_ok(reelroom)
+        assert is_well(reelroom)
         assert reelroom.end() == 0
 
 

@@ -235,6 +235,8 @@ def problem_of(error: Exception) -> Exception:
         return ServiceUnavailable("The project is busy; try again.", retry_after=1)
     if isinstance(error, GONE) and not isinstance(error, Problem):
         return DatabaseError(retry_after=2)
+    if isinstance(error, asyncpg.UndefinedTableError):  # it came up empty; a start migrates it
+        return DatabaseError("The database has no schema yet; try again.", retry_after=2)
     return error
 
 
