@@ -92,12 +92,12 @@ def watcher_of(caller: Caller, access: Access) -> Watcher:
 
     async def recheck() -> bool:
         try:
-            now = await access_project(DB, caller, access.project_id, access.role)
+            await access_project(DB, caller, access.project_id, access.role)
         except Problem as problem:
             if problem.retryable:
                 raise
             return False
-        return now.role == access.role and await is_valid(caller)
+        return await is_valid(caller)
 
     seen = Cursor(access.epoch, access.revision)
     return Watcher(user_id=caller.user_id, role=access.role, seen=seen, recheck=recheck)
