@@ -21,6 +21,7 @@ import platformdirs
 
 from app.settings import WORKERS_MOST, Settings
 from app.store import embedded
+from app.store.binaries import EmbeddedError
 from app.store.cluster import AlreadyRunningError
 
 GRACE = 4  # seconds that requests under way get at shutdown; runs get some more after them
@@ -63,11 +64,12 @@ def data_dir(settings: Settings) -> Path:
 
 
 @contextmanager
-def database(settings: Settings, *, url: str | None = None) -> Iterator[Settings]:
+def database(settings: Settings, service: "Service | None" = None) -> Iterator[Settings]:
     """The settings with a `database_url`: the given one, or that of our own PostgreSQL.
 
-    When a Reelroom already serves from the data folder its database is used; unless we are to
-    serve ourselves, at `url`, which is then told to those who come after us.
+    When a Reelroom already serves from the data folder its database is used; unless a service of
+    our own is to use it: then those who come after us are told its address, and it ends when
+    PostgreSQL does.
     """
     if settings.database_url is not None:
         yield settings
@@ -77,18 +79,25 @@ def database(settings: Settings, *, url: str | None = None) -> Iterator[Settings
         server = embedded.start(folder, pg_bin=settings.pg_bin)
     except AlreadyRunningError:
         dsn = embedded.running_dsn(folder)
-        if url is not None or dsn is None:
+        if service is not None or dsn is None:
             raise
         yield msgspec.structs.replace(settings, database_url=dsn)
         return
     except OSError as error:
         raise Refused(f"the data folder {folder} can't be used: {error.strerror}") from error
     try:
-        if url is not None:
-            server.announce(url)
+        if service is not None:
+            server.announce(service.url + "/")
+            watch = [server, service, folder / "postgres.log"]
+            threading.Thread(target=_end_with_postgres, args=watch, daemon=True).start()
         yield msgspec.structs.replace(settings, database_url=server.dsn)
     finally:
         server.stop()
+
+
+def _end_with_postgres(server: embedded.Embedded, service: "Service", log: Path) -> None:
+    server.wait()
+    service.fail(EmbeddedError(f"PostgreSQL has ended by itself, see {log}"))
 
 
 def serve(settings: Settings, *, workers: int, works: bool) -> None:
@@ -99,10 +108,10 @@ def serve(settings: Settings, *, workers: int, works: bool) -> None:
         url = f"http://{_shown(settings.host)}:{listener.getsockname()[1]}"
         early = threading.Thread(target=_import_early, daemon=True)
         early.start()
-        with database(settings, url=url + "/") as ready:
+        service = Service(listener, url, works=works, migrates=migrates)
+        with database(settings, service) as ready:
             early.join()  # two threads must not import what imports itself in a circle
-            service = Service(ready, listener, url, works=works, migrates=migrates)
-            service.prepare()
+            service.prepare(ready)
             if workers > 1:
                 service.run_many(workers)
             else:
@@ -137,26 +146,27 @@ def _import_early() -> None:
 class Service:
     """One listening socket, the database behind it, and the processes that serve both."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        listener: socket.socket,
-        url: str,
-        *,
-        works: bool,
-        migrates: bool,
-    ) -> None:
-        self._url = url
-        self._settings = settings
+    _settings: Settings
+
+    def __init__(self, listener: socket.socket, url: str, *, works: bool, migrates: bool) -> None:
+        self.url = url
         self._listener = listener
         self._works = works
         self._migrates = migrates
         self._prepared = False
         self._link: str | None = None
         self._failure: Exception | None = None
+        self._leave: Callable[[], None] | None = None
 
-    def prepare(self) -> None:
+    def fail(self, failure: Exception) -> None:
+        """End the service, and raise this where it was run."""
+        self._failure = failure
+        if self._leave:
+            self._leave()
+
+    def prepare(self, settings: Settings) -> None:
         """Bring the schema up to date and make a login link; later, if the database is away."""
+        self._settings = settings
         try:
             self._link = asyncio.run(_prepare(self._settings, migrates=self._migrates))
             self._prepared = True
@@ -179,7 +189,7 @@ class Service:
                 await super().startup(sockets)
                 service._say_ready()
                 if not service._prepared:
-                    spawn(service._prepare_later(self.leave), name="prepare the database")
+                    spawn(service._prepare_later(), name="prepare the database")
 
             async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
                 await super().shutdown(sockets)
@@ -190,6 +200,8 @@ class Service:
                 self.should_exit = True
 
         server = Server(_config(self._settings, create_app(self._settings, works=self._works)))
+        self._leave = server.leave
+        self._raise_failure()
         server.run(sockets=[self._listener])
         self._raise_failure()
 
@@ -205,6 +217,8 @@ class Service:
         factory = "app.serve:worker_app" if self._works else "app.serve:web_worker_app"
         config = _config(self._settings, factory, factory=True, workers=workers)
         supervisor = Multiprocess(config, [self._listener])
+        self._leave = supervisor.should_exit.set
+        self._raise_failure()
         threading.Thread(target=self._watch_many, args=[supervisor], daemon=True).start()
         supervisor.run()
         self._raise_failure()
@@ -214,7 +228,7 @@ class Service:
     def _watch_many(self, supervisor: Any) -> None:
         while not supervisor.should_exit.is_set():
             try:
-                with urllib.request.urlopen(self._url + "/health/live", timeout=1):
+                with urllib.request.urlopen(self.url + "/health/live", timeout=1):
                     break
             except OSError:
                 time.sleep(0.05)
@@ -222,13 +236,13 @@ class Service:
             return
         self._say_ready()
         if not self._prepared:
-            asyncio.run(self._prepare_later(supervisor.should_exit.set))
+            asyncio.run(self._prepare_later())
 
     def _say_ready(self) -> None:
-        print(READY.format(url=self._url + (self._link or "/")), flush=True)
+        print(READY.format(url=self.url + (self._link or "/")), flush=True)
 
-    async def _prepare_later(self, leave: Callable[[], None]) -> None:
-        """Ask the database until it answers; `leave` when it can't be used at all."""
+    async def _prepare_later(self) -> None:
+        """Ask the database until it answers; end when it turns out to be of no use."""
         while True:
             await asyncio.sleep(AGAIN)
             try:
@@ -236,11 +250,10 @@ class Service:
             except DatabaseAway:
                 continue
             except Exception as failure:  # noqa: BLE001  raised again where the process ends
-                self._failure = failure
-                leave()
+                self.fail(failure)
                 return
             if link:
-                print(LINK.format(url=self._url + link), flush=True)
+                print(LINK.format(url=self.url + link), flush=True)
             return
 
     def _raise_failure(self) -> None:
