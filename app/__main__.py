@@ -125,11 +125,11 @@ def work(settings: Settings, options: argparse.Namespace) -> int:
 
 def check_data(settings: Settings, options: argparse.Namespace) -> int:
     from app.lifecycle.check import check
-    from app.store.engine import connected
+    from app.store.engine import connected, reading
 
     async def look(dsn: str) -> int:
-        async with connected(dsn, connections=2) as db:
-            found = await check(db)
+        async with connected(dsn, connections=2), reading(snapshot=True) as reader:
+            found = await check(reader)
         for violation in found:
             print(violation)
         print(f"{len(found)} violations" if found else "all invariants hold")

@@ -25,7 +25,11 @@ FRAME_POLICY = (
 )
 
 
-@get(["/", "/projects/{project_id:str}"], **declare("page.read", "public"), include_in_schema=False)
+@get(
+    ["/", "/projects/{project_id:str}", "/invites/{token:str}"],
+    **declare("page.read", "public"),
+    include_in_schema=False,
+)
 async def index() -> Response[bytes]:
     """The studio; which of its views is the address's matter."""
     return _page("index.html", {"cache-control": "no-cache"})
