@@ -238,6 +238,7 @@ def _app_of_worker(*, works: bool) -> Any:
 
     settings = Settings.read()
     set_up(settings.log_level)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for our parent, who then tells us
     threading.Thread(target=_end_with_parent, daemon=True).start()
     return create_app(settings, works=works)
 
