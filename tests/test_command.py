@@ -1,5 +1,6 @@
 """The one command: from nothing to a link that logs in, through every way to end, and again."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -137,6 +138,20 @@ def is_well(reelroom: Reelroom) -> bool:
     with reelroom.client() as client:
         said = client.get("/health/ready").json()
     return bool(said == {"status": "ok", "database": True, "redis": None})
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds the process in /proc")
+def test_it_ends_when_its_own_postgresql_was_killed(data: str, tmp_path: Path) -> None:
+    with Reelroom(cwd=tmp_path, REELROOM_DATA_DIR=data) as reelroom:
+        reelroom.ready()
+        os.kill(int(Path(data, "database", "postmaster.pid").read_text().split()[0]), 9)
+        assert reelroom.process.wait(20) == 2
+        assert reelroom.err.splitlines()[-1] == (
+            f"reelroom: PostgreSQL has ended by itself, see {data}/postgres.log"
+        )
+        wait_until(lambda: not reelroom.family())
+    checked = run("check", cwd=tmp_path, REELROOM_DATA_DIR=data)
+    assert checked.returncode == 0
 
 
 def test_commands_use_the_database_of_the_one_that_serves(data: str, tmp_path: Path) -> None:
