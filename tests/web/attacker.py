@@ -102,6 +102,21 @@ const attempts: Record<string, () => unknown> = {
   nestedInline: () => quiet('iframe', {srcdoc: `<img src="${EVIL}">`}),
   nestedPeer: () => quiet('iframe', {srcdoc: `<script>${call}</scr` + 'ipt>'}),
   nestedScript: () => quiet('iframe', {src: `javascript:${call}`}),
+  nestedCustom: () => {
+    customElements.define('x-frame', class extends HTMLIFrameElement {}, {extends: 'iframe'});
+    quiet('x-frame', {});
+  },
+  nestedCommand: () => {
+    document.body.contentEditable = 'true';
+    getSelection()!.selectAllChildren(document.body);
+    const done = document.execCommand('insertHTML', false, '<iframe></iframe>');
+    if (!done || window.length === 0) throw new Error('no');
+  },
+  nestedPatched: () => {
+    RegExp.prototype.test = () => false;
+    RegExp.prototype.exec = () => null;
+    document.createElement('iframe');
+  },
   nestedBlank: () => {
     document.body.append(document.createElement('iframe'));
     new Function('RTCPeerConnection', call)((window[0] as any).RTCPeerConnection);

@@ -15,22 +15,35 @@ const MARKUP_WITH_PAGE = new RegExp(`<${NAME}\\b`, "i");
 const MARKUP_SINKS = /^(Element|ShadowRoot|Document) (innerHTML|outerHTML|insertAdjacentHTML)$/;
 const GONE = ["RTCPeerConnection", "webkitRTCPeerConnection", "RTCDataChannel", "WebTransport", "XSLTProcessor"];
 
-function guard(method: "createElement" | "createElementNS", place: number): void {
-  const original = Document.prototype[method] as (...given: unknown[]) => Element;
-  const guarded = function (this: Document, ...given: unknown[]): Element {
-    const name = String(given[place]);
-    if (PAGE.test(name)) throw new Error("A scene cannot hold another page");
-    return original.apply(this, given.with(place, name));
-  };
-  Object.defineProperty(Document.prototype, method, { value: guarded, writable: false, configurable: false });
+const { apply } = Reflect; // as they are now: a scene may put others in their place
+const { createElement, createElementNS } = globalThis.Document?.prototype ?? {};
+
+function harmless(tag: unknown): string {
+  const name = `${tag}`;
+  if (PAGE.test(name)) throw new Error("A scene cannot hold another page");
+  return name;
 }
+
+function guardElements(): void {
+  const guarded = {
+    createElement(this: Document, tag: unknown, options?: unknown) {
+      return apply(createElement, this, [harmless(tag), options]) as Element;
+    },
+    createElementNS(this: Document, space: unknown, tag: unknown, options?: unknown) {
+      return apply(createElementNS, this, [space, harmless(tag), options]) as Element;
+    },
+  };
+  Object.freeze(RegExp.prototype);
+  for (const [name, value] of Object.entries(guarded)) Object.defineProperty(Document.prototype, name, { value });
+  Object.defineProperty(CustomElementRegistry.prototype, "define", { value: undefined }); // it could extend a frame
+}
+
 let policy: Policy | undefined;
 
 /** To be called before anything of a scene can run. */
 export function lock(): void {
   for (const name of GONE) Object.defineProperty(globalThis, name, { value: undefined });
-  guard("createElement", 0);
-  guard("createElementNS", 1);
+  guardElements();
   const { trustedTypes } = globalThis as { trustedTypes?: Policies };
   trustedTypes?.createPolicy("default", {
     createHTML: (text, _type, sink) => (MARKUP_SINKS.test(sink) && !MARKUP_WITH_PAGE.test(text) ? text : null),
