@@ -109,7 +109,7 @@ def create_app(settings: Settings | None = None, *, works: bool = True) -> ASGIA
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with living(parts, works=works):
-            with _ending_streams_at_exit(parts.hubs):
+            with _ending_answers_at_exit(parts.hubs):
                 yield
 
     routes = [auth, projects, following, scenes, chat, health, pages, *assets()]
@@ -204,13 +204,18 @@ def _passing_signals(hubs: Hubs, runner: Runner) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ending_streams_at_exit(hubs: Hubs) -> Iterator[None]:
-    """End open streams at the signal: uvicorn waits for them before it shuts the app down."""
+def _ending_answers_at_exit(hubs: Hubs) -> Iterator[None]:
+    """End what may stay open at the signal: uvicorn waits for it before it shuts the app down."""
     loop = asyncio.get_running_loop()
     kept: dict[int, Any] = {}
+    WAITING.reopen()
+
+    def close() -> None:
+        hubs.close()
+        WAITING.close()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(hubs.close)
+        loop.call_soon_threadsafe(close)
         before = kept[number]
         if callable(before):
             before(number, frame)

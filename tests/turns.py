@@ -1,83 +1,123 @@
 """Messages and turns as the chat writes them, for tests of what lies below the chat."""
 
-from app.projects.chat import MESSAGE, RUN, message_of, run_of
-from app.realtime.log import changing
-from app.store.engine import transaction
+from asyncpg import Record
+
+from app.projects.chat import MESSAGE, RUN, Run, message_of, run_of
+from app.realtime.log import Change, changing
+from app.scenes.history import Cause, create
+from app.scenes.model import SceneState
+from app.store.engine import Tx, transaction
 from app.store.ids import new_id
 
+REQUEST = "a-turn"
 
-async def say(project_id: str, content: str) -> None:
+
+async def say(user_id: str, project_id: str, content: str) -> None:
     async with transaction() as tx:
-        async with changing(tx, project_id, actor_id="ann", request_id="said") as change:
-            row = await tx.fetchrow(
-                "insert into message (id, project_id, author_id, role, status, content, sequence,"
-                " request_id) values ($1, $2, 'ann', 'user', 'success', $3, $4, 'said')"
-                f" returning {MESSAGE}",
-                new_id(),
-                project_id,
-                content,
-                change.next_revision,
-            )
-            assert row is not None
-            change.emit("message.created", {"message": message_of(row)})
+        await said(tx, user_id, project_id, content)
 
 
-async def begin_turn(project_id: str) -> str:
-    run_id, said, answer = new_id(), new_id(), new_id()
+async def said(tx: Tx, user_id: str, project_id: str, content: str) -> None:
+    async with changing(tx, project_id, actor_id=user_id, request_id=REQUEST) as change:
+        await _message(change, new_id(), None, "user", "success", content)
+
+
+async def begin_turn(user_id: str, project_id: str) -> Run:
+    """A turn that was decided; a worker of the test holds its lease, so no other takes it."""
     async with transaction() as tx:
-        async with changing(tx, project_id, actor_id="ann", request_id="turn") as change:
-            row = await tx.fetchrow(
-                "insert into run (id, project_id, actor_id, request_id, prompt, status,"
-                " user_message_id, assistant_message_id, base_revision, sequence)"
-                " values ($1, $2, 'ann', 'turn', 'A title', 'queued', $3, $4, $5, $6)"
-                f" returning {RUN}",
-                run_id,
-                project_id,
-                said,
-                answer,
-                change.revision,
-                change.next_revision,
-            )
-            assert row is not None
-            for message_id, role, status in (
-                (said, "user", "success"),
-                (answer, "assistant", "pending"),
-            ):
-                message = await tx.fetchrow(
-                    "insert into message (id, project_id, run_id, role, status, content,"
-                    " sequence, request_id) values ($1, $2, $3, $4, $5, $6, $7, 'turn')"
-                    f" returning {MESSAGE}",
-                    message_id,
-                    project_id,
-                    run_id,
-                    role,
-                    status,
-                    "",
-                    change.next_revision,
-                )
-                assert message is not None
-                change.emit("message.created", {"message": message_of(message)}, run_id=run_id)
-            change.emit("run.queued", {"run": run_of(row)}, run_id=run_id)
-            decision = {"toolName": "addScene", "reasoning": "…"}
-            await tx.execute("update run set decision = $2 where id = $1", run_id, decision)
-            change.emit("brain.decision", {"decision": decision}, run_id=run_id)
-    return run_id
+        return await begun(tx, user_id, project_id)
 
 
-async def end_turn(project_id: str, run_id: str) -> None:
+async def begun(tx: Tx, user_id: str, project_id: str) -> Run:
+    run_id, asked, answer = new_id(), new_id(), new_id()
+    async with changing(tx, project_id, actor_id=user_id, request_id=REQUEST) as change:
+        row = await tx.fetchrow(
+            "insert into run (id, project_id, actor_id, request_id, prompt, status,"
+            " user_message_id, assistant_message_id, base_revision, sequence)"
+            " values ($1, $2, $3, $4, 'A title', 'queued', $5, $6, $7, $8)"
+            f" returning {RUN}",
+            run_id,
+            project_id,
+            user_id,
+            REQUEST,
+            asked,
+            answer,
+            change.revision,
+            change.next_revision,
+        )
+        run = run_of(_there(row))
+        await _message(change, asked, run_id, "user", "success", "A title")
+        await _message(change, answer, run_id, "assistant", "pending", "")
+        change.emit("run.queued", {"run": run}, run_id=run_id)
+        row = await tx.fetchrow(
+            "update run set status = 'running', attempt = 1, started_at = clock_timestamp(),"
+            " lease_owner = 'tests', lease_expires_at = clock_timestamp() + interval '1 hour'"
+            f" where id = $1 returning {RUN}",
+            run_id,
+        )
+        change.emit("run.started", {"run": run_of(_there(row))}, run_id=run_id)
+        decision = {"toolName": "addScene", "reasoning": "…"}
+        await tx.execute("update run set decision = $2 where id = $1", run_id, decision)
+        change.emit("brain.decision", {"decision": decision}, run_id=run_id)
+    return run
+
+
+async def write_scene(user_id: str, project_id: str, run: Run) -> str:
+    """The id of a scene that the turn made."""
     async with transaction() as tx:
-        async with changing(tx, project_id, actor_id="ann", request_id="turn") as change:
-            message = await tx.fetchrow(
-                "update message set status = 'success', content = 'Done', updated_at ="
-                f" clock_timestamp() where run_id = $1 and role = 'assistant' returning {MESSAGE}",
-                run_id,
+        async with changing(tx, project_id, actor_id=user_id, request_id=REQUEST) as change:
+            cause = Cause(
+                source="llm",
+                prompt=run.prompt,
+                message_id=run.assistant_message_id,
+                run_id=run.id,
+                call_id=new_id(),
             )
-            row = await tx.fetchrow(
-                "update run set status = 'succeeded', ended_at = clock_timestamp()"
-                f" where id = $1 returning {RUN}",
-                run_id,
-            )
-            assert message is not None
-            assert row is not None
-            change.emit("message.updated", {"message": message_of(message)}, run_id=run_id)
-            change.emit("run.finished", {"run": run_of(row)}, run_id=run_id)
+            state = SceneState(name="Title", tsx_code="export default () => null;")
+            scene, _ = await create(change, state, cause)
+    return scene.id
+
+
+async def end_turn(project_id: str, run: Run) -> None:
+    async with transaction() as tx:
+        await ended(tx, project_id, run)
+
+
+async def ended(tx: Tx, project_id: str, run: Run) -> None:
+    async with changing(tx, project_id, actor_id=run.actor_id, request_id=REQUEST) as change:
+        message = await tx.fetchrow(
+            "update message set status = 'success', content = 'Done', updated_at ="
+            f" clock_timestamp() where id = $1 returning {MESSAGE}",
+            run.assistant_message_id,
+        )
+        row = await tx.fetchrow(
+            "update run set status = 'succeeded', ended_at = clock_timestamp(),"
+            " lease_owner = null, lease_expires_at = null"
+            f" where id = $1 returning {RUN}",
+            run.id,
+        )
+        change.emit("message.updated", {"message": message_of(_there(message))}, run_id=run.id)
+        change.emit("run.finished", {"run": run_of(_there(row))}, run_id=run.id)
+
+
+async def _message(
+    change: Change, message_id: str, run_id: str | None, role: str, status: str, content: str
+) -> None:
+    row = await change.tx.fetchrow(
+        "insert into message (id, project_id, run_id, role, status, content, sequence, request_id)"
+        f" values ($1, $2, $3, $4, $5, $6, $7, $8) returning {MESSAGE}",
+        message_id,
+        change.project_id,
+        run_id,
+        role,
+        status,
+        content,
+        change.next_revision,
+        REQUEST,
+    )
+    change.emit("message.created", {"message": message_of(_there(row))}, run_id=run_id)
+
+
+def _there(row: Record | None) -> Record:
+    assert row is not None
+    return row

@@ -14,7 +14,6 @@ from app.http.envelope import Done, Envelope, answer, declare, info_of
 from app.problems import Problem
 from app.projects.access import Access, access_project
 from app.projects.chat import RUN, Run, run_of
-from app.realtime.follow import Watcher
 from app.realtime.hubs import Hubs
 from app.realtime.live import Call, LiveRun
 from app.realtime.log import PAGE
@@ -22,6 +21,7 @@ from app.realtime.model import Cursor
 from app.realtime.poll import WAIT_MOST, Changes, changes
 from app.realtime.socket import refuse, serve_socket
 from app.realtime.sse import EventStream, last_event_id, stream_project
+from app.realtime.watcher import Watcher
 from app.store.engine import DB
 
 CURSOR_MOST = 100  # characters
@@ -92,12 +92,12 @@ def watcher_of(caller: Caller, access: Access) -> Watcher:
 
     async def recheck() -> bool:
         try:
-            now = await access_project(DB, caller, access.project_id, access.role)
+            await access_project(DB, caller, access.project_id, access.role)
         except Problem as problem:
             if problem.retryable:
                 raise
             return False
-        return now.role == access.role and await is_valid(caller)
+        return await is_valid(caller)
 
     seen = Cursor(access.epoch, access.revision)
     return Watcher(user_id=caller.user_id, role=access.role, seen=seen, recheck=recheck)

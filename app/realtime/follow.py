@@ -3,60 +3,22 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Literal
-
-import msgspec
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from app.problems import DatabaseError, InvalidInput, Problem
 from app.realtime import frames, metrics
 from app.realtime.frames import Frame
 from app.realtime.hub import Hub, Snapshot, reset, whole
 from app.realtime.model import Cursor
-from app.realtime.ring import PIECE
+from app.realtime.rights import visible
+from app.realtime.ring import pieces
+from app.realtime.watcher import Ending, Kind, Pace, Watcher
 
 logger = logging.getLogger(__name__)
 
 TOO_FAR = 5000  # events that are replayed at most; beyond it a snapshot is cheaper
 SNAPSHOT_TRIES = 5
 RECHECK = 5.0  # seconds that a recheck may take
-
-Kind = Literal[
-    "left", "restart", "revoked", "deleted", "unauthorised", "slow", "finished", "unavailable"
-]
-
-
-class Ending(msgspec.Struct, frozen=True):
-    """Why a reader is told no more; `reason` is what `sync.revoked` says."""
-
-    kind: Kind
-    reason: str = ""
-
-
-class Watcher(msgspec.Struct, frozen=True, kw_only=True):
-    """Who follows, as what, and when that was known.
-
-    `seen` is the project's epoch and revision when the role was read: losses after it end the
-    stream. `recheck` is asked when `seen` is too old, and with each heartbeat: it promises that
-    the session is valid and the account still has at least this role. It may raise a `Problem`,
-    which leaves things as they are.
-    """
-
-    user_id: str
-    role: str
-    seen: Cursor | None = None
-    recheck: Callable[[], Awaitable[bool]] | None = None
-
-
-class Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """Times in seconds."""
-
-    heartbeat: float = 15.0
-    life: tuple[float, float] = (600.0, 900.0)  # a connection ends at random in between
-    stall: float = 10.0  # a write that takes longer ends the connection
-    hello: float = 10.0
-    head_check: float = 2.0
-    linger: float = 30.0
 
 
 class Follower:
@@ -169,12 +131,13 @@ class Follower:
         return False
 
     async def _join(self, why: str | None) -> AsyncIterator[list[Frame]]:
-        again = self._position >= 0
+        again, anew = self._position >= 0, False
         while self.ending is None:
             why = await self.enter() or why
             if self.ending:
                 return
             if self.cursor is None or why:
+                anew = True
                 async for batch in self._from_snapshot(why):
                     yield batch
             elif not again:
@@ -195,7 +158,7 @@ class Follower:
             if why is None and not self.restarted():
                 break
         if self.ending is None:
-            for batch in self._hand_over(silent=again):
+            for batch in self._hand_over(silent=again and not anew):
                 yield batch
 
     async def _from_snapshot(self, why: str | None) -> AsyncIterator[list[Frame]]:
@@ -292,23 +255,3 @@ class Follower:
                 self.cursor = Cursor(self.hub.epoch, frame.revision)
                 break
         return batch
-
-
-def visible(batch: list[Frame], since: int) -> list[Frame]:
-    """What comes before the transaction that begins with a revision."""
-    for index, frame in enumerate(batch):
-        if frame.revision >= since:
-            return batch[:index]
-    return batch
-
-
-def pieces(batch: list[Frame], size: int = PIECE) -> list[list[Frame]]:
-    """A long batch in parts of about a size in bytes, each the end of a transaction."""
-    result: list[list[Frame]] = []
-    start, counted = 0, 0
-    for index, frame in enumerate(batch, 1):
-        counted += frame.size
-        if counted > size and frame.ends_commit:
-            result.append(batch[start:index])
-            start, counted = index, 0
-    return [*result, batch[start:]] if start < len(batch) else result

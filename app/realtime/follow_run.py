@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator
 
 from app.realtime import frames, log, metrics
-from app.realtime.follow import Follower, Pace, Watcher
+from app.realtime.follow import Follower
 from app.realtime.frames import Frame
 from app.realtime.hub import Hub, reset
 from app.realtime.model import Cursor
+from app.realtime.watcher import Pace, Watcher
 from app.store.engine import DB
 
 OWN = frozenset({"sync.heartbeat", "sync.reset"})

@@ -10,21 +10,20 @@ import msgspec
 
 from app.problems import DatabaseError, NotFound, Problem
 from app.realtime import frames, log, metrics
+from app.realtime.crowd import Crowd
 from app.realtime.frames import Frame
-from app.realtime.live import LiveRun, LiveRuns, snapshot_frame
+from app.realtime.live import LiveRun, LiveRuns
+from app.realtime.live_line import POISON, LiveLine
 from app.realtime.model import Cursor, Event, LiveEvent
 from app.realtime.rights import Rights
 from app.realtime.ring import Ring
+from app.realtime.shared import Shared
 from app.store.engine import DB
 from app.store.tasks import spawn
 
 logger = logging.getLogger(__name__)
 
-HELD = 512  # live events that wait for the log
-ASK_AGAIN = 0.25  # seconds between two asks for the text of one run
 PAGES = 4  # pages of the log kept for others who ask for the same
-SLICE = 250  # followers woken before the loop may do something else
-POISON = (msgspec.MsgspecError, LookupError, TypeError, ValueError, AttributeError)
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -33,12 +32,6 @@ class Snapshot(msgspec.Struct, frozen=True):
     epoch: str
     revision: int
     data: bytes
-
-
-class Awake(Protocol):
-    """What the hub needs of a follower."""
-
-    def wake(self) -> None: ...
 
 
 class Around(Protocol):
@@ -65,26 +58,27 @@ class Hub:
         self.ready = False
         self.since = 0  # the head when it began: what `rights` holds is whole after it
         self.ring = Ring(0)
-        self.live = LiveRuns(project_id)
         self.rights = Rights()
-        self.followers: set[Awake] = set()
+        self.followers = Crowd()
         self.idle_since = asyncio.get_running_loop().time()
         self._around = around
         self._wanted = 0
-        self._held: list[LiveEvent] = []
-        self._asked: dict[str, float] = {}
-        self._beginning: asyncio.Task[None] | None = None
+        self._line = LiveLine(project_id, self.ring, lambda run: around.ask(project_id, run))
+        self._beginnings = Shared[None](f"begin {project_id}")
         self._reading: asyncio.Task[None] | None = None
         self._failure: Problem | None = None
-        self._pages: dict[int, asyncio.Task[list[Frame]]] = {}
-        self._snapping: asyncio.Task[Snapshot] | None = None
+        self._pages = Shared[list[Frame]](f"page {project_id}", kept=PAGES)
+        self._snapshots = Shared[Snapshot](f"snapshot {project_id}")
         self._kept: Snapshot | None = None
         self.subscribed = False
-        self._walking = self._again = False
 
     @property
     def head(self) -> int:
         return self.ring.head
+
+    @property
+    def live(self) -> LiveRuns:
+        return self._line.runs
 
     @property
     def cursor(self) -> Cursor:
@@ -93,9 +87,7 @@ class Hub:
     async def begin(self) -> None:
         """Know where the log ends and which turns run. Raises `NotFound` and what reads raise."""
         while not self.ready:
-            if self._beginning is None or self._beginning.done():
-                self._beginning = spawn(self._begin(), name=f"hub {self.project_id}")
-            await asyncio.shield(self._beginning)
+            await self._beginnings.get(self.generation, self._begin)
 
     async def refresh(self) -> None:
         """Ask the log itself how far it is, and pass on what was missed."""
@@ -145,18 +137,16 @@ class Hub:
         self._wanted = 0
         self._kept = None
         self._pages.clear()
-        self.wake()
+        self.followers.wake()
 
     def receive(self, event: LiveEvent) -> None:
         """Tell a live event, behind the durable ones that it knew of, if it still fits."""
         if self.ready and event.after <= self.head:
-            self._admit(event)
-            return
-        if len(self._held) >= HELD:
-            metrics.LIVE_DROPPED.labels("held").inc()
-            del self._held[0]
-        self._held.append(event)
-        self.hint(event.after)
+            if self._line.admit(event):
+                self.followers.wake()
+        else:
+            self._line.hold(event)
+            self.hint(event.after)
 
     def aside(self, event: Event) -> None:
         """Tell a live event that belongs to no run."""
@@ -164,54 +154,27 @@ class Hub:
             frame = frames.own(event.type, self.project_id, event.data)
             frame.request_id, frame.actor_id = event.request_id, event.actor_id
             self.ring.append([frame])
-            self.wake()
+            self.followers.wake()
 
     async def page(self, after: int) -> list[Frame]:
         """Whole transactions after a revision, read once for all who ask; none: it was trimmed."""
-        task = self._pages.get(after)
-        if task is None or (task.done() and (task.cancelled() or task.exception())):
-            task = self._pages[after] = spawn(self._page(after), name=f"page {self.project_id}")
-            for old in list(self._pages)[:-PAGES]:
-                del self._pages[old]
-        return await asyncio.shield(task)
+        return await self._pages.get((self.generation, after), lambda: self._page(after))
 
     async def snapshot(self) -> Snapshot:
         """The project now, or as of what was passed on last; read once for all who ask."""
         kept = self._kept
         if kept and (kept.epoch, kept.revision) == (self.epoch, self.head):
             return kept
-        if self._snapping is None or self._snapping.done():
-            self._snapping = spawn(self._snapshot(), name=f"snapshot {self.project_id}")
-        return await asyncio.shield(self._snapping)
+        self._kept = await self._snapshots.get(
+            self.generation, lambda: self._around.snapshot(self.project_id)
+        )
+        return self._kept
 
     def tidy(self) -> None:
         """Let go of what was kept for those who come at once."""
-        for after in [after for after, task in self._pages.items() if task.done()]:
-            del self._pages[after]
+        self._pages.clear()
         if not self.followers:
             self._kept = None
-
-    def wake(self) -> None:
-        """Tell all followers to look; many are told in slices, so that the loop breathes."""
-        if self._walking:
-            self._again = True
-        elif len(self.followers) <= SLICE:
-            for follower in self.followers:
-                follower.wake()
-        else:
-            self._walking = True
-            self._walk(list(self.followers), 0)
-
-    def _walk(self, followers: list[Awake], index: int) -> None:
-        for follower in followers[index : index + SLICE]:
-            follower.wake()
-        if index + SLICE < len(followers):
-            asyncio.get_running_loop().call_soon(self._walk, followers, index + SLICE)
-            return
-        self._walking = False
-        if self._again:
-            self._again = False
-            self.wake()
 
     async def _begin(self) -> None:
         if not self.subscribed:
@@ -224,18 +187,16 @@ class Hub:
         self.epoch, self.since = head.epoch, head.revision
         self.ring.clear(head.revision)
         self.rights = Rights()
-        self.live.seed(runs)
+        self._line.seed(runs, self._around.so_far)
         self.ready = True
-        for run in runs:
-            self._refill(run.run_id)
-        self._release()
+        self._line.release()
         self.hint(self._wanted)
-        self.wake()
+        self.followers.wake()
 
     async def _read(self) -> None:
         self._failure = None
         while self.ready and self.head < self._wanted:
-            generation, head = self.generation, self.head
+            generation, head, wanted = self.generation, self.head, self._wanted
             try:
                 metrics.LOG_READS.labels("follow").inc()
                 rows = await log.read(DB, self.project_id, head)
@@ -247,6 +208,8 @@ class Hub:
             if generation != self.generation:
                 return
             if not rows:
+                if self._wanted > wanted:
+                    continue  # hinted at while we read: the read may have been too early
                 self._wanted = head
                 return
             # What our workers streamed before these commits goes out before them.
@@ -265,48 +228,13 @@ class Hub:
             commit = [frames.durable(self.project_id, row) for row in group]
             for frame in commit:
                 try:
-                    self.live.apply(frame)
                     self.rights.apply(frame, since=commit[0].revision)
+                    self.live.apply(frame)
                 except POISON:
                     logger.exception("project %s: odd event %d", self.project_id, frame.revision)
             self.ring.append(commit)
-            self._release()
-        self.wake()
-
-    def _release(self) -> None:
-        held, self._held = self._held, []
-        for event in held:
-            if event.after <= self.head:
-                self._admit(event)
-            else:
-                self._held.append(event)
-
-    def _admit(self, event: LiveEvent) -> None:
-        try:
-            verdict = self.live.admit(event)
-        except POISON:
-            metrics.LIVE_DROPPED.labels("poison").inc()
-            return
-        if verdict.cause:
-            metrics.LIVE_DROPPED.labels(verdict.cause).inc()
-            if verdict.ask:
-                self._refill(event.run_id)
-            return
-        run = self.live.runs[event.run_id]
-        restated = event.type == "run.snapshot"
-        frame = snapshot_frame(self.project_id, run) if restated else frames.live(event)
-        self.ring.append([frame])
-        self.wake()
-
-    def _refill(self, run_id: str) -> None:
-        """Ask whoever works on a run for its text so far, seldom."""
-        now = asyncio.get_running_loop().time()
-        if now < self._asked.get(run_id, 0.0):
-            return
-        self._asked = {key: until for key, until in self._asked.items() if until > now}
-        self._asked[run_id] = now + ASK_AGAIN
-        metrics.ASKS.inc()
-        self._around.ask(self.project_id, run_id)
+            self._line.release()
+        self.followers.wake()
 
     async def _page(self, after: int) -> list[Frame]:
         metrics.LOG_READS.labels("catch_up").inc()
@@ -314,11 +242,6 @@ class Hub:
         if not rows or rows[0].revision != after + 1 or rows[0].epoch != self.epoch:
             return []
         return [frames.durable(self.project_id, row) for row in rows]
-
-    async def _snapshot(self) -> Snapshot:
-        snapshot = await self._around.snapshot(self.project_id)
-        self._kept = snapshot
-        return snapshot
 
 
 def reset(project_id: str, reason: str) -> Frame:

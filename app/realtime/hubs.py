@@ -8,15 +8,16 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from app.problems import Problem, ServiceUnavailable
+from app.problems import ServiceUnavailable
 from app.realtime import log, metrics
 from app.realtime.bus import EVERYBODY, Aside, Ask, Bus, Hint, Live, Tell, Word
 from app.realtime.emit import Emitter
-from app.realtime.follow import Follower, Pace, Watcher
+from app.realtime.follow import Follower
 from app.realtime.follow_run import RunFollower
 from app.realtime.hub import Hub, Snapshot
 from app.realtime.live import LiveRun
 from app.realtime.model import Event, LiveEvent
+from app.realtime.watcher import Pace, Watcher
 from app.store.engine import DB
 from app.store.ids import new_id
 from app.store.tasks import spawn
@@ -226,9 +227,9 @@ class Hubs:
                 continue
             try:
                 await self._compare_heads(followed)
-            except Problem as error:
+            except Exception as error:  # noqa: BLE001  without it a lost hint is lost for ever
                 metrics.LOG_FAILURES.inc()
-                logger.warning("the heads could not be read: %s", error)
+                logger.warning("the heads could not be read: %r", error)
 
     async def _compare_heads(self, followed: list[Hub]) -> None:
         seen = {hub.project_id: (hub.generation, hub.head) for hub in followed}

@@ -15,6 +15,18 @@ Announce = Callable[[str, int], None]
 announcers: list[Announce] = []  # told (project id, revision) right after a commit, in this process
 
 
+APPEND = """
+    with grown as (
+        update project set revision = $2, updated_at = clock_timestamp() where id = $1
+    )
+    insert into project_event
+        (project_id, revision, commit_revision, type, payload, run_id, request_id, actor_id)
+    select $1, event.revision, $2, event.type, event.payload, event.run_id, $3, $4
+    from unnest($5::bigint[], $6::text[], $7::jsonb[], $8::uuid[])
+        as event (revision, type, payload, run_id)
+"""
+
+
 class Row(NamedTuple):
     """One durable event as the log holds it; `payload` is JSON text."""
 
@@ -62,20 +74,18 @@ class Change:
     async def flush(self) -> None:
         if not self._events:
             return
+        revisions, kinds, data, runs = zip(*self._events, strict=True)
         await self.tx.execute(
-            "update project set revision = $2, updated_at = clock_timestamp() where id = $1",
+            APPEND,
             self.project_id,
             self.revision,
+            self.request_id,
+            self.actor_id,
+            revisions,
+            kinds,
+            data,
+            runs,
         )
-        await self.tx.executemany(
-            "insert into project_event (project_id, revision, commit_revision, type, payload,"
-            " run_id, request_id, actor_id) values ($1, $2, $3, $4, $5, $6, $7, $8)",
-            [
-                (self.project_id, revision, self.revision, kind, data, run_id,
-                 self.request_id, self.actor_id)
-                for revision, kind, data, run_id in self._events
-            ],
-        )  # fmt: skip
         self._events.clear()
         self.tx.after_commit.append(lambda: announce(self.project_id, self.revision))
 

@@ -7,11 +7,12 @@ import msgspec
 
 from app.problems import InvalidInput, Unauthorized
 from app.realtime import metrics
-from app.realtime.follow import Follower, Watcher
+from app.realtime.follow import Follower
 from app.realtime.frames import Frame
 from app.realtime.hubs import Hubs
 from app.realtime.log import PAGE
 from app.realtime.model import Cursor, Event
+from app.realtime.watcher import Watcher
 
 WAIT_MOST = 30.0  # seconds
 

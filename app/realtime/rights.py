@@ -49,3 +49,11 @@ class Rights:
             if change.revision > after and RANKS.get(change.role, 0) < RANKS[role]:
                 return Loss(change.since, "revoked", "role" if change.role else "removed")
         return None
+
+
+def visible(batch: list[Frame], since: int) -> list[Frame]:
+    """What comes before the transaction that begins with a revision."""
+    for index, frame in enumerate(batch):
+        if frame.revision >= since:
+            return batch[:index]
+    return batch

@@ -87,3 +87,15 @@ class Ring:
 
     def _inside(self, index: int) -> bool:
         return index > 0 and not self._frames[index - 1].ends_commit
+
+
+def pieces(batch: list[Frame], size: int = PIECE) -> list[list[Frame]]:
+    """A long batch in parts of about a size in bytes, each the end of a transaction."""
+    result: list[list[Frame]] = []
+    start, counted = 0, 0
+    for index, frame in enumerate(batch, 1):
+        counted += frame.size
+        if counted > size and frame.ends_commit:
+            result.append(batch[start:index])
+            start, counted = index, 0
+    return [*result, batch[start:]] if start < len(batch) else result

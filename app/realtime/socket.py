@@ -10,9 +10,10 @@ from litestar.exceptions import WebSocketDisconnect
 
 from app.problems import NotFound, Problem
 from app.realtime import metrics
-from app.realtime.follow import Ending, Follower, Watcher
+from app.realtime.follow import Follower
 from app.realtime.frames import Frame
 from app.realtime.hubs import Hubs
+from app.realtime.watcher import Ending, Watcher
 from app.store.tasks import spawn
 
 BAD_FRAME, UNAUTHORISED, ROLE_LOST, NO_PROJECT = 4400, 4401, 4403, 4404

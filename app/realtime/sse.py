@@ -11,8 +11,9 @@ from litestar.response import Response
 from litestar.types import Receive, Scope, Send
 
 from app.realtime import frames, metrics
-from app.realtime.follow import Ending, Follower, Watcher
+from app.realtime.follow import Follower
 from app.realtime.hubs import Hubs
+from app.realtime.watcher import Ending, Watcher
 from app.store.tasks import spawn
 
 RETRY = 2000  # milliseconds
@@ -65,6 +66,7 @@ class EventStream(Response[None]):
         super().__init__(None, media_type="text/event-stream")
         self._target = (project_id, watcher, after, run_id)
         self._hubs = hubs
+        self._extra: list[tuple[bytes, bytes]] = []
 
     def to_asgi_response(self, *_: Any, **more: Any) -> Any:
         """Ourselves: `more` may hold headers that other parts of the app add."""

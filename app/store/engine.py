@@ -1,6 +1,7 @@
 """The PostgreSQL pool, and transactions that always give their connection back."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -8,11 +9,11 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 
 import asyncpg
 import msgspec
-from anyio import CancelScope
 from asyncpg import Connection, Record
 from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 
 from app.problems import DatabaseError, Problem, ServiceUnavailable
+from app.store.tasks import to_the_end
 
 ACQUIRE = 5.0  # seconds to wait for a connection before a request is told to come back
 COMMAND = 10.0  # seconds that one statement may take as we see it
@@ -24,6 +25,8 @@ SERVER_SETTINGS = {
     "tcp_user_timeout": "10s",
     "jit": "off",
 }
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 AfterCommit = Callable[[], None]
@@ -57,18 +60,14 @@ class PiccoloTransaction(PostgresTransaction):
             return False
         try:
             self.engine.current_transaction.reset(self.context)
-            with CancelScope(shield=True):
-                await (self.transaction.rollback() if error else self.transaction.commit())
+            await to_the_end(self.transaction.rollback() if error else self.transaction.commit())
         finally:
             await self._give_back()
         return False
 
     async def _give_back(self) -> None:
-        with CancelScope(shield=True):
-            if self.engine.pool:
-                await self.engine.pool.release(self.connection)
-            else:
-                await self.connection.close()
+        pool = self.engine.pool
+        await to_the_end(pool.release(self.connection) if pool else self.connection.close())
 
 
 class Engine(PostgresEngine):
@@ -152,8 +151,15 @@ async def _connection() -> AsyncIterator[Connection]:
     try:
         yield cast(Connection, connection)
     finally:
-        with CancelScope(shield=True):
-            await pool.release(connection, timeout=COMMAND)
+        await _release(pool, connection)  # asyncpg shields it from cancellation itself
+
+
+async def _release(pool: asyncpg.Pool, connection: Any) -> None:
+    """Give a connection back; the pool drops one that does not answer, which is no new error."""
+    try:
+        await pool.release(connection, timeout=COMMAND)
+    except DRIVER_ERRORS as error:
+        log.warning("a database connection was given up: %s", type(error).__name__)
 
 
 @asynccontextmanager
@@ -174,9 +180,10 @@ async def reading(*, snapshot: bool = False) -> AsyncIterator[Tx]:
 async def transaction() -> AsyncIterator[Tx]:
     """One transaction: everything in the block or nothing; then its `after_commit` work.
 
-    Cancellation rolls back. Raises `DatabaseError` or `ServiceUnavailable` when PostgreSQL is
-    away, busy or refuses; a commit whose answer was lost raises `DatabaseError` too, and only an
-    idempotency key can tell which it was.
+    Cancellation rolls back, unless the commit has begun: that is finished first. Raises
+    `DatabaseError` or `ServiceUnavailable` when PostgreSQL is away, busy or refuses; a commit
+    whose answer was lost raises `DatabaseError` too, and only an idempotency key can tell which
+    it was.
     """
     async with _connection() as connection:
         tx = Tx(connection)
@@ -186,19 +193,28 @@ async def transaction() -> AsyncIterator[Tx]:
             try:
                 yield tx
             except BaseException:
-                with CancelScope(shield=True):
-                    if not connection.is_closed():
-                        await open_.rollback()
+                if not connection.is_closed():
+                    await to_the_end(open_.rollback())
                 raise
-            with CancelScope(shield=True):
-                await open_.commit()
+            await to_the_end(_commit(open_, tx))
         except DRIVER_ERRORS as error:
             raise problem_of(error) from error
+
+
+async def _commit(open_: Any, tx: Tx) -> None:
+    """Together, so that a caller who is cancelled meanwhile does not leave it untold."""
+    await open_.commit()
     for work in tx.after_commit:
         work()
 
 
-DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.TimeoutError)
+DRIVER_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that the server killed while it was idle
+    OSError,
+    asyncio.TimeoutError,
+)
 BUSY = (
     asyncpg.LockNotAvailableError,
     asyncpg.DeadlockDetectedError,
@@ -214,6 +230,7 @@ GONE = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.DiskFullError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     OSError,
     asyncio.TimeoutError,
 )
@@ -225,6 +242,8 @@ def problem_of(error: Exception) -> Exception:
         return ServiceUnavailable("The project is busy; try again.", retry_after=1)
     if isinstance(error, GONE) and not isinstance(error, Problem):
         return DatabaseError(retry_after=2)
+    if isinstance(error, asyncpg.UndefinedTableError):  # it came up empty; a start migrates it
+        return DatabaseError("The database has no schema yet; try again.", retry_after=2)
     return error
 
 
@@ -258,6 +277,7 @@ async def connected(dsn: str, *, connections: int = 10) -> AsyncIterator[Engine]
         timeout=ACQUIRE,
         server_settings=SERVER_SETTINGS,
         init=prepare,
+        reset=keep_session,
         max_inactive_connection_lifetime=300,
     )
     DB.pool = await pool
@@ -278,6 +298,13 @@ async def prepare(connection: Connection) -> None:
         "jsonb", schema="pg_catalog", encoder=_json_text, decoder=msgspec.json.decode
     )
     await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
+
+
+async def keep_session(connection: Connection) -> None:
+    """Spare the statement that resets a session: we set nothing in one.
+
+    An open transaction is rolled back by asyncpg all the same.
+    """
 
 
 def _json_text(value: Any) -> str:

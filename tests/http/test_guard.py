@@ -18,6 +18,10 @@ COOKIE = {"cookie": "reelroom_session=stolen"}
 JSON = {"content-type": "application/json"}
 THING = {"title": "One"}
 OURS = Subprotocol("reelroom.v1.json")
+HEAD = (
+    b"POST /api/things HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    b"Content-Type: application/json\r\n"
+)
 PAGES = {"/api/things": 200, "/api/none": 404, "/api/broken": 500, "/": 200}
 
 
@@ -96,9 +100,15 @@ async def test_m15_a_body_that_never_comes_is_not_waited_for(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bodies, "BODY_SECONDS", 0.1)
-    head = b"POST /api/things HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    status, _ = await spoken(address, head + b"Content-Length: 5\r\nConnection: close\r\n\r\n{")
+    async with asyncio.timeout(5):
+        status, _ = await spoken(address, HEAD + b"Content-Length: 5\r\n\r\n{")
     assert status == 400
+
+
+async def test_a_body_that_says_it_is_too_long_is_refused_before_it_comes(address: str) -> None:
+    async with asyncio.timeout(5):
+        status, _ = await spoken(address, HEAD + b"Content-Length: 2000000\r\n\r\n{")
+    assert status == 413
 
 
 @pytest.mark.parametrize(
@@ -208,6 +218,12 @@ async def test_m14_a_socket_from_another_origin_is_refused_before_it_opens(
         await connect(f"{address}/api/socket".replace("http", "ws"), additional_headers=headers)
     assert refused.value.response.status_code == 403
     assert b'"FORBIDDEN"' in refused.value.response.body
+
+
+async def test_m14_a_socket_that_brings_nothing_is_refused_before_it_opens(address: str) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(f"{address}/api/socket".replace("http", "ws"))
+    assert refused.value.response.status_code == 403
 
 
 async def test_m14_a_socket_of_our_origin_or_with_a_token_opens(address: str) -> None:

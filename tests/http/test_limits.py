@@ -76,6 +76,20 @@ async def test_m12_two_processes_share_a_count_through_redis(
         assert 55 <= limited.value.retry_after <= 60
 
 
+async def test_a_redis_that_answers_with_an_error_costs_none(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "REDIS_SECONDS", 10.0)
+    async with Redis.from_url(redis_url) as redis:
+        limiter, limit = Limiter(redis), new_id()
+        assert not await refused(limiter, limit, "me", 1)
+        (key,) = await redis.keys(f"*{limit}*")
+        await redis.delete(key)
+        await redis.lpush(key, "not a number")
+        assert not await refused(limiter, limit, "me", 1)
+        assert limiter.fallbacks == 1
+
+
 async def test_m12_a_redis_that_is_away_costs_no_error_and_is_counted() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

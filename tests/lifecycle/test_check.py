@@ -1,13 +1,23 @@
 """The check finds each broken promise, and nothing in data that keeps them all."""
 
 import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from uuid import UUID
 
+import asyncpg
 import pytest
 
+from app.auth.model import Caller
 from app.lifecycle.check import check
-from app.store.engine import reading, transaction
-from tests.studio import Studio
-from tests.turns import begin_turn, end_turn, say
+from app.projects.chat import Run
+from app.projects.members import accept_invite, invite
+from app.projects.model import NewInvite, NewProject
+from app.projects.projects import create_project
+from app.scenes.requests import NewScene, SceneOrder, ScenePatch
+from app.scenes.scenes import add_scene, change_scene, delete_scene, reorder_scenes
+from app.store.engine import Tx, prepare
+from tests.turns import begun, ended, said
 
 NEWEST = (
     "(select id from scene_iteration where scene_id is not null order by revision desc limit 1)"
@@ -19,27 +29,52 @@ NEW_GENERATIONS = """
 """
 
 
-async def filled(studio: Studio) -> tuple[str, str]:
+@pytest.fixture
+async def database(new_database: Callable[[], Awaitable[str]]) -> AsyncIterator[Tx]:
+    """A database of the test's own, that no server looks at."""
+    connection = await asyncpg.connect(await new_database())
+    await prepare(connection)
+    yield Tx(connection)
+    await connection.close()
+
+
+async def filled(tx: Tx) -> tuple[str, Run]:
     """A project with something of everything; return it and its run that is over."""
-    ann = await studio.person("ann")
-    project_id, other = await ann.project(), await ann.project()
-    ids = [(await ann.scene(project_id))["id"] for _ in range(3)]
-    await ann.scene(other)
-    await ann.do("PATCH", f"/api/scenes/{ids[0]}", {"name": "Other"})
-    await ann.do("PATCH", f"/api/scenes/{ids[0]}", {"duration": 7})
-    await ann.do("PUT", f"/api/projects/{project_id}/scene-order", {"sceneIds": ids[::-1]})
-    await ann.do("DELETE", f"/api/scenes/{ids[1]}")
-    await studio.member(ann, project_id, "bob", "viewer")
-    await say(project_id, "Hello")
-    over = await begin_turn(project_id)
-    await end_turn(project_id, over)
-    await begin_turn(project_id)
+    for name in ("ann", "bob"):
+        await tx.execute("insert into user_account (id, name) values ($1, $2)", name, name)
+    ann, bob = [
+        Caller(user_id=name, name=name, role="user", request_id=f"by-{name}")
+        for name in ("ann", "bob")
+    ]
+    async with tx.savepoint():
+        project_id = (await create_project(tx, ann, NewProject())).data.id
+        other = (await create_project(tx, ann, NewProject())).data.id
+        await add_scene(tx, ann, other, NewScene())
+    async with tx.savepoint():
+        ids = [(await add_scene(tx, ann, project_id, NewScene())).data.id for _ in range(3)]
+    for patch in (ScenePatch(name="Other"), ScenePatch(duration=7)):
+        async with tx.savepoint():
+            await change_scene(tx, ann, ids[0], patch, None)
+    async with tx.savepoint():
+        order = SceneOrder(scene_ids=[UUID(scene_id) for scene_id in ids[::-1]])
+        await reorder_scenes(tx, ann, project_id, order)
+    async with tx.savepoint():
+        await delete_scene(tx, ann, ids[1], None)
+        made = await invite(tx, ann, project_id, NewInvite(role="viewer"), "http://x")
+        await accept_invite(tx, bob, made.data.token)
+    async with tx.savepoint():
+        await said(tx, "ann", project_id, "Hello")
+    async with tx.savepoint():
+        over = await begun(tx, "ann", project_id)
+    async with tx.savepoint():
+        await ended(tx, project_id, over)
+    async with tx.savepoint():
+        await begun(tx, "ann", project_id)
     return project_id, over
 
 
-async def numbers() -> list[int]:
-    async with reading(snapshot=True) as reader:
-        return sorted({violation.invariant for violation in await check(reader)})
+async def numbers(tx: Tx) -> list[int]:
+    return sorted({violation.invariant for violation in await check(tx)})
 
 
 BREAKS: list[tuple[int, str, str]] = [
@@ -67,14 +102,13 @@ BREAKS: list[tuple[int, str, str]] = [
      " update project_event set payload = jsonb_set(payload, '{message,status}', '\"pending\"')"
      " where payload->'message'->>'id' in (select id::text from stuck)"),
     (5, "an answer that came too early", "with early as (update message set status = 'success'"
-     " where id in (select assistant_message_id from run where status = 'queued') returning id)"
+     " where id in (select assistant_message_id from run where status = 'running') returning id)"
      " update project_event set payload = jsonb_set(payload, '{message,status}', '\"success\"')"
      " where payload->'message'->>'id' in (select id::text from early)"),
-    (6, "a run that nobody works on", "with lost as (update run set status = 'running',"
-     " lease_expires_at = clock_timestamp() - interval '61 seconds' where status = 'queued'"
-     " returning id) update project_event set payload ="
-     " jsonb_set(payload, '{run,status}', '\"running\"')"
-     " where payload->'run'->>'id' in (select id::text from lost)"),
+    (6, "a run that nobody works on", "update run set lease_expires_at = clock_timestamp()"
+     " - interval '61 seconds' where status = 'running'"),
+    (6, "a run that nobody ever claimed", "update run set lease_expires_at = null"
+     " where status = 'running'"),
     (7, "a second end", "update project_event early set type = 'run.finished',"
      " payload = ending.payload from project_event ending where early.type = 'brain.decision'"
      " and ending.type = 'run.finished' and ending.run_id = early.run_id"),
@@ -96,59 +130,56 @@ BREAKS: list[tuple[int, str, str]] = [
 ]  # fmt: skip
 
 
-async def test_clean_data_breaks_nothing(studio: Studio) -> None:
-    await filled(studio)
-    assert await numbers() == []
+async def test_clean_data_breaks_nothing(database: Tx) -> None:
+    await filled(database)
+    assert await numbers(database) == []
 
 
 @pytest.mark.parametrize(("invariant", "what", "sql"), BREAKS, ids=[one[1] for one in BREAKS])
 async def test_one_broken_fact_is_told_and_no_other(
-    studio: Studio, invariant: int, what: str, sql: str
+    database: Tx, invariant: int, what: str, sql: str
 ) -> None:
-    await filled(studio)
-    studio.broken = True
-    await break_it(sql)
-    assert await numbers() == [invariant], what
+    await filled(database)
+    await break_it(database, sql)
+    assert await numbers(database) == [invariant], what
 
 
-async def break_it(sql: str) -> None:
-    async with transaction() as tx:
-        for statement in sql.split(";"):
-            if statement.strip():
-                touched = await tx.execute(statement)
-                assert touched or DDL.match(statement), "nothing was broken"
+async def break_it(tx: Tx, sql: str) -> None:
+    for statement in sql.split(";"):
+        if statement.strip():
+            touched = await tx.execute(statement)
+            assert touched or DDL.match(statement), "nothing was broken"
 
 
-async def test_two_runs_at_once_are_told(studio: Studio) -> None:
+async def test_two_runs_at_once_are_told(database: Tx) -> None:
     """The schema forbids it; the check does not rely on that."""
-    project_id, _ = await filled(studio)
-    await begin_turn(project_id)
-    studio.broken = True
+    project_id, _ = await filled(database)
+    await break_it(database, "drop index run_one_running")
+    async with database.savepoint():
+        await begun(database, "ann", project_id)
+    assert await numbers(database) == [6]
+
+
+async def test_an_end_that_is_missing_is_told(database: Tx) -> None:
+    _, over = await filled(database)
     await break_it(
-        "drop index run_one_running; create index run_one_running_no_more on run (id);"
-        " with lost as (update run set status = 'running',"
-        " lease_expires_at = clock_timestamp() + interval '9 seconds' where status = 'queued'"
-        " returning id) update project_event set payload ="
-        " jsonb_set(payload, '{run,status}', '\"running\"')"
-        " where payload->'run'->>'id' in (select id::text from lost)"
+        database,
+        "update project_event set type = 'tool.finished' where type = 'run.finished'",
     )
-    assert await numbers() == [6]
+    found = await check(database)
+    assert [one.id for one in found if one.invariant == 7] == [over.id]
 
 
-async def test_an_end_that_is_missing_is_told(studio: Studio) -> None:
-    _, over = await filled(studio)
-    studio.broken = True
-    await break_it("update project_event set type = 'tool.finished' where type = 'run.finished'")
-    async with reading(snapshot=True) as reader:
-        found = await check(reader)
-    assert [one.id for one in found if one.invariant == 7] == [over]
-
-
-async def test_a_deleted_project_is_checked_as_well(studio: Studio) -> None:
-    project_id, _ = await filled(studio)
-    async with transaction() as tx:
-        await tx.execute("update project set deleted_at = clock_timestamp()")
-    studio.broken = True
-    async with reading(snapshot=True) as reader:
-        found = await check(reader)
+async def test_a_deleted_project_is_checked_as_well(database: Tx) -> None:
+    project_id, _ = await filled(database)
+    await break_it(database, "update project set deleted_at = clock_timestamp()")
+    found = await check(database)
     assert project_id in [one.project_id for one in found if one.invariant == 3]
+
+
+async def test_what_was_not_changed_since_is_not_replayed(database: Tx) -> None:
+    await filled(database)
+    await break_it(database, "update project_member set role = 'editor' where user_id = 'bob'")
+    now = await database.fetchval("select clock_timestamp()")
+    assert [one.invariant for one in await check(database, since=now - timedelta(hours=1))] == [3]
+    assert await check(database, since=now) == []

@@ -1,5 +1,5 @@
-"""The server of these tests."""
+"""People and what they do."""
 
-from tests.studio import postgres, studio, template
+from tests.studio import studio
 
-__all__ = ["postgres", "studio", "template"]
+__all__ = ["studio"]

@@ -22,14 +22,18 @@ async def test_a_new_project_has_its_defaults_and_its_log_begins_with_it(studio:
         "landscape",
         30,
     )
-    assert (project["ownerId"], project["role"], project["isWelcome"]) == ("ann", "owner", True)
+    assert (project["ownerId"], project["role"], project["isWelcome"]) == (
+        ann.user_id,
+        "owner",
+        True,
+    )
     first, second = await events_of(project["id"])
     assert (first.type, first.data["changed"]) == ("project.updated", ["created"])
     assert second.type == "member.updated"
     assert second.data == {
         "member": {
             "projectId": project["id"],
-            "userId": "ann",
+            "userId": ann.user_id,
             "name": "Ann",
             "role": "owner",
         },

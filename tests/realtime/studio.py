@@ -10,12 +10,10 @@ import msgspec
 from litestar import Litestar, Request, WebSocket, get, websocket
 from litestar.params import FromPath, FromQuery
 from litestar.response import Response
-from tests.http.serving import serving
 
 from app.problems import Problem
 from app.realtime import frames, log
 from app.realtime.bus import Bus
-from app.realtime.follow import Pace, Watcher
 from app.realtime.hub import Snapshot
 from app.realtime.hubs import Hubs
 from app.realtime.live import LiveRun, LiveRuns
@@ -23,8 +21,10 @@ from app.realtime.model import Cursor, LiveEvent
 from app.realtime.poll import Changes, changes
 from app.realtime.socket import refuse, serve_socket
 from app.realtime.sse import EventStream, last_event_id, stream_project, stream_run
+from app.realtime.watcher import Pace, Watcher
 from app.store.engine import DB, reading, transaction
 from app.store.ids import new_id
+from tests.http.serving import serving
 
 USER = "user 1"
 
@@ -277,5 +277,7 @@ async def process(
 async def eventually(check: Any, within: float = 10.0) -> None:
     """Wait until something holds."""
     async with asyncio.timeout(within):
-        while not check():
+        while True:
+            if check():
+                return
             await asyncio.sleep(0.005)

@@ -4,13 +4,13 @@ import asyncio
 
 import httpx
 import pytest
+
+from app.realtime import follow, metrics, ring
+from app.realtime.bus import LocalBus
+from app.realtime.watcher import Pace
+from app.store.engine import DB, transaction
 from tests.realtime.clients import Heard, events, poll, socket
 from tests.realtime.studio import Process, Project, eventually, process
-
-from app.realtime import follow, hub, ring
-from app.realtime.bus import LocalBus
-from app.realtime.follow import Pace
-from app.store.engine import DB, transaction
 
 
 def reset_to(heard: Heard, reason: str) -> bool:
@@ -136,7 +136,7 @@ async def test_those_who_ask_for_the_same_position_share_a_query(
 ) -> None:
     for _ in range(6):
         await project.note(size=100)
-    before = hub.metrics.LOG_READS.labels("catch_up")._value.get()
+    before = metrics.LOG_READS.labels("catch_up")._value.get()
 
     async def join() -> None:
         async with events(here, project, after=project.cursor(0)) as heard:
@@ -144,7 +144,7 @@ async def test_those_who_ask_for_the_same_position_share_a_query(
         assert len(heard.durable) == 600
 
     await asyncio.gather(*(join() for _ in range(30)))
-    reads = hub.metrics.LOG_READS.labels("catch_up")._value.get() - before
+    reads = metrics.LOG_READS.labels("catch_up")._value.get() - before
     assert reads <= 6
 
 

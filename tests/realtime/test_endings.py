@@ -3,16 +3,19 @@
 import asyncio
 import contextlib
 import socket as sockets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
 
 import httpx
+
+from app.realtime import metrics, sse
+from app.realtime.bus import LocalBus
+from app.realtime.follow import Follower
+from app.realtime.frames import Frame, own
+from app.realtime.watcher import Pace, Watcher
+from app.store.engine import DB
 from tests.realtime.clients import events, poll, socket
 from tests.realtime.studio import Process, Project, eventually, process
-
-from app.realtime import metrics
-from app.realtime.bus import LocalBus
-from app.realtime.follow import Pace
-from app.store.engine import DB
 
 
 @contextlib.asynccontextmanager
@@ -190,3 +193,27 @@ async def test_streams_leave_nothing_behind(here: Process, project: Project) -> 
     await eventually(lambda: len(asyncio.all_tasks()) <= before + 1)
     pool = DB.live_pool
     await eventually(lambda: pool.get_idle_size() == pool.get_size())
+
+
+async def test_m1_a_backlog_that_never_waits_lets_others_run(
+    here: Process, project: Project
+) -> None:
+    """uvicorn's `send` returns at once when the client is gone: then nothing else suspends."""
+    sent = 0
+
+    class Endless(Follower):
+        async def batches(self) -> AsyncGenerator[list[Frame], None]:
+            for _ in range(5000):
+                if self.ending is None:
+                    yield [own("scene.updated", project.id, {})]
+
+    async def send(message: Any) -> None:
+        nonlocal sent
+        sent += 1
+
+    watcher = Watcher(user_id="u", role="viewer")
+    async with here.hubs.follow(project.id, watcher, None) as follower:
+        endless = Endless(follower.hub, watcher, None, here.hubs.pace)
+        asyncio.get_running_loop().call_soon(endless.end, "left")
+        await sse._stream(send, endless)
+    assert sent <= 20

@@ -6,15 +6,16 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
-from tests.realtime.clients import events
+
+from app.realtime import metrics
+from app.realtime.bus import Hint
+from app.realtime.redis_bus import RedisBus
+from app.realtime.watcher import Pace
+from app.store.ids import new_id
+from tests.realtime.clients import events, say, socket
 from tests.realtime.conftest import RedisServer
 from tests.realtime.studio import Process, Project, Turn, eventually, process
 from tests.realtime.test_live import ODD_TEXT, stream_code, text_of
-
-from app.realtime import metrics
-from app.realtime.follow import Pace
-from app.realtime.redis_bus import RedisBus
-from app.store.ids import new_id
 
 RARE = Pace(head_check=3600.0)  # so that only Redis, or what replaces it, can be the cause
 
@@ -243,14 +244,65 @@ async def test_subscriptions_follow_the_hubs(
 
 
 async def test_a_full_queue_drops_the_oldest_and_nobody_waits(redis_server: RedisServer) -> None:
-    from app.realtime.bus import Hint
-
     bus = RedisBus("redis://127.0.0.1:1/0")
     before = count("overflow")
     for number in range(2000):
         bus.publish("p", Hint(number))
     assert count("overflow") == before + 2000 - 1024
     await bus.close()
+
+
+async def test_f15_redis_may_be_away_at_the_start(
+    database: str, redis_server: RedisServer, project: Project
+) -> None:
+    redis_server.stop()
+    async with two(redis_server) as (_, web):
+        async with events(web, project) as heard:
+            await heard.ready()
+            await heard.revision(await project.note(), within=2.6)
+            redis_server.start()
+            channel = f"reelroom:{project.id}"
+            with redis_server.admin as admin:
+                await eventually(lambda: admin.pubsub_numsub(channel)[0][1] == 1, within=6)
+            web.hubs.pace = RARE
+            await heard.revision(await project.note(), within=2.6)
+            await heard.revision(await project.note(), within=0.5)
+
+
+async def test_f19_an_overflowing_output_buffer_loses_nothing(
+    database: str, redis_server: RedisServer, project: Project
+) -> None:
+    async with two(redis_server, RARE) as (_, web):
+        async with events(web, project) as heard:
+            await heard.ready()
+            before = count("disconnected")
+            with redis_server.admin as admin:
+                kept = admin.config_get("client-output-buffer-limit")
+                admin.config_set("client-output-buffer-limit", "pubsub 1mb 512kb 1")
+                for _ in range(40):  # nothing of this loop is read meanwhile: it stands still
+                    admin.publish(f"reelroom:{project.id}", b"x" * 1_000_000)
+                await project.note("told to a connection that Redis has dropped")
+                await heard.revision(1, within=3)
+                admin.config_set("client-output-buffer-limit", "pubsub 32mb 8mb 60")
+                assert kept
+            await eventually(lambda: count("disconnected") > before)
+            await heard.revision(await project.note(), within=3)
+            assert heard.durable == await project.logged()
+
+
+async def test_presence_crosses_processes(
+    database: str, redis_server: RedisServer, project: Project
+) -> None:
+    async with two(redis_server, RARE) as (worker, web):
+        async with events(worker, project) as heard, socket(web, project) as (there, line):
+            await heard.ready()
+            await there.ready()
+            await say(line, {"type": "presence", "sceneId": "s"})
+            await heard.until(lambda heard: heard.of("presence.updated"))
+            assert heard.of("presence.updated") == [{"userId": "user 1", "sceneId": "s"}]
+            assert heard.ids[-1] is None
+            await there.revision(await project.note())  # heard over Redis, behind our own echo
+            assert len(there.of("presence.updated")) == 1
 
 
 @pytest.fixture(autouse=True)

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
-from tests.realtime.clients import events, poll, socket
-from tests.realtime.studio import Process, Project, process
 
 from app.realtime.bus import LocalBus
-from app.realtime.follow import Pace
+from app.realtime.watcher import Pace
+from tests.realtime.clients import events, poll, socket
+from tests.realtime.studio import Process, Project, eventually, process
 
 GUEST = "guest"
 
@@ -42,7 +43,7 @@ async def being_written(project: Project, writers: int = 3) -> AsyncIterator[Non
 async def test_a_lost_role_ends_the_streams_before_anything_later(
     here: Process, project: Project, held: str, becomes: str | None, reason: str
 ) -> None:
-    guest = {"user": GUEST, "role": held}
+    guest: dict[str, Any] = {"user": GUEST, "role": held}
     async with (
         being_written(project),
         events(here, project, **guest) as over_sse,
@@ -82,8 +83,7 @@ async def test_a_long_poll_in_flight_tells_nothing_after_the_loss(
     waiting = asyncio.create_task(
         poll(here, project, project.cursor(1), wait=20, user=GUEST, role="editor")
     )
-    while not here.hubs._followers:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: here.hubs._followers)
     await project.commit(member(None), ("scene.updated", {"secret": 1}))
     async with asyncio.timeout(2):
         assert (await waiting)["events"] == []

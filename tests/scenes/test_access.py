@@ -62,14 +62,14 @@ async def test_a_route_is_open_to_its_role_and_those_above(
         "owner": ann,
         "nobody": studio.nobody(),
     }
-    await studio.member(ann, project_id, "mia", "editor")
+    mia = await studio.member(ann, project_id, "mia", "editor")
     scene = await ann.scene(project_id)
     if operation == "scene.restore":
         await ann.do("DELETE", f"/api/scenes/{scene['id']}")
     ids = {
         "project_id": project_id,
         "scene_id": scene["id"],
-        "user_id": "mia",
+        "user_id": mia.user_id,
         "token": "unknown",
     }
     before = await snapshot_of(project_id)

@@ -6,12 +6,10 @@ from typing import Any
 import pytest
 
 from app.scenes.blank import BLANK
-from app.store.engine import reading
 from app.store.ids import new_id
 from tests.studio import Person, Studio, events_of, snapshot_of
-from tests.turns import begin_turn
+from tests.turns import begin_turn, end_turn, write_scene
 
-TOO_LONG = 10**4200  # digits that no JSON number may have
 CODE = "export default function Scene() { return null; }"
 
 
@@ -332,7 +330,6 @@ async def test_ten_equal_changes_with_one_key_have_one_effect(studio: Studio) ->
         ({"tsxCode": "x" * 200_001}, 422, "VALIDATION_FAILED"),
         ({"layoutJson": "x" * 100_001}, 422, "VALIDATION_FAILED"),
         ({"props": {"a": "x" * 100_000}}, 413, "PAYLOAD_TOO_LARGE"),
-        ({"props": {"a": TOO_LONG}}, 400, "INVALID_INPUT"),
         ({"props": []}, 400, "INVALID_INPUT"),
         ({"duration": 0}, 422, "VALIDATION_FAILED"),
         ({"tsx_code": "x"}, 400, "INVALID_INPUT"),
@@ -378,23 +375,15 @@ async def test_a_history_is_read_page_by_page(studio: Studio) -> None:
 async def test_iterations_of_many_messages_are_read_in_one_query(studio: Studio) -> None:
     ann, bob = await studio.person("ann"), await studio.person("bob")
     project_id, other = await ann.project(), await bob.project()
-    scenes = [await ann.scene(project_id) for _ in range(2)]
-    messages = []
-    for scene in scenes:
-        run_id = await begin_turn(project_id)
-        async with reading() as reader:
-            messages.append(
-                await reader.fetchval(
-                    "update scene_iteration set message_id = (select assistant_message_id from run"
-                    " where id = $1) where scene_id = $2 returning message_id",
-                    run_id,
-                    scene["id"],
-                )
-            )
-    studio.broken = True  # the links were made behind the log's back
+    scenes, messages = [], []
+    for _ in range(2):
+        turn = await begin_turn(ann.user_id, project_id)
+        scenes.append(await write_scene(ann.user_id, project_id, turn))
+        messages.append(turn.assistant_message_id)
+        await end_turn(project_id, turn)
     path = f"/iterations?messageIds={','.join(messages)},{new_id()}"
     found = await ann.do("GET", f"/api/projects/{project_id}{path}")
-    assert [one["sceneId"] for one in found["items"]] == [scene["id"] for scene in scenes]
+    assert [one["sceneId"] for one in found["items"]] == scenes
     assert (await bob.do("GET", f"/api/projects/{other}{path}"))["items"] == []
     assert await bob.refused("GET", f"/api/projects/{project_id}{path}") == (404, "NOT_FOUND")
     batch = f"/api/projects/{project_id}/iterations"

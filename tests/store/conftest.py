@@ -12,7 +12,7 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture
-async def new_database(postgres: Embedded) -> AsyncIterator[Callable[[], Awaitable[str]]]:
+async def empty_database(postgres: Embedded) -> AsyncIterator[Callable[[], Awaitable[str]]]:
     """Return a function that makes one more empty database and returns its DSN."""
     connection = await asyncpg.connect(postgres.dsn)
     names: list[str] = []
@@ -31,5 +31,5 @@ async def new_database(postgres: Embedded) -> AsyncIterator[Callable[[], Awaitab
 
 
 @pytest.fixture
-async def dsn(new_database: Callable[[], Awaitable[str]]) -> str:
-    return await new_database()
+async def dsn(empty_database: Callable[[], Awaitable[str]]) -> str:
+    return await empty_database()

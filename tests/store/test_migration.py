@@ -154,7 +154,7 @@ async def test_a_runner_that_lost_its_turn_applies_nothing_twice(dsn: str, folde
 
 
 async def test_a_kill_at_any_statement_ends_in_the_same_schema(
-    new_database: Callable[[], Awaitable[str]], folder: Path, tmp_path: Path
+    empty_database: Callable[[], Awaitable[str]], folder: Path, tmp_path: Path
 ) -> None:
     """M19: a kill between a migration and its booking left a database that no start got past."""
     (folder / "0002_mail.py").unlink()
@@ -165,7 +165,7 @@ async def test_a_kill_at_any_statement_ends_in_the_same_schema(
         "alter table project drop column title; create index on project (owner)",
         'REVIEWED = "titles moved to scenes"\nMAY_CHANGE = {"project.title"}',
     )
-    whole = await new_database()
+    whole = await empty_database()
     await migrate(whole, folder, backups=tmp_path / "b")
     expected = await shape(whole), await ask(whole, "select * from person order by id")
     child = await asyncio.create_subprocess_exec(
@@ -181,7 +181,7 @@ async def test_a_kill_at_any_statement_ends_in_the_same_schema(
     point, ended = 0, -9
     while ended == -9:
         point += 1
-        dsn = await new_database()
+        dsn = await empty_database()
         child.stdin.write(f"{point} {dsn} {folder} {tmp_path / 'b'}\n".encode())
         ended = int(await child.stdout.readline())
         await migrate(dsn, folder, backups=tmp_path / "b")

@@ -3,7 +3,7 @@
 import re
 
 from app.brain.composer.brief import Brief
-from app.brain.composer.wording import clean, find_quotes, headline, shorten
+from app.brain.composer.wording import clean, find_quotes, shorten
 
 ITEMS_MOST = 8
 ITEM_MOST = 90  # characters
@@ -37,8 +37,13 @@ def read_items(brief: Brief) -> tuple[str | None, list[str]]:
     if not items and len(quotes) == 1:
         parts = _SPLIT.split(quotes[0].text)
         items = parts if len(parts) > 1 else [quotes[0].text]
-    shown = [shorten(headline(item.strip(" \"'.\u201c\u201d")), ITEM_MOST) for item in items]
+    shown = [shorten(_sentence(item), ITEM_MOST) for item in items]
     return heading, [item for item in shown if item][:ITEMS_MOST]
+
+
+def _sentence(item: str) -> str:
+    item = re.sub(r"\s+", " ", item).strip(" \"'.\u201c\u201d")
+    return item[:1].upper() + item[1:]
 
 
 def _opens_list(text: str, end: int) -> bool:

@@ -52,6 +52,7 @@ def read_series(brief: Brief) -> Series:
     skip = [(c.start, c.end) for c in find_colours(brief.plain)]
     skip += [(m.start, m.end) for m in find_durations(brief.plain, brief.fps)]
     words: list[str] = []
+    quoted = False  # the words are a quote, which labels only a number right behind it
     bars: list[tuple[str | None, float]] = []
     marks: list[tuple[str, str]] = []
     for token in _TOKEN.finditer(brief.text):
@@ -63,13 +64,24 @@ def read_series(brief: Brief) -> Series:
             marks.append((token["prefix"] or "", (token["suffix"] or "").strip()))
             words = []
         elif token["quote"]:
-            words = [token["inner"].strip()]
+            words, quoted = [token["inner"].strip()], True
+            continue
         elif token["year"]:
             words = [token["year"]]
         elif token["word"]:
-            words = [*words, token["word"]] if token["word"].lower() not in _CHART_WORDS else []
+            kept = [] if quoted else words
+            known = token["word"].lower() in _CHART_WORDS
+            words = [] if known else [*kept, token["word"]]
         elif token["stop"] != ",":
             words = []
+        quoted = False
+    if words and bars and bars[0][0] is None:
+        # "30% rent, 20% food": the labels stand behind their numbers
+        labels = [
+            *(label for label, _ in bars[1:]),
+            shorten(headline(" ".join(words[-3:])), LABEL_MOST),
+        ]
+        bars = [(label, value) for label, (_, value) in zip(labels, bars, strict=True)]
     return _series(brief, bars[:BARS_MOST], marks)
 
 

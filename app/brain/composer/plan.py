@@ -26,5 +26,6 @@ def size_of(
     brief: Brief, text: str, share: float, *, width: float = 0.82, tall: float = 0.5
 ) -> int:
     """A size for `text` in a box of shares of the frame; `share` of the width at most."""
-    most = min(brief.width, brief.height * 1.4) * share * brief.scale
+    tall_frame = 1.3 if brief.height > brief.width else 1.0
+    most = min(brief.width, brief.height * 1.4) * share * brief.scale * tall_frame
     return fit(text, brief.width * width, brief.height * tall, most)

@@ -11,6 +11,7 @@ _CONSTANT = re.compile(
     r"^const (?P<name>[A-Z_]+)(?P<type>: \w+(?:\[\])?)? = (?P<value>.*);$", re.MULTILINE
 )
 _UNSAFE = re.compile("[\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_WORD = re.compile(r"[\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7af\uf900-\uffef]|[^\s\u2e80-\ua4cf]+")
 _REMOTION = ("AbsoluteFill", "Easing", "interpolate", "spring", "useCurrentFrame", "useVideoConfig")
 
 
@@ -79,9 +80,10 @@ def component_of(words: str, suffix: str) -> str:
 def fit(text: str, width: float, height: float, most: float) -> int:
     """The largest size in pixels, at most `most`, at which bold text fits a box; 20 at least."""
     lines = text.split("\n") or [""]
+    words = _WORD.findall(text[:4000])
     size = most
     while size > 20:
-        longest = max((_ems(word) for word in text.split()), default=0.0)
+        longest = max(map(_ems, words), default=0.0)
         rows = sum(max(1, math.ceil(_ems(line) * size * 1.08 / width)) for line in lines)
         if longest * size <= width and rows * size * 1.2 <= height:
             break

@@ -1,5 +1,5 @@
 const Word = ({ children, start }: { children: string; start: number }) => (
-  <span style={{ display: "inline-block", whiteSpace: "pre", ...useMotion(start) }}>{children}</span>
+  <span style={{ display: "inline-block", overflowWrap: "anywhere", ...useMotion(start) }}>{children}</span>
 );
 
 const Typed = ({ text, start }: { text: string; start: number }) => {

@@ -1,0 +1,57 @@
+"""PostgreSQL drops connections: streams stay, and what was committed comes."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from app.problems import Problem
+from tests.realtime.clients import events
+from tests.realtime.studio import Process, Project
+
+GONE = (Problem, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+KILL = """
+    select pg_terminate_backend(pid) from pg_stat_activity
+    where pid <> pg_backend_pid() and application_name = 'reelroom'
+      and datname = current_database()
+"""
+
+
+async def test_killed_connections_lose_nothing(
+    database: str, here: Process, project: Project
+) -> None:
+    admin = await asyncpg.connect(database)
+    async with events(here, project) as heard, events(here, project) as other:
+        await heard.ready()
+        await other.ready()
+        for number in range(60):
+            if number % 15 == 7:
+                await admin.execute(KILL)
+            for _ in range(5):
+                try:
+                    await project.note(str(number))
+                except GONE:
+                    await asyncio.sleep(0.02)
+                    continue
+                break
+        await admin.execute(KILL)
+        while True:
+            try:
+                head = await project.head()
+            except GONE:
+                await asyncio.sleep(0.02)
+                continue
+            break
+        await heard.revision(head, within=3)
+        await other.revision(head, within=3)
+        assert heard.durable == other.durable == await project.logged()
+    await admin.close()
+
+
+async def test_a_rolled_back_change_is_never_told(here: Process, project: Project) -> None:
+    async with events(here, project) as heard:
+        await heard.ready()
+        with pytest.raises((TypeError, asyncpg.DataError)):
+            await project.commit(("scene.updated", {"a": 1}), ("scene.updated", object()))
+        await heard.revision(await project.note("after"))
+    assert heard.durable == [(1, {"text": "after", "n": 0})]
