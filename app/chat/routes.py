@@ -34,6 +34,7 @@ IMAGES_MOST = 8
 
 ImageUrl = Annotated[str, msgspec.Meta(max_length=2000, pattern=r"^https?://\S+$")]
 AnyRequest = Request[Any, Any, Any]
+Begins = Response[Envelope[Begun]]  # `RUN` tells of 200 and of the stream
 Before = Annotated[int | None, QueryParameter(ge=0, description="A sequence.")]
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MOST, description="Messages on a page.")]
 
@@ -83,7 +84,7 @@ async def create_run(
     data: JSONBody[NewRun],
     caller: NamedDependency[Caller],
     hubs: NamedDependency[Hubs],
-) -> Response[Envelope[Begun]]:
+) -> Begins:
     """Start a turn. `Accept: text/event-stream` follows it, `Prefer: wait=n` waits for its end."""
     project = str(project_id)
     wait = wait_of(request)
@@ -116,14 +117,14 @@ async def create_run(
     kept = msgspec.json.decode(cast(bytes, begun.content), type=Envelope[Begun]).data
     assert kept is not None
     if streamed:
-        return cast(Any, await _stream(request, kept.run, caller, hubs))
+        return cast(Begins, await _stream(request, kept.run, caller, hubs))
     over = await WAITING.until_over(kept.run, wait)
     if over.status not in OVER:
         return begun
     ended = await once(
         request, caller.user_id, lambda tx: answer_of(tx, over), scope=f"{project} ended"
     )
-    return cast(Any, ended)
+    return cast(Begins, ended)
 
 
 @get("/api/runs/{run_id:uuid}", **declare("run.read", "viewer", **READS))
