@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,17 @@ def test_every_end_leaves_no_process_and_a_database_that_starts_again(
         checked = run("check", cwd=tmp_path, REELROOM_DATA_DIR=data)
         assert (checked.returncode, checked.stdout) == (0, "all invariants hold\n")
         assert again.end() == 0
+
+
+def test_a_storm_of_signals_hurries_nothing_that_must_be_done(data: str, tmp_path: Path) -> None:
+    with Reelroom(cwd=tmp_path, REELROOM_DATA_DIR=data) as reelroom:
+        reelroom.ready()
+        while reelroom.process.poll() is None:
+            reelroom.tell(signal.SIGTERM)
+            time.sleep(0.005)
+        assert reelroom.family() == []
+        assert reelroom.process.returncode == 0
+        assert "Traceback" not in reelroom.err
 
 
 def test_a_signal_at_any_moment_of_the_start_ends_it(data: str, tmp_path: Path) -> None:
