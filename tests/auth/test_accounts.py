@@ -83,7 +83,7 @@ async def test_a_password_counts_exactly_as_it_was_typed(client: Client) -> None
     problem(await log_in(client, password=exact.strip()), 401, "UNAUTHORIZED")
 
 
-async def test_unknown_and_wrong_are_refused_in_the_same_words_with_the_same_work(
+async def test_unknown_and_wrong_are_refused_alike_and_with_the_same_work(
     client: Client,
 ) -> None:
     await registered(client)
