@@ -29,9 +29,7 @@ CHAIN = f"""
 
 async def find_generation(reader: Reader, generation_id: str) -> Generation | None:
     """Also a deleted one."""
-    row = await reader.fetchrow(
-        f"select {GENERATION} from generation where id = $1", generation_id
-    )
+    row = await reader.fetchrow(f"select {GENERATION} from generation where id = $1", generation_id)
     return generation_of(row) if row else None
 
 

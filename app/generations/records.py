@@ -3,7 +3,6 @@
 import msgspec
 
 from app.generations.model import GENERATION, Generation, TokenUsage, generation_of, told
-from app.problems import Problem
 from app.projects.model import Format
 from app.realtime.log import Change
 from app.store.ids import new_id
@@ -117,17 +116,14 @@ async def fail(
     return tell(change, generation_of(row)) if row else None
 
 
-async def fail_of_run(
-    change: Change, run_id: str, problem: Problem | None, *, code: str | None = None
-) -> None:
-    """End what a run was writing when it came to another end than code that was put on a scene."""
+async def fail_of_run(change: Change, run_id: str, code: str, message: str) -> None:
+    """End what a run was writing when that came to another end than code on a scene."""
     rows = await change.tx.fetch(
         "select id from generation where run_id = $1 and status = 'pending' order by revision",
         run_id,
     )
     for row in rows:
-        said = problem.message if problem else LOST
-        await fail(change, row["id"], code or (problem.code if problem else "WORKER_LOST"), said)
+        await fail(change, row["id"], code, message)
 
 
 def tell(change: Change, generation: Generation) -> Generation:

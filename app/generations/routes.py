@@ -124,7 +124,9 @@ async def change_of(
     scope = None
     if key_of(request) is not None:
         scope = await DB.fetchval("select project_id from generation where id = $1", generation_id)
-    return await change(request, caller.user_id, action, scope=scope or generation_id, status=status)
+    return await change(
+        request, caller.user_id, action, scope=scope or generation_id, status=status
+    )
 
 
 router = Router(
