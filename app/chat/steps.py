@@ -108,11 +108,11 @@ async def commit(
         await fence(tx, held)
         await _meet_base(change, effect.base)
         scene = await _apply(change, effect)
-        if effect.made is not None and effect.cause.generation_id is not None:
-            await succeed(change, effect.cause.generation_id, effect.made, scene_id=scene.id)
         finished = {**effect.call, "sceneId": scene.id, "success": True}
         finished["summary"] = effect.change.summary
         change.emit("tool.finished", finished, run_id=held.run.id)
+        if effect.made is not None and effect.cause.generation_id is not None:
+            await succeed(change, effect.cause.generation_id, effect.made, scene_id=scene.id)
         if ending is not None:
             await end(change, held.run.id, ending)
         tx.after_commit.append(lambda: done(change.revision))

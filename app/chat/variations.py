@@ -21,6 +21,7 @@ from app.problems import (
     LeaseLost,
     Problem,
     ServiceUnavailable,
+    ValidationFailed,
 )
 from app.scenes.model import DURATION, Scene
 from app.scenes.reads import live_scenes
@@ -144,6 +145,8 @@ async def make(taken: Taken, provider: Provider) -> None:
                         on_restart=_nothing,
                     )
                     ledger.usage = written.usage
+            if written.code == taken.base_code:
+                raise ValidationFailed(written.note or "Nothing changed.")
             await to_the_end(leases.keep(taken, made_of(written, model, began)))
         except TimeoutError:
             slow = AiError("This took longer than three minutes.")
