@@ -32,7 +32,6 @@ async def test_a_long_chain_shows_its_newest_fifty(
     assert (found["rootId"], found["truncated"]) == (ids[0], truncated)
 
 
-@pytest.mark.breaks_invariants
 async def test_a_circle_ends(person: Person) -> None:
     project = await person.project()
     ids = await line_of(person, project, 3)

@@ -7,7 +7,15 @@ import pytest
 
 from app.store.engine import DB, reading
 from tests.conftest import NewPerson
-from tests.generations.making import apply, chain, line_of, read, refined, refused, variations
+from tests.generations.making import (
+    apply,
+    chain,
+    line_of,
+    read,
+    refined,
+    refused,
+    variations,
+)
 from tests.people import Person
 from tests.studio import Studio, snapshot_of
 
