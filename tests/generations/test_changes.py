@@ -67,7 +67,7 @@ async def test_an_older_one_can_be_put_back(person: Person) -> None:
     [first] = await variations(person, project, 'A title "Hello"')
     scene = await apply(person, first["id"], 201)
     [second] = await refined(person, first["id"], "Make the background green")
-    assert second["sceneId"] is None  # refined before it was on the scene
+    assert second["sceneId"] == scene["id"]
     await apply(person, second["id"], sceneId=scene["id"])
     back = await apply(person, first["id"], sceneId=scene["id"])
     assert back["tsxCode"] == first["tsxCode"]
