@@ -28,7 +28,7 @@ BODIES: dict[str, Any] = {
 
 
 def generations_app() -> Litestar:
-    app = Litestar(
+    return Litestar(
         [
             Router(
                 "",
@@ -43,7 +43,6 @@ def generations_app() -> Litestar:
         openapi_config=OpenAPIConfig(title="R", version="1", use_handler_docstrings=True),
         logging_config=None,
     )
-    return app
 
 
 def routes() -> list[tuple[str, str, str, str]]:
