@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
@@ -61,8 +62,14 @@ async def measure(dsn: str, times: int, others: int) -> None:
     tx = Tx(connection)
     end = await fill(tx, others)
     seen: list[str] = []
-    connection.add_query_logger(lambda record: seen.append(record.query))
+
+    def note(record: Any) -> None:
+        seen.append(record.query)
+
+    connection.add_query_logger(note)
     found = await chain_of(tx, end)
+    await asyncio.sleep(0)  # the logger is called by the loop
+    connection.remove_query_logger(note)
     assert (len(found.items), found.truncated, seen) == (DEPTH, False, [CHAIN])
     rounds = [
         (
