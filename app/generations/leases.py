@@ -11,7 +11,7 @@ import msgspec
 
 from app.generations.model import GENERATION, Generation, generation_of
 from app.generations.records import LOST, Made, fail, succeed
-from app.problems import LeaseLost, NotFound
+from app.problems import Forbidden, LeaseLost
 from app.realtime.log import Change, changing
 from app.store.engine import Tx, transaction
 
@@ -107,7 +107,7 @@ async def release(taken: Taken) -> None:
 
 
 async def keep(taken: Taken, made: Made) -> Generation:
-    """End it with its code. Raises `LeaseLost`, and `NotFound` when whoever asked for it may not
+    """End it with its code. Raises `LeaseLost`, and `Forbidden` when whoever asked for it may not
     change the project any more."""
     async with transaction() as tx, _changing(tx, _of(taken)) as change:
         await _fence(tx, taken)
@@ -118,7 +118,7 @@ async def keep(taken: Taken, made: Made) -> Generation:
             taken.generation.actor_id,
         )
         if role not in ("editor", "owner"):
-            raise NotFound("You may not change this project any more.")
+            raise Forbidden("You may not change this project any more.")
         generation = await succeed(change, taken.generation.id, made)
         assert generation is not None, "the fence holds the row"
         return generation

@@ -52,14 +52,14 @@ async def list_generations(
     reader: Reader, project_id: str, parent_id: str | None, *, after: int | None, limit: int
 ) -> Page[Generation]:
     """Oldest first; of one parent when it is given. `nextCursor` is the next `after`."""
+    of_parent = "" if parent_id is None else " and parent_generation_id = $4"
     rows = await reader.fetch(
         f"select {GENERATION} from generation where project_id = $1"
-        " and ($2::uuid is null or parent_generation_id = $2)"
-        " and ($3::bigint is null or revision > $3) order by revision limit $4",
+        f" and ($2::bigint is null or revision > $2){of_parent} order by revision limit $3",
         project_id,
-        parent_id,
         after,
         limit + 1,
+        *([] if parent_id is None else [parent_id]),
     )
     items = [generation_of(row) for row in rows[:limit]]
     return Page(items=items, next_cursor=str(items[-1].revision) if len(rows) > limit else None)

@@ -209,9 +209,28 @@ async def test_the_same_key_asks_once(person: Person) -> None:
     ) == (409, "CONFLICT")
 
 
-async def test_whoever_left_the_project_gets_nothing_made(
+async def test_whoever_lost_the_role_gets_nothing_made(
     modelled: Person, model_house: House
 ) -> None:
+    project = await modelled.project()
+    model_house.model.script(code(pieces=20, delay=0.1))
+    page = await modelled.ok(
+        "POST", f"/api/projects/{project}/generations", 202, json={"prompt": PROMPT}
+    )
+    [one] = page["items"]
+    await model_house.until("select 1 from model_call where generation_id = $1", one["id"])
+    role = "update project_member set role = $2 where project_id = $1"
+    await model_house.fetch(role, project, "viewer")
+    try:
+        [row] = await model_house.until(
+            "select * from generation where id = $1 and status <> 'pending'", one["id"]
+        )
+    finally:
+        await model_house.fetch(role, project, "owner")
+    assert (row["status"], row["error_code"], row["tsx_code"]) == ("failed", "FORBIDDEN", None)
+
+
+async def test_a_deleted_project_gets_nothing_made(modelled: Person, model_house: House) -> None:
     project = await modelled.project()
     model_house.model.script(code(pieces=20, delay=0.1))
     page = await modelled.ok(
