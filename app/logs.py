@@ -17,6 +17,7 @@ class JsonFormatter(logging.Formatter):
         line = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname,
+            "process": record.process,
             "logger": record.name,
             "message": record.getMessage(),
         }

@@ -40,6 +40,7 @@ from app.tools.registry import TOOLS
 from app.tools.registry import run as run_tool
 
 RUN_MOST = 300.0  # seconds of one attempt
+COMMIT_TRIES = 3  # each waits for the project's lock as long as the database lets it
 APOLOGY = "I could not finish this."
 
 log = logging.getLogger(__name__)
@@ -243,7 +244,13 @@ class Performance:
         ending = Ending(status="succeeded", content=self.live.content) if last else None
         revisions: list[int] = []
         try:
-            await commit(self.held, effect, ending, revisions.append)
+            for patience in reversed(range(COMMIT_TRIES)):
+                try:
+                    await commit(self.held, effect, ending, revisions.append)
+                    break
+                except ServiceUnavailable:  # somebody holds the project; surely nothing was written
+                    if not patience:
+                        raise
         finally:
             if revisions:
                 self.live.after = revisions[0]

@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, Router, post
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody
 
 from app.auth.model import Caller
@@ -23,7 +24,12 @@ from app.store.engine import DB, Tx
 Asked = Request[Any, Any, Any]
 Asking = NamedDependency[Caller]
 Answer = Response[Envelope[Page[Generation]]]
-LATER = {"status_code": 202, **CHANGES}
+ENDED = ResponseSpec(
+    Envelope[Page[Generation]],
+    description="With `Prefer: wait=n`: all of them are over, each a success or failed.",
+    generate_examples=False,
+)
+LATER: dict[str, Any] = {"status_code": 202, "responses": CHANGES["responses"] | {200: ENDED}}
 
 
 @post("/projects/{project_id:uuid}/generations", **declare("generation.create", "editor", **LATER))

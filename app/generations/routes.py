@@ -5,6 +5,7 @@ from uuid import UUID
 
 from litestar import Request, Response, Router, delete, get, post
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from app.auth.model import Caller
@@ -35,6 +36,9 @@ After = Annotated[
     int | None,
     QueryParameter(ge=1, le=REVISION_MOST, description="`nextCursor` of the last page."),
 ]
+CHANGED = ResponseSpec(
+    Envelope[Scene], description="The scene that has its code now.", generate_examples=False
+)
 Limit = Annotated[int, QueryParameter(ge=1, le=100, description="Items on a page.")]
 
 
@@ -85,7 +89,7 @@ async def read_chain(
 
 @post(
     "/generations/{generation_id:uuid}/apply",
-    **declare("generation.apply", "editor", **CHANGES),
+    **declare("generation.apply", "editor", responses=CHANGES["responses"] | {200: CHANGED}),
 )
 async def apply_generation(
     request: Asked,

@@ -151,7 +151,7 @@ async def _connection() -> AsyncIterator[Connection]:
     try:
         yield cast(Connection, connection)
     finally:
-        await to_the_end(_release(pool, connection))
+        await _release(pool, connection)  # asyncpg shields it from cancellation itself
 
 
 async def _release(pool: asyncpg.Pool, connection: Any) -> None:
@@ -208,7 +208,13 @@ async def _commit(open_: Any, tx: Tx) -> None:
         work()
 
 
-DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.TimeoutError)
+DRIVER_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that the server killed while it was idle
+    OSError,
+    asyncio.TimeoutError,
+)
 BUSY = (
     asyncpg.LockNotAvailableError,
     asyncpg.DeadlockDetectedError,
@@ -224,6 +230,7 @@ GONE = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.DiskFullError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     OSError,
     asyncio.TimeoutError,
 )
@@ -235,6 +242,8 @@ def problem_of(error: Exception) -> Exception:
         return ServiceUnavailable("The project is busy; try again.", retry_after=1)
     if isinstance(error, GONE) and not isinstance(error, Problem):
         return DatabaseError(retry_after=2)
+    if isinstance(error, asyncpg.UndefinedTableError):  # it came up empty; a start migrates it
+        return DatabaseError("The database has no schema yet; try again.", retry_after=2)
     return error
 
 

@@ -125,7 +125,7 @@ async def turn(client: httpx.AsyncClient, path: str) -> Any:
 async def prove(dsn: str) -> None:
     async with connected(dsn, connections=2), reading(snapshot=True) as reader:
         found = await check(reader)
-    print(f"invariants                           {'all hold' if not found else found}")
+    print(f"invariants                           {found or 'all hold'}")
 
 
 def main() -> None:

@@ -56,6 +56,7 @@ _PART = re.compile(
     r"^(?:add|insert|put)\s+(?:an?\s+|another\s+|some\s+|the\s+|more\s+)?(?:[\w-]+\s+)?"
     r"(?:sub-?title"
     r"|text|words?|item|bullet|bullet point|point|bar|tagline|author|glow|shadow|background)s?\b"
+    r"(?!\s+(?:charts?|graphs?|plots?|diagrams?|lists?|animations?|scenes?|slides?|cards?)\b)"
 )
 _EDIT = re.compile(
     r"^(?:change|edit|update|replace|set|turn|use|fix|increase|decrease|reduce|speed|slow|recolou?r"
