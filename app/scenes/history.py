@@ -195,6 +195,54 @@ async def reorder(change: Change, scene_ids: list[str], cause: Cause) -> Iterati
     return await _insert(change, "reorder", None, before, after, (None, None), ["order"], cause)
 
 
+async def put(
+    change: Change, before: Scene, after: SceneState, order: list[str], cause: Cause
+) -> tuple[Scene, Iteration]:
+    """A scene in a state that it had: content and life in one step.
+
+    `order` is the live scenes' own after it; the neighbours' places are the caller's to `settle`.
+    """
+    changed = changed_fields(before.state, after)
+    row = await change.tx.fetchrow(
+        "update scene set name = $2, tsx_code = $3, duration = $4, props = $5, layout_json = $6,"
+        " position = $7, deleted_at = case when $8 then coalesce(deleted_at, clock_timestamp())"
+        " end, request_id = $9, revision = revision + 1, updated_at = clock_timestamp()"
+        f" where id = $1 returning {SCENE}",
+        before.id,
+        after.name,
+        after.tsx_code,
+        after.duration,
+        after.props,
+        after.layout_json,
+        None if after.deleted else order.index(before.id),
+        after.deleted,
+        change.request_id,
+    )
+    assert row is not None
+    scene = scene_of(row)
+    said = describe(before, scene)
+    was = before.deleted_at is not None
+    if not (was or after.deleted):
+        tell(change, "scene.updated", scene, changed, cause)
+        return scene, await record(change, operation_of(changed), before, scene, said, cause)
+    kind: Operation = "delete" if after.deleted else "restore"
+    if was != after.deleted:
+        changed += ["deletedAt", "position"]
+        said.append(f"{kind}d")
+    tell(change, f"scene.{kind}d", scene, changed, cause, list(order))
+    return scene, await record(change, kind, before, scene, said, cause)
+
+
+async def settle(change: Change, order: list[str]) -> None:
+    """Give the live scenes the places that their order says."""
+    await change.tx.execute(
+        "update scene set position = place.number - 1"
+        " from unnest($1::uuid[]) with ordinality as place (id, number)"
+        " where scene.id = place.id and scene.position <> place.number - 1",
+        order,
+    )
+
+
 def changed_fields(before: SceneState, after: SceneState) -> list[str]:
     """Wire names of the fields that differ."""
     old, new = plain(before), plain(after)
@@ -261,7 +309,8 @@ async def _shift(change: Change, place: int, by: int) -> None:
 async def _last_position(change: Change, scene_id: str) -> int | None:
     value = await change.tx.fetchval(
         "select (before->>'position')::int from scene_iteration"
-        " where scene_id = $1 and operation_type = 'delete' order by revision desc limit 1",
+        " where scene_id = $1 and operation_type = 'delete' and before->>'position' is not null"
+        " order by revision desc limit 1",
         scene_id,
     )
     return int(value) if value is not None else None
@@ -320,9 +369,9 @@ async def _insert(
     cause: Cause,
 ) -> Iteration:
     row = await change.tx.fetchrow(
-        f"{ENTRY} insert into scene_iteration (id, project_id, scene_id, operation_type, change_source,"
-        " edit_complexity, user_prompt, brain_reasoning, tool_reasoning, before, after,"
-        " code_before, code_after, changes_applied, generation_time_ms, model_used, tokens_used,"
+        f"{ENTRY} insert into scene_iteration (id, project_id, scene_id, operation_type,"
+        " change_source, edit_complexity, user_prompt, brain_reasoning, tool_reasoning, before,"
+        " after, code_before, code_after, changes_applied, generation_time_ms, model_used, tokens_used,"
         " message_id, run_id, call_id, session_id, request_id, actor_id, reverts_iteration_id,"
         " revision, entry_id) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
         f" $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26) returning {ITERATION}",
