@@ -190,11 +190,14 @@ async def _move_all(
     made = list[tuple[Scene | None, Iteration]]()
     for move in sorted(plan.moves, key=lambda move: _turn(move, place)):
         named = msgspec.structs.replace(cause, reverts_iteration_id=move.iteration_id)
-        if move.state.deleted and move.scene.id in order:
-            order.remove(move.scene.id)
-        elif not move.state.deleted and move.scene.id not in order:
-            order.insert(place[move.scene.id], move.scene.id)
-        made.append(await history.put(change, move.scene, move.state, order, named))
+        before = move.scene
+        if before.deleted_at is None:  # its place as of now, not as of the plan
+            before = msgspec.structs.replace(before, position=order.index(before.id))
+        if move.state.deleted and before.id in order:
+            order.remove(before.id)
+        elif not move.state.deleted and before.id not in order:
+            order.insert(place[before.id], before.id)
+        made.append(await history.put(change, before, move.state, order, named))
     await history.settle(change, order)
     return made
 

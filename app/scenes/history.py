@@ -24,6 +24,7 @@ from app.scenes.reads import ITERATION, SCENE, find_scene, iteration_of, live_id
 from app.store.ids import new_id
 
 EDITED_AGAIN = "5 minutes"  # an edit that is edited again so soon did not satisfy
+CREATED = ["name", "tsxCode", "duration", "props", "layoutJson", "position"]
 TITLE_MOST = 200  # characters of a prompt that the timeline shows
 ONE_FIELD: dict[str, Operation] = {"name": "rename", "duration": "trim", "props": "props"}
 
@@ -94,8 +95,7 @@ async def create(
     assert row is not None
     scene = scene_of(row)
     ids.insert(place, scene.id)
-    changed = ["name", "tsxCode", "duration", "props", "layoutJson", "position"]
-    tell(change, "scene.created", scene, changed, cause, ids)
+    tell(change, "scene.created", scene, CREATED, cause, ids)
     return scene, await record(change, operation, None, scene, ["created"], cause)
 
 
@@ -371,10 +371,11 @@ async def _insert(
     row = await change.tx.fetchrow(
         f"{ENTRY} insert into scene_iteration (id, project_id, scene_id, operation_type,"
         " change_source, edit_complexity, user_prompt, brain_reasoning, tool_reasoning, before,"
-        " after, code_before, code_after, changes_applied, generation_time_ms, model_used, tokens_used,"
-        " message_id, run_id, call_id, session_id, request_id, actor_id, reverts_iteration_id,"
-        " revision, entry_id) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
-        f" $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26) returning {ITERATION}",
+        " after, code_before, code_after, changes_applied, generation_time_ms, model_used,"
+        " tokens_used, message_id, run_id, call_id, session_id, request_id, actor_id,"
+        " reverts_iteration_id, revision, entry_id) values ($1, $2, $3, $4, $5, $6, $7, $8, $9,"
+        " $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)"
+        f" returning {ITERATION}",
         new_id(),
         change.project_id,
         scene_id,

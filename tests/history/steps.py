@@ -1,9 +1,20 @@
 """What people do and take back, and what a project is made of."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
+
+from app.projects.chat import Run
+from app.realtime.log import Change, changing
+from app.scenes import history
+from app.scenes.history import Cause
 from app.scenes.model import SceneState
+from app.scenes.reads import find_scene
+from app.store.engine import transaction
+from app.store.ids import new_id
 from tests.studio import Person, snapshot_of
+from tests.turns import REQUEST, begin_turn, end_turn
 
 Json = dict[str, Any]
 
@@ -38,3 +49,55 @@ async def refused_to_go_back(person: Person, path: str, **more: Any) -> Json:
     error: Json = answer.json()["error"]
     assert error["code"] == "CONFLICT"
     return error
+
+
+Step = Callable[[Change, Cause], Awaitable[object]]
+
+
+def add(name: str = "Added", position: int | None = None) -> Step:
+    state = msgspec.structs.replace(PLAIN, name=name)
+    return lambda change, cause: history.create(change, state, cause, position=position)
+
+
+def rewrite(scene_id: str, **fields: Any) -> Step:
+    async def step(change: Change, cause: Cause) -> None:
+        scene = await find_scene(change.tx, scene_id)
+        assert scene is not None
+        after = msgspec.structs.replace(scene.state, **fields)
+        await history.update(change, scene_id, after, "edit", cause)
+
+    return step
+
+
+def drop(scene_id: str) -> Step:
+    return lambda change, cause: history.delete(change, scene_id, cause)
+
+
+def arrange(scene_ids: list[str]) -> Step:
+    return lambda change, cause: history.reorder(change, scene_ids, cause)
+
+
+async def turn(user_id: str, project_id: str, *steps: Step) -> str:
+    """A turn of the model that did these steps; the id of its message."""
+    run = await begin_turn(user_id, project_id)
+    for step in steps:
+        await do_step(run, step)
+    await end_turn(project_id, run)
+    assert run.assistant_message_id is not None
+    return run.assistant_message_id
+
+
+async def do_step(run: Run, step: Step) -> None:
+    """One step of a turn, in a transaction of its own."""
+    async with transaction() as tx:
+        async with changing(
+            tx, run.project_id, actor_id=run.actor_id, request_id=REQUEST
+        ) as change:
+            cause = Cause(
+                source="llm",
+                prompt=run.prompt,
+                message_id=run.assistant_message_id,
+                run_id=run.id,
+                call_id=new_id(),
+            )
+            await step(change, cause)
