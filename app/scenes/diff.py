@@ -7,7 +7,7 @@ import msgspec
 
 from app.problems import ValidationFailed
 from app.scenes.history import same_json
-from app.scenes.model import Iteration
+from app.scenes.model import Iteration, SceneState
 
 LINES_MOST = 2000  # of a code that is compared line by line; a longer one is replaced as a whole
 NO_END = "\n\\ No newline at end of file\n"
@@ -38,9 +38,10 @@ def difference(a: Iteration, b: Iteration) -> Difference:
     if (a.scene_id is None) != (b.scene_id is None):
         raise ValidationFailed.at("b", "comparable", "A scene and an order can't be compared.")
     old, new = a.after, b.after
-    changed = [name for name in new if not same_json(old.get(name), new[name])]
+    names = ("sceneIds",) if a.scene_id is None else SceneState.__struct_encode_fields__
+    changed = [name for name in names if not same_json(old[name], new[name])]
     fields = [
-        FieldDifference(field=name, before=old.get(name), after=new[name])
+        FieldDifference(field=name, before=old[name], after=new[name])
         for name in changed
         if name != "tsxCode"
     ]

@@ -23,22 +23,23 @@ CHANGES = """
     from scene_iteration i left join scene s on s.id = i.scene_id
     where i.entry_id = any($1::uuid[]) order by i.revision
 """
-# Like `plans.py`: nothing later, or all of it taken back. Of the order it asks for the same list.
+# As `plans.py` decides: it is so already, or nothing came later, or all of that was taken back.
+# An order counts as the same only with the same scenes.
 STANDS = """
     with span as (
         select entry_id, scene_id, min(revision) as first, max(revision) as last
         from scene_iteration where entry_id = any($2::uuid[]) group by entry_id, scene_id
     )
     select span.entry_id, bool_and(
-        newest.revision = span.last or (newest.change_source = 'revert' and (
-            newest.after - 'position' = ending.after - 'position'
-            or coalesce(newest.after - 'position' = beginning.before - 'position',
-                (newest.after->'deleted')::boolean, false)))
-    ) and bool_and(not exists (
-        select from scene_iteration other where other.scene_id = span.scene_id
-        and other.revision > span.first and other.revision < span.last
-        and other.entry_id is distinct from span.entry_id and other.change_source <> 'revert'
-    )) as stands
+        coalesce(newest.after - 'position' = beginning.before - 'position',
+            (newest.after->'deleted')::boolean, false)
+        or (newest.revision = span.last or (newest.change_source = 'revert'
+            and newest.after - 'position' = ending.after - 'position')) and not exists (
+                select from scene_iteration other where other.scene_id = span.scene_id
+                and other.revision > span.first and other.revision < span.last
+                and other.entry_id is distinct from span.entry_id
+                and other.change_source <> 'revert')
+    ) as stands
     from span
     join scene_iteration beginning
         on beginning.project_id = $1 and beginning.revision = span.first

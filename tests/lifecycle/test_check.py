@@ -144,11 +144,11 @@ BREAKS: list[tuple[int, str, str]] = [
     (11, "a revert to another state", "update scene_iteration older set before = older.before ||"
      " '{\"name\": \"X\"}', after = older.after || '{\"name\": \"Y\"}' from scene_iteration newer"
      " where newer.reverts_iteration_id = older.id and older.operation_type = 'rename'"),
-    (11, "a revert to another order", "update scene_iteration older set before ="
-     " jsonb_build_object('sceneIds', jsonb_build_array(older.after->'sceneIds'->1,"
-     " older.after->'sceneIds'->0, older.after->'sceneIds'->2)), after = older.before"
-     " from scene_iteration newer where newer.reverts_iteration_id = older.id"
-     " and older.scene_id is null"),
+    (11, "a revert to another order", "update scene_iteration older set before = other.ids,"
+     " after = other.ids from scene_iteration newer, lateral (select jsonb_build_object('sceneIds',"
+     " jsonb_build_array(newer.before->'sceneIds'->1, newer.before->'sceneIds'->0,"
+     " newer.before->'sceneIds'->2)) as ids) other"
+     " where newer.reverts_iteration_id = older.id and older.scene_id is null"),
     (11, "an edit that says it went back", "update scene_iteration set reverts_iteration_id = id"
      " where change_source = 'user' and operation_type = 'rename'"),
     (11, "an entry that ends too early", "update history_entry set last_revision ="
