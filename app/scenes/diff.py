@@ -1,4 +1,4 @@
-"""What differs between the states that two iterations left."""
+"""What differs between two states of a scene, to the byte; pure."""
 
 import difflib
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from app.problems import ValidationFailed
-from app.scenes.history import same_json
-from app.scenes.model import Iteration, SceneState
+from app.scenes.model import Iteration, Operation, Scene, SceneState
 
 LINES_MOST = 2000  # of a code that is compared line by line; a longer one is replaced as a whole
+ONE_FIELD: dict[str, Operation] = {"name": "rename", "duration": "trim", "props": "props"}
 NO_END = "\n\\ No newline at end of file\n"
 
 
@@ -69,3 +69,45 @@ def lines_of(text: str) -> list[str]:
 
 def _ended(line: str) -> str:
     return line if line.endswith("\n") else line + NO_END
+
+
+def changed_fields(before: SceneState, after: SceneState) -> list[str]:
+    """Wire names of the fields that differ."""
+    old, new = msgspec.to_builtins(before), msgspec.to_builtins(after)
+    return [
+        name
+        for name in new
+        if name not in ("position", "deleted") and not same_json(old[name], new[name])
+    ]
+
+
+def operation_of(changed: list[str]) -> Operation:
+    """What a change of these fields is called."""
+    return ONE_FIELD.get(changed[0], "edit") if len(changed) == 1 else "edit"
+
+
+def same_json(one: Any, other: Any) -> bool:
+    """To the byte: `1`, `1.0` and `true` are equal in Python, and three values in JSON."""
+    if one != other:
+        return False
+    return exact(one) == exact(other)
+
+
+def exact(value: Any) -> bytes:
+    return msgspec.json.encode(value, order="deterministic")
+
+
+def describe(before: Scene, after: Scene) -> list[str]:
+    """What really changed, computed from both states."""
+    said: list[str] = []
+    if before.tsx_code != after.tsx_code:
+        said.append("code")
+    if before.name != after.name:
+        said.append(f"name {before.name} -> {after.name}")
+    if before.duration != after.duration:
+        said.append(f"duration {before.duration} -> {after.duration}")
+    if not same_json(before.props, after.props):
+        said.append("props")
+    if before.layout_json != after.layout_json:
+        said.append("layout")
+    return said

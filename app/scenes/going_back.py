@@ -15,6 +15,7 @@ from app.scenes import history
 from app.scenes.history import Cause, shortened
 from app.scenes.model import SCENES_MOST, EntryKind, Iteration, Scene
 from app.scenes.plans import LaterChange, Move, Now, Plan, Target, make_plan
+from app.scenes.putting import put, settle, shown_generations
 from app.scenes.reads import ITERATION, SCENE, iteration_of, live_ids, scene_of
 from app.store.engine import Reader, Tx
 from app.store.ids import new_id
@@ -187,9 +188,14 @@ async def _move_all(
     """First what stays, then what goes, then what comes, each at its place in the new order."""
     order = await live_ids(change.tx, change.project_id)
     place = {scene_id: number for number, scene_id in enumerate(plan.order)}
+    shown = await shown_generations(change.tx, {move.scene.id: move.at for move in plan.moves})
     made = list[tuple[Scene | None, Iteration]]()
     for move in sorted(plan.moves, key=lambda move: _turn(move, place)):
-        named = msgspec.structs.replace(cause, reverts_iteration_id=move.iteration_id)
+        named = msgspec.structs.replace(
+            cause,
+            reverts_iteration_id=move.iteration_id,
+            generation_id=shown[move.scene.id],
+        )
         before = move.scene
         if before.deleted_at is None:  # its place as of now, not as of the plan
             before = msgspec.structs.replace(before, position=order.index(before.id))
@@ -197,8 +203,8 @@ async def _move_all(
             order.remove(before.id)
         elif not move.state.deleted and before.id not in order:
             order.insert(place[before.id], before.id)
-        made.append(await history.put(change, before, move.state, order, named))
-    await history.settle(change, order)
+        made.append(await put(change, before, move.state, order, named))
+    await settle(change, order)
     return made
 
 

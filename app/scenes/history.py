@@ -10,6 +10,7 @@ import msgspec
 
 from app.problems import Conflict, NotFound, ValidationFailed
 from app.realtime.log import Change
+from app.scenes.diff import changed_fields, describe
 from app.scenes.model import (
     SCENES_MOST,
     ChangeSource,
@@ -26,7 +27,6 @@ from app.store.ids import new_id
 EDITED_AGAIN = "5 minutes"  # an edit that is edited again so soon did not satisfy
 CREATED = ["name", "tsxCode", "duration", "props", "layoutJson", "position"]
 TITLE_MOST = 200  # characters of a prompt that the timeline shows
-ONE_FIELD: dict[str, Operation] = {"name": "rename", "duration": "trim", "props": "props"}
 
 # The entry of the timeline that an iteration belongs to. One that goes on is no longer undone.
 ENTRY = """
@@ -60,6 +60,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     model_used: str | None = None
     tokens_used: int | None = None
     reverts_iteration_id: str | None = None
+    generation_id: str | None = None  # whose code this is; none: the scene's stays what it was
     entry_kind: EntryKind = "change"
     entry_id: str = msgspec.field(default_factory=new_id)
 
@@ -195,98 +196,8 @@ async def reorder(change: Change, scene_ids: list[str], cause: Cause) -> Iterati
     return await _insert(change, "reorder", None, before, after, (None, None), ["order"], cause)
 
 
-async def put(
-    change: Change, before: Scene, after: SceneState, order: list[str], cause: Cause
-) -> tuple[Scene, Iteration]:
-    """A scene in a state that it had: content and life in one step.
-
-    `order` is the live scenes' own after it; the neighbours' places are the caller's to `settle`.
-    """
-    changed = changed_fields(before.state, after)
-    row = await change.tx.fetchrow(
-        "update scene set name = $2, tsx_code = $3, duration = $4, props = $5, layout_json = $6,"
-        " position = $7, deleted_at = case when $8 then coalesce(deleted_at, clock_timestamp())"
-        " end, request_id = $9, revision = revision + 1, updated_at = clock_timestamp()"
-        f" where id = $1 returning {SCENE}",
-        before.id,
-        after.name,
-        after.tsx_code,
-        after.duration,
-        after.props,
-        after.layout_json,
-        None if after.deleted else order.index(before.id),
-        after.deleted,
-        change.request_id,
-    )
-    assert row is not None
-    scene = scene_of(row)
-    said = describe(before, scene)
-    was = before.deleted_at is not None
-    if not (was or after.deleted):
-        tell(change, "scene.updated", scene, changed, cause)
-        return scene, await record(change, operation_of(changed), before, scene, said, cause)
-    kind: Operation = "delete" if after.deleted else "restore"
-    if was != after.deleted:
-        changed += ["deletedAt", "position"]
-        said.append(f"{kind}d")
-    tell(change, f"scene.{kind}d", scene, changed, cause, list(order))
-    return scene, await record(change, kind, before, scene, said, cause)
-
-
-async def settle(change: Change, order: list[str]) -> None:
-    """Give the live scenes the places that their order says."""
-    await change.tx.execute(
-        "update scene set position = place.number - 1"
-        " from unnest($1::uuid[]) with ordinality as place (id, number)"
-        " where scene.id = place.id and scene.position <> place.number - 1",
-        order,
-    )
-
-
-def changed_fields(before: SceneState, after: SceneState) -> list[str]:
-    """Wire names of the fields that differ."""
-    old, new = plain(before), plain(after)
-    return [
-        name
-        for name in new
-        if name not in ("position", "deleted") and not same_json(old[name], new[name])
-    ]
-
-
-def operation_of(changed: list[str]) -> Operation:
-    """What a change of these fields is called."""
-    return ONE_FIELD.get(changed[0], "edit") if len(changed) == 1 else "edit"
-
-
-def same_json(one: Any, other: Any) -> bool:
-    """To the byte: `1`, `1.0` and `true` are equal in Python, and three values in JSON."""
-    if one != other:
-        return False
-    return exact(one) == exact(other)
-
-
-def exact(value: Any) -> bytes:
-    return msgspec.json.encode(value, order="deterministic")
-
-
 def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def describe(before: Scene, after: Scene) -> list[str]:
-    """What really changed, computed from both states."""
-    said: list[str] = []
-    if before.tsx_code != after.tsx_code:
-        said.append("code")
-    if before.name != after.name:
-        said.append(f"name {before.name} -> {after.name}")
-    if before.duration != after.duration:
-        said.append(f"duration {before.duration} -> {after.duration}")
-    if not same_json(before.props, after.props):
-        said.append("props")
-    if before.layout_json != after.layout_json:
-        said.append("layout")
-    return said
 
 
 async def _get_live(change: Change, scene_id: str) -> Scene:
@@ -373,8 +284,9 @@ async def _insert(
         " change_source, edit_complexity, user_prompt, brain_reasoning, tool_reasoning, before,"
         " after, code_before, code_after, changes_applied, generation_time_ms, model_used,"
         " tokens_used, message_id, run_id, call_id, session_id, request_id, actor_id,"
-        " reverts_iteration_id, revision, entry_id) values ($1, $2, $3, $4, $5, $6, $7, $8, $9,"
-        " $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)"
+        " reverts_iteration_id, revision, entry_id, generation_id) values ($1, $2, $3, $4, $5, $6,"
+        " $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,"
+        " $25, $26, $29)"
         f" returning {ITERATION}",
         new_id(),
         change.project_id,
@@ -403,6 +315,7 @@ async def _insert(
         cause.run_id or cause.entry_id,
         cause.entry_kind,
         shortened(cause.prompt, TITLE_MOST),
+        cause.generation_id,
     )
     assert row is not None
     iteration = iteration_of(row)

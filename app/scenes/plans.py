@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from app.scenes.history import same_json
+from app.scenes.diff import same_json
 from app.scenes.model import ChangeSource, Iteration, Operation, Scene, SceneState
 from app.scenes.reads import plain
 
@@ -50,6 +50,7 @@ class Move(NamedTuple):
     scene: Scene
     state: SceneState
     iteration_id: str
+    at: int  # the revision at which it had this state
 
 
 class Plan(NamedTuple):
@@ -79,8 +80,8 @@ def make_plan(unit: list[Iteration], target: Target, now: Now) -> Plan:
             continue
         if not _is_free(first, last, others, fits(current, given)):
             later += [one for one in others if one.revision > first.revision]
-        source = first if target == "before" else last
-        moves.append(Move(scene, _state(wanted, scene), source.id))
+        source, at = (first, first.revision - 1) if target == "before" else (last, last.revision)
+        moves.append(Move(scene, _state(wanted, scene), source.id, at))
     named, more = _plan_order(unit, target, now)
     later = sorted([*later, *more], key=lambda one: one.revision)
     order = order_after(unit, target, now.order)

@@ -14,7 +14,8 @@ from app.projects.projects import end_welcome
 from app.realtime.log import Change
 from app.scenes import history
 from app.scenes.blank import BLANK
-from app.scenes.history import Cause, changed_fields, operation_of
+from app.scenes.diff import changed_fields, operation_of
+from app.scenes.history import Cause
 from app.scenes.model import DURATION, NAME_MOST, Scene, SceneState
 from app.scenes.reads import (
     access_scene,

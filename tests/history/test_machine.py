@@ -26,8 +26,9 @@ from app.projects.model import NewInvite, NewProject
 from app.projects.projects import create_project
 from app.realtime.log import changing
 from app.scenes import history, scenes
+from app.scenes.diff import exact
 from app.scenes.going_back import GoBack, WentBack, revert_iteration, revert_message
-from app.scenes.history import Cause, exact
+from app.scenes.history import Cause
 from app.scenes.model import Iteration, SceneState
 from app.scenes.plans import fits
 from app.scenes.reads import ITERATION, SCENE, find_scene, iteration_of, live_ids, plain, scene_of
@@ -316,7 +317,7 @@ def explore(dsn: str, examples: int, steps: int) -> int:
         Machine.connection = runner.run(asyncpg.connect(dsn))
         runner.run(prepare(Machine.connection))
         try:
-            run_state_machine_as_test(  # type: ignore[no-untyped-call]
+            run_state_machine_as_test(
                 Machine,
                 settings=settings(
                     max_examples=examples,

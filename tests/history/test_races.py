@@ -12,9 +12,10 @@ from asyncpg import Connection
 
 from app.auth.model import Caller
 from app.chat.steps import is_stale
+from app.http.envelope import Done
 from app.lifecycle.check import check
 from app.problems import Problem, StaleBase
-from app.projects.model import NewProject
+from app.projects.model import MyProject, NewProject
 from app.projects.projects import create_project
 from app.realtime.log import changing
 from app.scenes import history
@@ -190,7 +191,7 @@ async def outcome(tx: Tx, world: World, results: list[object]) -> Any:
         " revision from scene where project_id in ($1, $2) order by project_id = $1,"
         " name, tsx_code, duration, position",
         world.project,
-        next((r.data.id for r in results if _made_project(r)), world.project),
+        next(filter(None, map(_made_project, results)), world.project),
     )
     kinds = await tx.fetch(
         "select operation_type, change_source, count(*) from scene_iteration"
@@ -202,8 +203,9 @@ async def outcome(tx: Tx, world: World, results: list[object]) -> Any:
     return said, [tuple(row)[1:] for row in rows], [tuple(row) for row in kinds]
 
 
-def _made_project(result: Any) -> bool:
-    return hasattr(getattr(result, "data", None), "owner_id")
+def _made_project(result: object) -> str | None:
+    data = result.data if isinstance(result, Done) else None
+    return data.id if isinstance(data, MyProject) else None
 
 
 async def explore(place: Place, name: str, *, whole: bool) -> int:
