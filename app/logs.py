@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-QUIET = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "uvicorn.access", "asyncio")
+QUIET = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "uvicorn.error", "websockets")
 FIELDS = ("request_id", "method", "path", "status", "milliseconds", "run_id")
 
 
@@ -17,6 +17,7 @@ class JsonFormatter(logging.Formatter):
         line = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname,
+            "process": record.process,
             "logger": record.name,
             "message": record.getMessage(),
         }

@@ -21,11 +21,15 @@ FRAME_POLICY = (
     "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval';"
     " style-src 'unsafe-inline'; img-src data: blob:; font-src data:; media-src blob:;"
     " connect-src 'none'; worker-src 'none'; form-action 'none'; base-uri 'none';"
-    " frame-ancestors 'self'"
+    " frame-ancestors 'self'; require-trusted-types-for 'script'; trusted-types reelroom default"
 )
 
 
-@get(["/", "/projects/{project_id:str}"], **declare("page.read", "public"), include_in_schema=False)
+@get(
+    ["/", "/projects/{project_id:str}", "/invites/{token:str}"],
+    **declare("page.read", "public"),
+    include_in_schema=False,
+)
 async def index() -> Response[bytes]:
     """The studio; which of its views is the address's matter."""
     return _page("index.html", {"cache-control": "no-cache"})

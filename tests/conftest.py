@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -20,7 +21,7 @@ from app.lifecycle.check import check
 from app.main import create_app
 from app.settings import Settings
 from app.store.embedded import Embedded, start
-from app.store.engine import DB, connected
+from app.store.engine import connected, reading
 from app.store.migration import migrate
 from tests.people import Person, make_person
 
@@ -215,9 +216,11 @@ async def new_person(server: str) -> AsyncIterator[NewPerson]:
 @pytest.fixture(autouse=True)
 async def invariants_hold(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     """After every test that used the server all invariants of the data hold."""
+    began = datetime.now(UTC)
     yield
     if "server" in request.fixturenames and "breaks_invariants" not in request.keywords:
-        assert [str(violation) for violation in await check(DB)] == []
+        async with reading(snapshot=True) as reader:
+            assert [str(violation) for violation in await check(reader, since=began)] == []
 
 
 @pytest.fixture

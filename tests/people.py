@@ -78,7 +78,7 @@ class Person(httpx.AsyncClient):
 async def read_events(answer: httpx.Response) -> AsyncIterator[Sse]:
     """Parse a stream the way the standard says, for LF line ends."""
     fields: dict[str, str] = {}
-    async for line in answer.aiter_lines():
+    async for line in _lines(answer):
         if not line:
             if "data" in fields:
                 data = json.loads(fields["data"])
@@ -88,6 +88,15 @@ async def read_events(answer: httpx.Response) -> AsyncIterator[Sse]:
         name, _, value = line.partition(":")
         if name:
             fields[name] = value.removeprefix(" ")
+
+
+async def _lines(answer: httpx.Response) -> AsyncIterator[str]:
+    """Lines end with LF alone: httpx also breaks them at U+2028, which data may hold."""
+    rest = ""
+    async for text in answer.aiter_text():
+        *whole, rest = (rest + text).split("\n")
+        for line in whole:
+            yield line
 
 
 async def make_person(url: str) -> Person:

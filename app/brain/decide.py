@@ -19,6 +19,7 @@ STEPS_MOST = 10
 
 _BROKEN = re.compile("[\x00\ud800-\udfff]")
 
+BROKE_OFF = frozenset({"truncated", "stalled", "bad_stream"})  # reasons of an `AiError`
 OnText = Callable[[str], Awaitable[None]]
 
 
@@ -156,12 +157,20 @@ def _texts(value: object) -> Iterator[str]:
 async def decide(
     provider: Provider, context: Context, *, model: str | None = None, on_text: OnText | None = None
 ) -> Decided:
-    """Ask the model what to do; a misfit is asked once more. Raise `AiError` after that."""
+    """Ask the model what to do; a misfit, or an answer that broke off, is asked for once more.
+
+    Raise `AiError` after that.
+    """
     complaint: str | None = None
     usage = Usage(source="provider")
     for attempt in range(2):
         pieces = provider.decide(context, complaint=complaint, model=model)
-        text, end = await _collect(pieces, DECISION_MOST, on_text)
+        try:
+            text, end = await _collect(pieces, DECISION_MOST, on_text)
+        except AiError as error:
+            if attempt or not broke_off(error):
+                raise
+            continue
         usage = _sum(usage, end.usage)
         try:
             decision = read_decision(text, context)
@@ -182,8 +191,8 @@ async def write_code(
 ) -> Written:
     """Have the code written; what `on_delta` got since the last `on_restart` is exactly the code.
 
-    Code with faults is asked for once more. Raise `AiError` after that, when the stream was cut
-    off, or when it grows over its limit.
+    Code with faults, or code that broke off, is asked for once more. Raise `AiError` after that,
+    and when it grows over its limit.
     """
     complaint: str | None = None
     usage = Usage(source="provider")
@@ -191,13 +200,23 @@ async def write_code(
         if attempt:
             await on_restart()
         pieces = provider.write(job, complaint=complaint, model=model)
-        code, end = await _collect(pieces, CODE_MOST, on_delta)
+        try:
+            code, end = await _collect(pieces, CODE_MOST, on_delta)
+        except AiError as error:
+            if attempt or not broke_off(error):
+                raise
+            continue
         usage = _sum(usage, end.usage)
         faults = _faults(code, job)
         if not faults:
             return Written(code, usage, end.note)
         complaint = "\n".join(faults)
     raise AiError(f"The model's code cannot be played: {faults[0]}", details=faults)
+
+
+def broke_off(error: AiError) -> bool:
+    """True when the model stopped in the middle: what it gave is void, and it may do better."""
+    return isinstance(error.details, dict) and error.details.get("reason") in BROKE_OFF
 
 
 def _faults(code: str, job: WriteJob) -> list[str]:
@@ -223,7 +242,7 @@ async def _collect(
             parts.append(piece.text)
             if on_text is not None and piece.text:
                 await on_text(piece.text)
-    raise AiError("The model's answer was cut off.")
+    raise AiError("The model's answer was cut off.", details={"reason": "truncated"})
 
 
 def _sum(one: Usage, other: Usage) -> Usage:

@@ -16,7 +16,7 @@ SUGGESTIONS = {
     "deleteScene": ["Undo this change", "Add another scene"],
 }
 PROBLEMS: dict[str, type[Problem]] = {
-    "AI_ERROR": AiError,
+    **{kind.code: kind for kind in Problem.__subclasses__()},
     "TIMEOUT": AiError,
     "WORKER_LOST": ServiceUnavailable,
     "STALE_BASE": Conflict,

@@ -1,7 +1,5 @@
 """The one end of a run, however it comes about."""
 
-from typing import Any
-
 import msgspec
 
 from app.chat.signals import SIGNALS
@@ -27,22 +25,33 @@ MESSAGE_STATUS: dict[RunStatus, MessageStatus] = {
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ends. `open_call` is the tool call that was announced and did not finish."""
+    """How a run ends."""
 
     status: RunStatus
     content: str
     kind: MessageKind = "message"
     problem: Problem | None = None
     code: str | None = None  # when it is not the problem's own
-    open_call: dict[str, Any] | None = None
+
+
+async def break_off(change: Change, run_id: str, ending: Ending) -> Run:
+    """`end` for a run whose last tool call may be announced and not over."""
+    rows = await change.tx.fetch(
+        "select payload from project_event s where run_id = $1 and type = 'tool.started'"
+        " and not exists (select from project_event f where f.run_id = $1"
+        " and f.type = 'tool.finished' and f.payload->>'callId' = s.payload->>'callId')"
+        " order by revision",
+        run_id,
+    )
+    for row in rows:
+        change.emit("tool.finished", {**row["payload"], "success": False}, run_id=run_id)
+    return await end(change, run_id, ending)
 
 
 async def end(change: Change, run_id: str, ending: Ending) -> Run:
     """Write the one end of a run: its message, its status, its last event."""
     tx = change.tx
     await close_calls(tx, run_id, "cancelled" if ending.status == "cancelled" else "abandoned")
-    if ending.open_call is not None:
-        change.emit("tool.finished", {**ending.open_call, "success": False}, run_id=run_id)
     problem = ending.problem
     row = await tx.fetchrow(
         "update run set status = $2, ended_at = clock_timestamp(), lease_expires_at = null,"

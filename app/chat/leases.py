@@ -4,6 +4,7 @@ Every write of a worker is fenced by its lease: `UPDATE … WHERE status = 'runn
 mine`. Whoever lost the lease writes nothing.
 """
 
+import logging
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
@@ -11,14 +12,17 @@ from typing import Any
 import msgspec
 
 from app.brain.model import Decision
-from app.chat.endings import Ending, close_calls, end
-from app.problems import LeaseLost, Problem
+from app.chat.endings import Ending, break_off, close_calls
+from app.problems import Forbidden, LeaseLost, ServiceUnavailable
+from app.projects.access import require_role
 from app.projects.chat import RUN, Run, run_of
 from app.realtime.log import Change, changing
 from app.store.engine import Tx, transaction
 
 LEASE = "12 seconds"  # how long a worker may be silent before another takes over
 ATTEMPTS_MOST = 4  # of one run, the takeovers included
+
+log = logging.getLogger(__name__)
 
 
 class RunCancelled(Exception):
@@ -93,14 +97,14 @@ async def take_over(worker: str) -> Held | None:
             if row is None:
                 return None
             if row["cancel_requested_at"] is not None:
-                await end(change, dead["id"], Ending(status="cancelled", content=""))
+                await break_off(change, dead["id"], Ending(status="cancelled", content=""))
                 return None
             if row["attempt"] > ATTEMPTS_MOST:
-                lost = Problem("The worker was lost too often; please send it again.")
+                lost = ServiceUnavailable("The worker was lost too often; please send it again.")
                 ending = Ending(
                     status="failed", content=lost.message, problem=lost, code="WORKER_LOST"
                 )
-                await end(change, dead["id"], ending)
+                await break_off(change, dead["id"], ending)
                 return None
             await close_calls(tx, dead["id"], "abandoned")
             return await _held(change, row, "run.retrying")
@@ -128,25 +132,38 @@ async def _held(change: Change, row: Any, kind: str) -> Held:
         image_urls=images,
         revision=change.revision,
         request_id=request_id,
-        decision=msgspec.convert(run.decision, Decision) if run.decision else None,
+        decision=_decision_of(run),
         started=frozenset(row["payload"]["callId"] for row in calls),
         finished=finished,
     )
 
 
+def _decision_of(run: Run) -> Decision | None:
+    """What an earlier attempt decided; asked anew when another version wrote it."""
+    try:
+        return msgspec.convert(run.decision, Decision) if run.decision else None
+    except msgspec.ValidationError:
+        log.warning("the decision of run %s can't be read", run.id, exc_info=True)
+        return None
+
+
 async def renew(held: Held) -> datetime | None:
-    """Prolong the lease; return when a cancel was asked for, if it was. Raises `LeaseLost`."""
+    """Prolong the lease; return when a cancel was asked for, if it was. Raises `LeaseLost`.
+
+    Whoever deletes a project cancels its runs.
+    """
     async with transaction() as tx:
         row = await tx.fetchrow(
             "update run set lease_expires_at = clock_timestamp()"
             f" + interval '{LEASE}' where id = $1 and status = 'running' and lease_epoch = $2"
-            " returning cancel_requested_at",
+            " returning coalesce(cancel_requested_at,"
+            " (select deleted_at from project where id = project_id)) as unwanted_since",
             held.run.id,
             held.lease_epoch,
         )
     if row is None:
         raise LeaseLost
-    cancel: datetime | None = row["cancel_requested_at"]
+    cancel: datetime | None = row["unwanted_since"]
     return cancel
 
 
@@ -174,15 +191,27 @@ def _changing(tx: Tx, of: Any) -> AbstractAsyncContextManager[Change]:
     return changing(tx, project_id, actor_id=actor_id, request_id=request_id)
 
 
-async def fence(tx: Tx, held: Held, *, even_cancelled: bool = False) -> None:
-    """Raise `LeaseLost` unless this worker holds the run, `RunCancelled` if nobody wants it."""
+async def fence(tx: Tx, held: Held, *, ends: bool = False) -> None:
+    """Raise `LeaseLost` unless this worker holds the run.
+
+    Unless it only `ends`: `RunCancelled` if nobody wants it or its project was deleted, and
+    `Forbidden` if whoever asked for it may not do so any more.
+    """
     row = await tx.fetchrow(
-        "select cancel_requested_at from run"
-        " where id = $1 and status = 'running' and lease_epoch = $2 for no key update",
+        "select coalesce(r.cancel_requested_at, p.deleted_at) as unwanted_since, m.role"
+        " from run r join project p on p.id = r.project_id"
+        " left join project_member m on m.project_id = r.project_id and m.user_id = r.actor_id"
+        " where r.id = $1 and r.status = 'running' and r.lease_epoch = $2"
+        " for no key update of r",
         held.run.id,
         held.lease_epoch,
     )
     if row is None:
         raise LeaseLost
-    if row["cancel_requested_at"] is not None and not even_cancelled:
+    if ends:
+        return
+    if row["unwanted_since"] is not None:
         raise RunCancelled
+    if row["role"] is None:
+        raise Forbidden("You are not a member of this project any more.")
+    require_role(row["role"], "editor")

@@ -5,12 +5,12 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from anyio import CancelScope
-
 from app.brain.model import Provider, Usage
 from app.chat.leases import Held
+from app.problems import LeaseLost
 from app.store.engine import transaction
 from app.store.ids import new_id
+from app.store.tasks import to_the_end
 
 
 class Call:
@@ -32,12 +32,16 @@ class Call:
 
 @asynccontextmanager
 async def calling(held: Held, stage: str, provider: Provider, model: str) -> AsyncIterator[Call]:
-    """`stage` is `decide` or `write`. A row that outlives a crash is closed by the takeover."""
+    """`stage` is `decide` or `write`. A row that outlives a crash is closed by the takeover.
+
+    Raises `LeaseLost`.
+    """
     row_id = new_id()
     async with transaction() as tx:
-        await tx.execute(
+        opened = await tx.execute(
             "insert into model_call (id, run_id, project_id, attempt, stage, provider, model,"
-            " status, request_id) values ($1, $2, $3, $4, $5, $6, $7, 'open', $8)",
+            " status, request_id) select $1, id, $3, $4, $5, $6, $7, 'open', $8 from run"
+            " where id = $2 and status = 'running' and lease_epoch = $9 for share",
             row_id,
             held.run.id,
             held.run.project_id,
@@ -46,7 +50,10 @@ async def calling(held: Held, stage: str, provider: Provider, model: str) -> Asy
             provider.name,
             model,
             held.request_id,
+            held.lease_epoch,
         )
+        if not opened:
+            raise LeaseLost
     call, status, error = Call(), "succeeded", None
     try:
         yield call
@@ -57,8 +64,7 @@ async def calling(held: Held, stage: str, provider: Provider, model: str) -> Asy
         status, error = "failed", f"{type(failure).__name__}: {failure}"[:500]
         raise
     finally:
-        with CancelScope(shield=True):
-            await _close(row_id, call, status, error)
+        await to_the_end(_close(row_id, call, status, error))
 
 
 async def _close(row_id: str, call: Call, status: str, error: str | None) -> None:

@@ -24,7 +24,7 @@ class LiveTurn:
         self._emit = emit
         self.after = held.revision  # of the last commit of this run
         self.content = ""
-        self._offset = 0
+        self._draft = 0
         self._decision: Any = None
         self._calls: dict[str, dict[str, Any]] = {}
         self._stage, self._percent = "deciding", 5
@@ -43,12 +43,17 @@ class LiveTurn:
         piece = f"\n\n{text}" if self.content else text
         data = {
             "messageId": self._held.run.assistant_message_id,
-            "offset": self._offset,
+            "offset": utf16_length(self.content),
             "text": piece,
         }
         self.content += piece
-        self._offset += utf16_length(piece)
         self._tell("message.delta", data)
+
+    def unsay(self, content: str) -> None:
+        """Go back to what was said before: what came after it did not come true."""
+        if content != self.content:
+            self.content = content
+            self._begin_draft()
 
     def start_call(self, call: dict[str, Any]) -> None:
         self._calls[call["callId"]] = {
@@ -70,6 +75,13 @@ class LiveTurn:
     def restart_code(self, call_id: str) -> None:
         """Forget what was written so far; readers get the whole state anew."""
         self._calls[call_id].update(code="", offset=0)
+        self._begin_draft()
+
+    def end_call(self, call_id: str) -> None:
+        self._calls.pop(call_id, None)
+
+    def _begin_draft(self) -> None:
+        self._draft += 1
         self._tell("run.snapshot", self.snapshot())
 
     def snapshot(self) -> dict[str, Any]:
@@ -79,7 +91,7 @@ class LiveTurn:
             "message": {
                 "messageId": self._held.run.assistant_message_id,
                 "text": self.content,
-                "offset": self._offset,
+                "offset": utf16_length(self.content),
             },
             "stage": self._stage,
             "percent": self._percent,
@@ -100,6 +112,7 @@ class LiveTurn:
                 at=now(),
                 data=data,
                 attempt=run.attempt,
+                draft=self._draft,
                 after=self.after,
             )
         )

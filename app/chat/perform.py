@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from anyio import CancelScope
 
 from app.brain.decide import Written, decide, write_code
 from app.brain.model import Decision, Provider, Step, WriteJob
@@ -18,16 +17,28 @@ from app.chat.leases import Held, RunCancelled
 from app.chat.ledger import calling
 from app.chat.live import LiveTurn
 from app.chat.steps import Effect, arguments_of, commit, is_stale
-from app.problems import InternalError, LeaseLost, NotFound, Problem, StaleBase, ValidationFailed
+from app.problems import (
+    AiError,
+    DatabaseError,
+    InternalError,
+    LeaseLost,
+    NotFound,
+    Problem,
+    ServiceUnavailable,
+    StaleBase,
+    ValidationFailed,
+)
 from app.realtime.model import LiveEvent
 from app.scenes.history import Cause
 from app.scenes.model import Scene
 from app.store.engine import DB
 from app.store.ids import step_id
+from app.store.tasks import to_the_end
 from app.tools.registry import TOOLS
 from app.tools.registry import run as run_tool
 
 RUN_MOST = 300.0  # seconds of one attempt
+COMMIT_TRIES = 3  # each waits for the project's lock as long as the database lets it
 APOLOGY = "I could not finish this."
 
 log = logging.getLogger(__name__)
@@ -41,11 +52,14 @@ class Performance:
         self.provider = provider
         self.live = LiveTurn(held, emit)
         self.model = held.run.model or provider.model
-        self._open: dict[str, Any] | None = None  # the call that was announced and is not over
+        self._announced = set(held.started)  # call ids
         self._tokens = 0
 
     async def perform(self) -> None:
-        """Work until the run has ended or is someone else's; every failure ends it in words."""
+        """Work until the run has ended or is someone else's; every failure ends it in words.
+
+        Raises `DatabaseError` and `ServiceUnavailable`: then the run goes on in another attempt.
+        """
         try:
             async with asyncio.timeout(RUN_MOST):
                 await self._work()
@@ -54,7 +68,9 @@ class Performance:
         except RunCancelled:
             await self.cancelled()
         except TimeoutError:
-            await self._fail(Problem("This took longer than five minutes."), "TIMEOUT")
+            await self._fail(AiError("This took longer than five minutes."), "TIMEOUT")
+        except (DatabaseError, ServiceUnavailable):
+            raise  # nobody knows what was written: another attempt reads it anew
         except Problem as problem:
             await self._fail(problem)
         except Exception:
@@ -63,7 +79,7 @@ class Performance:
 
     async def cancelled(self) -> None:
         """End the run as cancelled; keep what was said so far."""
-        await self._end(Ending(status="cancelled", content=self.live.content, open_call=self._open))
+        await self._end(Ending(status="cancelled", content=self.live.content))
 
     async def _fail(self, problem: Problem, code: str | None = None) -> None:
         log.warning("run %s failed: %s", self.held.run.id, problem.message)
@@ -74,18 +90,17 @@ class Performance:
                 content=self.live.content,
                 problem=problem,
                 code=code,
-                open_call=self._open,
             )
         )
 
     async def _end(self, ending: Ending) -> None:
-        with CancelScope(shield=True):
-            try:
-                await steps.finish(self.held, ending)
-            except LeaseLost:
-                log.info("run %s was ended by another", self.held.run.id)
+        try:
+            await to_the_end(steps.finish(self.held, ending))
+        except LeaseLost:
+            log.info("run %s was ended by another", self.held.run.id)
 
     async def _work(self) -> None:
+        await steps.still_wanted(self.held)
         self.live.progress("deciding", 5, "Reading the project")
         gathered = await gather(self.held)
         decision = self.held.decision
@@ -122,7 +137,8 @@ class Performance:
             "milliseconds": round((time.perf_counter() - began) * 1000),
         }
         self.live.after = await steps.decided(self.held, decision, data, first)
-        self._open = first
+        if first is not None:
+            self._announced.add(first["callId"])
         self._take(decision)
         return decision
 
@@ -157,9 +173,8 @@ class Performance:
             if last:
                 await steps.finish(self.held, Ending(status="succeeded", content=self.live.content))
             return
-        if self._open != call and call["callId"] not in self.held.started:
+        if call["callId"] not in self._announced:
             self.live.after = await steps.step_started(self.held, call)
-        self._open = call
         self.live.start_call(call)
         if number > 1:
             gathered = await gather(self.held)
@@ -209,16 +224,29 @@ class Performance:
             model_used=self.model,
             tokens_used=self._tokens + (_tokens(written) if written else 0),
         )
-        ending = None
-        if last:
-            self.live.say(summary)
-            ending = Ending(status="succeeded", content=self.live.content)
         change = msgspec.structs.replace(change, summary=summary)
-        effect = Effect(change=change, base=base, cause=cause, call=call)
-        _, self.live.after = await commit(self.held, effect, ending)
-        self._open = None
-        if not last:
-            self.live.say(summary)
+        await self._commit(Effect(change=change, base=base, cause=cause, call=call), last)
+
+    async def _commit(self, effect: Effect, last: bool) -> None:
+        """Said before it is done, so that the words go out before the end; taken back if not."""
+        before = self.live.content
+        self.live.say(effect.change.summary)
+        ending = Ending(status="succeeded", content=self.live.content) if last else None
+        revisions: list[int] = []
+        try:
+            for patience in reversed(range(COMMIT_TRIES)):
+                try:
+                    await commit(self.held, effect, ending, revisions.append)
+                    break
+                except ServiceUnavailable:  # somebody holds the project; surely nothing was written
+                    if not patience:
+                        raise
+        finally:
+            if revisions:
+                self.live.after = revisions[0]
+                self.live.end_call(effect.call["callId"])
+            else:
+                self.live.unsay(before)
 
     def _target(self, step: Step, gathered: Gathered) -> Scene | None:
         if step.target_scene_id is None:
@@ -269,11 +297,11 @@ class Performance:
         """A tool that found nothing to change: said, and no scene touched."""
         self.live.say(why)
         if last:
-            ending = Ending(status="succeeded", content=self.live.content, open_call=call)
+            ending = Ending(status="succeeded", content=self.live.content)
             await steps.finish(self.held, ending)
         else:
             self.live.after = await steps.step_left(self.held, {**call, "summary": why})
-        self._open = None
+        self.live.end_call(call["callId"])
 
 
 def steps_of(decision: Decision, prompt: str) -> list[Step]:

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 from app.brain.model import Provider
 from app.chat import leases
@@ -13,12 +14,15 @@ from app.chat.leases import Held
 from app.chat.perform import Performance
 from app.problems import LeaseLost, Problem
 from app.realtime.model import LiveEvent
-from app.store.tasks import spawn
+from app.store.tasks import spawn, to_the_end
 
 RENEW = 3.0  # seconds between two renewals of a lease
+PAUSE = 1.0  # seconds before a run that met a failing database is tried again
 LOOK = 1.0  # seconds after which a worker looks for work unasked
 SWEEP = 3.0  # seconds between two looks for runs whose worker is gone
 GRACE = 5.0  # seconds that runs under way get at shutdown before their lease is given back
+
+Take = Callable[[str], Coroutine[Any, Any, Held | None]]
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +46,6 @@ class Runner:
         self._places = places
         self._work: dict[str, tuple[asyncio.Task[None], Performance]] = {}
         self._wake = asyncio.Event()
-        self._closing = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Runner"]:
@@ -53,6 +56,7 @@ class Runner:
         finally:
             for loop in loops:
                 loop.cancel()
+            await asyncio.wait(loops, timeout=GRACE)
             await self._drain()
 
     def wake(self) -> None:
@@ -62,16 +66,12 @@ class Runner:
     def stop(self, run_id: str) -> None:
         """A cancel was asked for; if this process works on the run, end it now."""
         if run_id in self._work:
-            self._work[run_id][0].cancel("cancel")
+            _stop(self._work[run_id][0], "cancel")
 
     async def _claim_all(self) -> None:
         while True:
             self._wake.clear()
-            try:
-                while len(self._work) < self._places and (held := await leases.claim(self.worker)):
-                    self._begin(held)
-            except Problem as problem:
-                log.warning("no claim: %s", problem.message)
+            await self._fill(leases.claim)
             try:
                 async with asyncio.timeout(LOOK * random.uniform(0.75, 1.25)):
                     await self._wake.wait()
@@ -80,15 +80,26 @@ class Runner:
 
     async def _sweep(self) -> None:
         while True:
-            try:
-                while len(self._work) < self._places and (
-                    held := await leases.take_over(self.worker)
-                ):
-                    log.warning("took over run %s, attempt %d", held.run.id, held.run.attempt)
-                    self._begin(held)
-            except Problem as problem:
-                log.warning("no sweep: %s", problem.message)
+            await self._fill(leases.take_over)
             await asyncio.sleep(SWEEP * random.uniform(0.75, 1.25))
+
+    async def _fill(self, take: Take) -> None:
+        """Begin runs until all places are taken or there are no more. Nothing ends the loops."""
+        try:
+            while len(self._work) < self._places and await to_the_end(self._take(take)):
+                pass
+        except Problem as problem:
+            log.warning("no run taken: %s", problem.message)
+        except Exception:
+            log.exception("no run taken")
+
+    async def _take(self, take: Take) -> bool:
+        """What was taken is begun, whatever happens meanwhile."""
+        held = await take(self.worker)
+        if held is not None:
+            log.info("run %s, attempt %d", held.run.id, held.run.attempt)
+            self._begin(held)
+        return held is not None
 
     def _begin(self, held: Held) -> None:
         performance = Performance(held, self.provider, self._emit)
@@ -104,13 +115,18 @@ class Runner:
             await performance.perform()
         except asyncio.CancelledError as reason:
             if reason.args == ("cancel",):
-                await performance.cancelled()
+                await to_the_end(performance.cancelled())
             elif reason.args != ("lost",):
                 raise
+        except Problem as problem:
+            log.warning("run %s is left to another attempt: %s", held.run.id, problem.message)
+            await asyncio.sleep(PAUSE)
+            await leases.release(held)
         finally:
             renewal.cancel()
-            self._work.pop(held.run.id, None)
-            self._settle(held.run.id)
+            if self._work.get(held.run.id) == (work, performance):  # not a later attempt of ours
+                del self._work[held.run.id]
+                self._settle(held.run.id)
             self._wake.set()
 
     async def _renew(self, held: Held, work: "asyncio.Task[None]") -> None:
@@ -119,13 +135,13 @@ class Runner:
             try:
                 cancel = await leases.renew(held)
             except LeaseLost:
-                work.cancel("lost")
+                _stop(work, "lost")
                 return
             except Problem as problem:
                 log.warning("lease of %s not renewed: %s", held.run.id, problem.message)
                 continue
             if cancel is not None:
-                work.cancel("cancel")
+                _stop(work, "cancel")
                 return
 
     async def _drain(self) -> None:
@@ -141,3 +157,8 @@ class Runner:
                 await leases.release(performance.held)
             except Problem as problem:
                 log.warning("lease not given back: %s", problem.message)
+
+
+def _stop(work: "asyncio.Task[None]", why: str) -> None:
+    """Cancel once it has begun: a task that is cancelled before never cleans up after itself."""
+    asyncio.get_running_loop().call_soon(work.cancel, why)

@@ -5,11 +5,12 @@ from typing import Any
 import msgspec
 
 from app.auth.model import Caller
-from app.chat.endings import Ending, end
+from app.chat.endings import Ending, break_off, end
 from app.chat.signals import SIGNALS
 from app.problems import NotFound, ProjectBusy, RateLimited
 from app.projects.access import access_project
 from app.projects.chat import MESSAGE, OVER, RUN, Message, Run, message_of, run_of
+from app.projects.projects import end_welcome
 from app.realtime.log import Change, changing
 from app.store.engine import Reader, Tx, transaction
 from app.store.ids import new_id
@@ -45,6 +46,7 @@ async def begin(tx: Tx, caller: Caller, project_id: str, turn: Turn) -> tuple[Be
         tx, project_id, actor_id=caller.user_id, request_id=caller.request_id
     ) as change:
         await _make_room(change, turn)
+        await end_welcome(change)
         run_id, said_id, reply_id = new_id(), new_id(), new_id()
         row = await tx.fetchrow(
             "insert into run (id, project_id, actor_id, request_id, user_message_id,"
@@ -143,7 +145,7 @@ async def force_cancel(run_id: str, caller: Caller) -> Run:
             run = await get_run(tx, run_id)
             if run.status in OVER:
                 return run
-            return await end(change, run_id, Ending(status="cancelled", content=""))
+            return await break_off(change, run_id, Ending(status="cancelled", content=""))
 
 
 async def _request_cancel(tx: Tx, run_id: str) -> None:

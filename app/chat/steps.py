@@ -1,11 +1,12 @@
 """What a worker writes of its run: the decision, each step with its scene, and the end."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from app.brain.model import Decision, Step
-from app.chat.endings import Ending, end
+from app.chat.endings import Ending, break_off, end
 from app.chat.leases import Held, fence, holding
 from app.problems import StaleBase
 from app.projects.chat import Run
@@ -56,6 +57,12 @@ async def step_started(held: Held, call: dict[str, Any]) -> int:
         return change.emit("tool.started", call, run_id=held.run.id)
 
 
+async def still_wanted(held: Held) -> None:
+    """Raise what `fence` raises, before a model is paid for."""
+    async with transaction() as tx:
+        await fence(tx, held)
+
+
 async def step_left(held: Held, call: dict[str, Any]) -> int:
     """A step that changed nothing is over."""
     async with transaction() as tx, holding(tx, held) as change:
@@ -66,15 +73,18 @@ async def step_left(held: Held, call: dict[str, Any]) -> int:
 async def finish(held: Held, ending: Ending) -> Run:
     """End a run that this worker holds. Raises `LeaseLost`."""
     async with transaction() as tx, holding(tx, held) as change:
-        await fence(tx, held, even_cancelled=True)
-        return await end(change, held.run.id, ending)
+        await fence(tx, held, ends=True)
+        return await break_off(change, held.run.id, ending)
 
 
-async def commit(held: Held, effect: Effect, ending: Ending | None) -> tuple[Scene, int]:
+async def commit(
+    held: Held, effect: Effect, ending: Ending | None, done: Callable[[int], None]
+) -> None:
     """All of a step or nothing; with `ending` the end of its run too.
 
-    Return the scene and the project's revision. Raises `LeaseLost`, `RunCancelled`, and
-    `StaleBase` when the scene has changed since the tool saw it.
+    `done` gets the project's revision right after the commit, even when the caller is cancelled
+    during it. Raises `LeaseLost`, `RunCancelled`, and `StaleBase` when the scene has changed
+    since the tool saw it.
     """
     async with transaction() as tx, holding(tx, held) as change:
         await fence(tx, held)
@@ -85,7 +95,7 @@ async def commit(held: Held, effect: Effect, ending: Ending | None) -> tuple[Sce
         change.emit("tool.finished", finished, run_id=held.run.id)
         if ending is not None:
             await end(change, held.run.id, ending)
-        return scene, change.revision
+        tx.after_commit.append(lambda: done(change.revision))
 
 
 async def is_stale(base: Scene | None, reader: Any) -> bool:

@@ -16,6 +16,18 @@ class Waiting:
 
     def __init__(self) -> None:
         self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._closed = False
+
+    def close(self) -> None:
+        """Let nobody wait any more: the process ends."""
+        self._closed = True
+        for events in self._waiters.values():
+            for event in events:
+                event.set()
+
+    def reopen(self) -> None:
+        """The process serves (again)."""
+        self._closed = False
 
     def announce(self, project_id: str, revision: int) -> None:
         for event in self._waiters.get(project_id, ()):
@@ -31,7 +43,7 @@ class Waiting:
                 grown.clear()
                 run = await get_run(DB, run.id)
                 left = end - time.monotonic()
-                if run.status in OVER or left <= 0:
+                if run.status in OVER or left <= 0 or self._closed:
                     return run
                 try:
                     async with asyncio.timeout(min(left, LOOK)):

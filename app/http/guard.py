@@ -17,6 +17,7 @@ from app.settings import Settings
 from app.store.ids import new_id
 
 log = logging.getLogger(__name__)
+access = logging.getLogger("app.access")
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -27,6 +28,9 @@ HEADERS_MOST = 100
 HEADER_BYTES_MOST = 64 * 1024
 OWN_CLOSE_CODES = range(4400, 4600)  # these tell a browser why; it sees them only once accepted
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SECRET_PATH = re.compile(r"(/login/|/invites/)[^/]+")  # what follows opens something
+_QUIET = ("/health/", "/metrics")
+_PATH_MOST = 300  # characters of a path in the log
 _PROTOCOL = re.compile(r"reelroom\.[a-z0-9.]+")
 
 
@@ -60,12 +64,12 @@ class Guard:
     async def _http(self, scope: Any, receive: Receive, send: Send) -> None:
         info = introduce(scope)
         wanted = headers_for(scope)
-        began = False
+        began = 0  # the status, once it is on its way
 
         async def seal(message: Message) -> None:
             nonlocal began
             if message["type"] == "http.response.start":
-                began = True
+                began = message["status"]
                 headers = completed(list(message.get("headers", ())), wanted, info.request_id)
                 message = {**message, "headers": headers}
             await send(message)
@@ -91,6 +95,8 @@ class Guard:
                 raise
             log.exception("request %s failed outside every route", info.request_id)
             await refuse(scope, seal, InternalError())
+        finally:
+            note(scope, info, began)
 
     async def _websocket(self, scope: Any, receive: Receive, send: Send) -> None:
         info = introduce(scope)
@@ -136,6 +142,20 @@ def introduce(scope: Any) -> RequestInfo:
     info = RequestInfo(request_id=given[0] if own else new_id(), began=time.perf_counter())
     scope.setdefault("state", {})[REQUEST_KEY] = info
     return info
+
+
+def note(scope: Any, info: RequestInfo, status: int) -> None:
+    """Write the one line that the log has of each request; status 0: the client left before."""
+    path = _SECRET_PATH.sub(r"\1…", scope["path"])[:_PATH_MOST]
+    level = logging.DEBUG if path.startswith(_QUIET) else logging.INFO
+    fields = {
+        "request_id": info.request_id,
+        "method": scope["method"],
+        "path": path,
+        "status": status,
+        "milliseconds": round((time.perf_counter() - info.began) * 1000, 1),
+    }
+    access.log(level, "request", extra=fields)
 
 
 def replaying(body: bytes, receive: Receive) -> Receive:

@@ -39,7 +39,7 @@ def headers_for(scope: Any) -> tuple[Header, ...]:
     wanted = ALWAYS
     if is_api(path):
         wanted += OF_API
-    elif path == "/" or path.startswith("/projects/"):
+    elif path == "/" or path.startswith(("/projects/", "/invites/")):
         wanted += OF_APP_PAGE
     if scope["scheme"] in ("https", "wss"):
         wanted += OF_HTTPS

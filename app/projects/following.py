@@ -11,10 +11,10 @@ from litestar.params import FromPath, QueryParameter
 from app.auth.model import Caller
 from app.auth.session import is_valid
 from app.http.envelope import Done, Envelope, answer, declare, info_of
+from app.http.openapi import READS, STREAM
 from app.problems import Problem
 from app.projects.access import Access, access_project
 from app.projects.chat import RUN, Run, run_of
-from app.realtime.follow import Watcher
 from app.realtime.hubs import Hubs
 from app.realtime.live import Call, LiveRun
 from app.realtime.log import PAGE
@@ -22,6 +22,7 @@ from app.realtime.model import Cursor
 from app.realtime.poll import WAIT_MOST, Changes, changes
 from app.realtime.socket import refuse, serve_socket
 from app.realtime.sse import EventStream, last_event_id, stream_project
+from app.realtime.watcher import Watcher
 from app.store.engine import DB
 
 CURSOR_MOST = 100  # characters
@@ -34,8 +35,7 @@ Wait = Annotated[float, QueryParameter(ge=0, le=WAIT_MOST, description="Seconds 
 
 @get(
     "/api/projects/{project_id:uuid}/events",
-    media_type="text/event-stream",
-    **declare("project.follow", "viewer"),
+    **declare("project.follow", "viewer", responses=READS["responses"] | STREAM),
 )
 async def events(
     request: Asked,
@@ -68,7 +68,7 @@ async def socket(
     await serve_socket(hubs, socket, access.project_id, watcher, request_id=request_id)
 
 
-@get("/api/projects/{project_id:uuid}/changes", **declare("project.changes", "viewer"))
+@get("/api/projects/{project_id:uuid}/changes", **declare("project.changes", "viewer", **READS))
 async def read_changes(
     request: Asked,
     project_id: FromPath[UUID],
@@ -92,12 +92,12 @@ def watcher_of(caller: Caller, access: Access) -> Watcher:
 
     async def recheck() -> bool:
         try:
-            now = await access_project(DB, caller, access.project_id, access.role)
+            await access_project(DB, caller, access.project_id, access.role)
         except Problem as problem:
             if problem.retryable:
                 raise
             return False
-        return now.role == access.role and await is_valid(caller)
+        return await is_valid(caller)
 
     seen = Cursor(access.epoch, access.revision)
     return Watcher(user_id=caller.user_id, role=access.role, seen=seen, recheck=recheck)

@@ -75,6 +75,10 @@ class ProjectPatch(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_
     fps: Fps | msgspec.UnsetType = msgspec.UNSET
 
 
+class Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """A body that has nothing to say."""
+
+
 class NewRole(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
     role: Role
 

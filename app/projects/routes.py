@@ -20,6 +20,7 @@ from app.projects.model import (
     NewInvite,
     NewProject,
     NewRole,
+    Nothing,
     Project,
     ProjectPatch,
 )
@@ -170,7 +171,10 @@ async def invite(
     **declare("invite.accept", "account", status_code=200, **CHANGES),
 )
 async def accept_invite(
-    request: Asked, caller: NamedDependency[Caller], token: FromPath[str]
+    request: Asked,
+    caller: NamedDependency[Caller],
+    token: FromPath[str],
+    data: JSONBody[Nothing | None] = None,
 ) -> Response[Envelope[Member]]:
     """Become a member of the project that the invite is for."""
     return await change(

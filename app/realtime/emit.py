@@ -39,11 +39,11 @@ class Emitter:
             event = msgspec.structs.replace(event, data=msgspec.to_builtins(event.data))
         loop = asyncio.get_running_loop()
         work = self._runs.get(event.run_id)
-        if work is None or work.last.attempt < event.attempt:
+        if work is None or age(work.last) < age(event):
             if work:
                 self._flush(work)
             work = self._runs[event.run_id] = Working(event, loop.time())
-        elif work.last.attempt > event.attempt:
+        elif age(work.last) > age(event):
             return
         work.last, work.touched = event, loop.time()
         self._fold(work, event)
@@ -102,9 +102,16 @@ class Emitter:
             grown = work.message[1]
         else:
             work.place |= {key: data[key] for key in PLACES & data.keys()}
+            if event.type == "run.snapshot":
+                self._restate(work, data)
             return
         if data["offset"] == grown.offset:
             grown.add(data["text"])
+
+    def _restate(self, work: Working, data: Any) -> None:
+        work.calls = {call["callId"]: Grown(call["code"]) for call in data.get("calls", [])}
+        if message := data.get("message"):
+            work.message = message["messageId"], Grown(message["text"])
 
     def _flush(self, work: Working) -> None:
         if work.timer:
@@ -115,6 +122,11 @@ class Emitter:
             work.told = asyncio.get_running_loop().time()
             for event in joined(waiting):
                 self._tell(event)
+
+
+def age(event: LiveEvent) -> tuple[int, int]:
+    """What is older than another of its run is void."""
+    return event.attempt, event.draft
 
 
 def joined(events: list[LiveEvent]) -> list[LiveEvent]:

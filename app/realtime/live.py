@@ -63,6 +63,7 @@ class LiveRun(msgspec.Struct, kw_only=True):
     request_id: str
     actor_id: str
     attempt: int
+    draft: int = 0
     run: Any
     message_id: str | None = None
     decision: Any = None
@@ -74,6 +75,7 @@ class LiveRun(msgspec.Struct, kw_only=True):
         """Another attempt begins: what the last one wrote is void."""
         self.message = Grown()
         self.place = {}
+        self.draft = 0
         for call in self.calls.values():
             call.code = Grown()
 
@@ -153,6 +155,15 @@ class LiveRuns:
             return Verdict("over")
         if event.attempt != run.attempt:
             return Verdict("attempt")
+        if event.draft < run.draft:
+            return Verdict("draft")
+        if event.draft > run.draft and event.type in DELTAS:
+            return MISSING
+        if event.draft > run.draft and event.type == "run.snapshot":
+            run.restart()
+            run.draft = event.draft
+            self._restate(run, event.data)
+            return TOLD
         if event.type == "run.snapshot":
             return self._restate(run, event.data)
         if event.type in DELTAS:

@@ -32,7 +32,8 @@ class LiveEvent(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     """Something that is gone once it was told. Nothing depends on it.
 
     `after` is the project's revision when it was emitted: it is told behind that one. `attempt`
-    fences: what an attempt that lost its lease still says is dropped.
+    fences: what an attempt that lost its lease still says is dropped. `draft` counts how often
+    the attempt took back what it had written; the first event of a draft is a `run.snapshot`.
     """
 
     type: str
@@ -43,6 +44,7 @@ class LiveEvent(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     at: datetime
     data: Any
     attempt: int
+    draft: int = 0
     after: int
 
 

@@ -9,11 +9,11 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 
 import asyncpg
 import msgspec
-from anyio import CancelScope
 from asyncpg import Connection, Record
 from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 
 from app.problems import DatabaseError, Problem, ServiceUnavailable
+from app.store.tasks import to_the_end
 
 ACQUIRE = 5.0  # seconds to wait for a connection before a request is told to come back
 COMMAND = 10.0  # seconds that one statement may take as we see it
@@ -60,18 +60,14 @@ class PiccoloTransaction(PostgresTransaction):
             return False
         try:
             self.engine.current_transaction.reset(self.context)
-            with CancelScope(shield=True):
-                await (self.transaction.rollback() if error else self.transaction.commit())
+            await to_the_end(self.transaction.rollback() if error else self.transaction.commit())
         finally:
             await self._give_back()
         return False
 
     async def _give_back(self) -> None:
-        with CancelScope(shield=True):
-            if self.engine.pool:
-                await self.engine.pool.release(self.connection)
-            else:
-                await self.connection.close()
+        pool = self.engine.pool
+        await to_the_end(pool.release(self.connection) if pool else self.connection.close())
 
 
 class Engine(PostgresEngine):
@@ -155,8 +151,7 @@ async def _connection() -> AsyncIterator[Connection]:
     try:
         yield cast(Connection, connection)
     finally:
-        with CancelScope(shield=True):
-            await _release(pool, connection)
+        await _release(pool, connection)  # asyncpg shields it from cancellation itself
 
 
 async def _release(pool: asyncpg.Pool, connection: Any) -> None:
@@ -185,9 +180,10 @@ async def reading(*, snapshot: bool = False) -> AsyncIterator[Tx]:
 async def transaction() -> AsyncIterator[Tx]:
     """One transaction: everything in the block or nothing; then its `after_commit` work.
 
-    Cancellation rolls back. Raises `DatabaseError` or `ServiceUnavailable` when PostgreSQL is
-    away, busy or refuses; a commit whose answer was lost raises `DatabaseError` too, and only an
-    idempotency key can tell which it was.
+    Cancellation rolls back, unless the commit has begun: that is finished first. Raises
+    `DatabaseError` or `ServiceUnavailable` when PostgreSQL is away, busy or refuses; a commit
+    whose answer was lost raises `DatabaseError` too, and only an idempotency key can tell which
+    it was.
     """
     async with _connection() as connection:
         tx = Tx(connection)
@@ -197,19 +193,28 @@ async def transaction() -> AsyncIterator[Tx]:
             try:
                 yield tx
             except BaseException:
-                with CancelScope(shield=True):
-                    if not connection.is_closed():
-                        await open_.rollback()
+                if not connection.is_closed():
+                    await to_the_end(open_.rollback())
                 raise
-            with CancelScope(shield=True):
-                await open_.commit()
+            await to_the_end(_commit(open_, tx))
         except DRIVER_ERRORS as error:
             raise problem_of(error) from error
+
+
+async def _commit(open_: Any, tx: Tx) -> None:
+    """Together, so that a caller who is cancelled meanwhile does not leave it untold."""
+    await open_.commit()
     for work in tx.after_commit:
         work()
 
 
-DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.TimeoutError)
+DRIVER_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that the server killed while it was idle
+    OSError,
+    asyncio.TimeoutError,
+)
 BUSY = (
     asyncpg.LockNotAvailableError,
     asyncpg.DeadlockDetectedError,
@@ -225,6 +230,7 @@ GONE = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.DiskFullError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     OSError,
     asyncio.TimeoutError,
 )
@@ -236,6 +242,8 @@ def problem_of(error: Exception) -> Exception:
         return ServiceUnavailable("The project is busy; try again.", retry_after=1)
     if isinstance(error, GONE) and not isinstance(error, Problem):
         return DatabaseError(retry_after=2)
+    if isinstance(error, asyncpg.UndefinedTableError):  # it came up empty; a start migrates it
+        return DatabaseError("The database has no schema yet; try again.", retry_after=2)
     return error
 
 

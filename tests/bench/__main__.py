@@ -1,4 +1,4 @@
-"""`python -m tests.bench <name> …` runs the benchmark tests/bench/<name>.py and prints its table."""
+"""`python -m tests.bench <name> …` runs tests/bench/<name>.py, which prints its table."""
 
 import importlib
 import sys

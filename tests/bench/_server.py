@@ -61,4 +61,6 @@ async def serve(app: Any) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(create_app(Settings.read()) if sys.argv[1] == "product" else Litestar([bare])))
+    asyncio.run(
+        serve(create_app(Settings.read()) if sys.argv[1] == "product" else Litestar([bare]))
+    )

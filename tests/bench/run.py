@@ -21,7 +21,7 @@ import httpx
 
 from app.lifecycle.check import check
 from app.store import embedded
-from app.store.engine import connected
+from app.store.engine import connected, reading
 from app.store.migration import migrate
 
 PROMPT = 'Add a title "Hello" for 2 seconds'
@@ -123,9 +123,9 @@ async def turn(client: httpx.AsyncClient, path: str) -> Any:
 
 
 async def prove(dsn: str) -> None:
-    async with connected(dsn, connections=2) as db:
-        found = await check(db)
-    print(f"invariants                           {'all hold' if not found else found}")
+    async with connected(dsn, connections=2), reading(snapshot=True) as reader:
+        found = await check(reader)
+    print(f"invariants                           {found or 'all hold'}")
 
 
 def main() -> None:

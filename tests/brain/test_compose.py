@@ -60,6 +60,14 @@ def constant(code: str, name: str) -> str | float | None:
             "Happy Users Counter",
             {"COUNT_TO": 5000.0, "PREFIX": "$", "LABEL": "Happy users"},
         ),
+        ("counter from 0 to 1 million", "To1 Counter", {"COUNT_TO": 1.0, "SUFFIX": " million"}),
+        ("countdown 3 2 1", "From3 Countdown", {"COUNT_FROM": 3.0}),
+        ("a rotating blue square", "Square Dance Shapes", {"COUNT": 1.0, "SHAPE": "square"}),
+        (
+            "lower third for Jane Doe, CEO",
+            "Jane Doe Lower Third",
+            {"NAME": "Jane Doe", "ROLE": "CEO"},
+        ),
         ("coffee vs tea", "Coffee Or Tea Comparison", {"LEFT": "Coffee", "RIGHT": "Tea"}),
         (
             'call to action "Try it" subscribe www.example.com',
@@ -85,6 +93,7 @@ def test_prompts_are_honoured(prompt: str, name: str, constants: dict[str, objec
         ("chart Q1 12 Q2 30", [("Q1", "12"), ("Q2", "30")]),
         ("chart of sales 10, 20, 35", [("1", "10"), ("2", "20"), ("3", "35")]),
         ('chart "Revenue" Jan 12%, Feb 30%', [("Jan", "12"), ("Feb", "30")]),
+        ("pie chart of 30% rent, 20% food", [("Rent", "30"), ("Food", "20")]),
         ("monthly chart 10, 20.5", [("Jan", "10"), ("Feb", "20.5")]),
         ("bar chart apples: 1,200, pears: 900", [("Apples", "1200"), ("Pears", "900")]),
         ("chart 2023: 5, 2024: 9 in 4 seconds", [("2023", "5"), ("2024", "9")]),

@@ -222,9 +222,18 @@ async def test_two_misfits_are_an_error() -> None:
     assert provider.answers == []
 
 
-@pytest.mark.parametrize("pieces", [[], [VALID], [VALID[:9]], ["x" * 100_001, END]])
-async def test_a_decision_cut_off_or_endless_is_an_error(pieces: list[str | End]) -> None:
-    provider = Scripted(pieces)
+@pytest.mark.parametrize("pieces", [[], [VALID], [VALID[:9]]])
+async def test_a_decision_cut_off_is_asked_for_once_more(pieces: list[str | End]) -> None:
+    provider = Scripted(pieces, [VALID, END])
+    assert (await decide(provider, CONTEXT)).decision.tool_name == "addScene"
+    provider = Scripted(pieces, pieces)
+    with pytest.raises(AiError):
+        await decide(provider, CONTEXT)
+    assert provider.closed == 2
+
+
+async def test_an_endless_decision_is_an_error() -> None:
+    provider = Scripted(["x" * 100_001, END])
     with pytest.raises(AiError):
         await decide(provider, CONTEXT)
     assert provider.closed == 1
@@ -282,10 +291,22 @@ async def test_code_given_back_as_it_was_is_not_judged() -> None:
     assert (written.code, written.note) == ("fetch('mine')", "I could not.")
 
 
-@pytest.mark.parametrize("pieces", [[], [GOOD], [GOOD[:80]], ["x" * 150_000, "y" * 60_000, END]])
-async def test_code_cut_off_or_endless_is_an_error_at_once(pieces: list[str | End]) -> None:
+@pytest.mark.parametrize("pieces", [[], [GOOD], [GOOD[:80]]])
+async def test_code_that_broke_off_is_written_anew_once(pieces: list[str | End]) -> None:
     listener = Listener()
-    provider = Scripted(pieces)
+    provider = Scripted(pieces, [GOOD, END])
+    written = await write_code(provider, JOB, on_delta=listener.delta, on_restart=listener.restart)
+    assert written.code == listener.text == GOOD
+    assert listener.restarts == 1
+    provider = Scripted(pieces, pieces)
+    with pytest.raises(AiError):
+        await write_code(provider, JOB, on_delta=listener.delta, on_restart=listener.restart)
+    assert provider.closed == 2
+
+
+async def test_endless_code_is_an_error_at_once() -> None:
+    listener = Listener()
+    provider = Scripted(["x" * 150_000, "y" * 60_000, END])
     with pytest.raises(AiError):
         await write_code(provider, JOB, on_delta=listener.delta, on_restart=listener.restart)
     assert listener.restarts == 0

@@ -7,6 +7,7 @@ import pytest
 from app.brain.composer.edit import Edited, edit_code
 from app.brain.composer.sheet import Sheet
 from app.brain.model import Context, ContextScene, WriteJob
+from app.scenes.blank import BLANK
 from tests.brain.test_property import HAND, composed
 
 OWN = composed('title "Hello World" "Sub" in white on navy, bounce')
@@ -148,3 +149,20 @@ def test_the_first_of_two_replacements_of_one_place_holds() -> None:
     assert sheet.result() == 'const NAME = "x";'
     code = edit(OWN, 'change "Hello World" to "A" and change "Hello World" to "B"').code
     assert added(OWN, code) == ['const TITLE = "A";']
+
+
+def test_a_blank_scene_is_composed_when_its_content_is_told() -> None:
+    code = edit(BLANK, 'make it a quote "Less is more" by Mies').code
+    assert 'const QUOTE = "Less is more";' in code
+    assert 'const TITLE = "Hi";' in edit("", 'make it say "Hi"').code
+    recoloured = edit(BLANK, "make the background dark blue").code
+    assert 'background: "#00008b",' in recoloured
+    assert "New scene" in recoloured
+
+
+def test_faults_that_were_there_before_are_named_and_left() -> None:
+    code = 'import x from "lodash";\n' + HAND
+    edited = edit(code, "make the text green")
+    assert edited.code == code
+    assert "cannot repair" in (edited.note or "")
+    assert "lodash" in (edited.note or "")

@@ -32,7 +32,7 @@ async def test_what_it_makes_up_is_a_decision_and_code_that_can_be_played(
     written = await write_code(model, job, on_delta=keep, on_restart=restart)
     assert "".join(deltas) == written.code == CODE
     assert model_server.connections == 1
-    model_server.script(truncate(200))
+    model_server.script(truncate(200), truncate(200))
     with pytest.raises(AiError):
         await write_code(model, job, on_delta=keep, on_restart=restart)
     await model.close()

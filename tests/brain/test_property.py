@@ -62,7 +62,7 @@ def edited(code: str, prompt: str) -> str:
     return edit_code(job).code
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(prompts, formats, st.sampled_from(["", *KINDS]))
 def test_new_scenes_are_always_playable_and_the_same(
     prompt: str, format: Format, kind: str
@@ -72,7 +72,7 @@ def test_new_scenes_are_always_playable_and_the_same(
     assert composed(f"{kind} {prompt}", format) == code
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(prompts, st.sampled_from(KINDS))
 def test_edits_of_own_code_are_always_playable_and_the_same(prompt: str, kind: str) -> None:
     before = composed(f'{kind} "It\'s {{here}}"')
@@ -81,7 +81,7 @@ def test_edits_of_own_code_are_always_playable_and_the_same(prompt: str, kind: s
     assert edited(before, prompt) == code
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(prompts)
 def test_edits_of_hand_written_code_are_always_playable(prompt: str) -> None:
     assert find_faults(edited(HAND, prompt)) == []
@@ -93,7 +93,7 @@ def test_broken_code_can_be_edited_without_harm(code: str, prompt: str) -> None:
     assert isinstance(edited(code, prompt), str)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(prompts, st.integers(0, 4), st.integers(-1, 5))
 def test_decisions_always_fit_their_context(prompt: str, count: int, selected: int) -> None:
     scenes = [

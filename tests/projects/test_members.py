@@ -27,7 +27,8 @@ async def test_an_invite_makes_one_person_a_member(studio: Studio) -> None:
     assert [(event.type, event.data) for event in events] == [
         ("member.updated", {"member": bob_in, "previousRole": None})
     ]
-    assert await bob.do("POST", path, {}) == bob_in, "one's own again changes nothing"
+    assert await bob.refused("POST", path, {"role": "owner"}) == (400, "INVALID_INPUT")
+    assert await bob.do("POST", path) == bob_in, "one's own again changes nothing"
     assert await eve.refused("POST", path, {}) == (404, "NOT_FOUND")
     members = await bob.do("GET", f"/api/projects/{project_id}/members")
     assert [(one["userId"], one["role"]) for one in members["items"]] == [

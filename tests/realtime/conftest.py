@@ -11,18 +11,18 @@ from redis import Redis
 from redis.exceptions import ConnectionError as NotYet
 
 from app.realtime.bus import LocalBus
-from app.store import embedded
 from app.store.engine import DB, connected
-from app.store.migration import migrate
 from tests.realtime.studio import Process, Project, open_project, process
 
 
-@pytest.fixture(scope="session")
-async def database(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    with embedded.start(tmp_path_factory.mktemp("realtime") / "data", durable=False) as server:
-        await migrate(server.dsn)
-        async with connected(server.dsn, connections=20):
-            yield server.dsn
+@pytest.fixture(scope="package")
+async def database(new_database: Callable[[], Awaitable[str]]) -> AsyncIterator[str]:
+    """A database of our own: what happens in our projects obeys no rule of the product."""
+    outer, outer_dsn = DB.pool, DB.config.get("dsn")
+    DB.pool, dsn = None, await new_database()
+    async with connected(dsn, connections=20):
+        yield dsn
+    DB.pool, DB.config["dsn"] = outer, outer_dsn
 
 
 class RedisServer:

@@ -13,6 +13,7 @@ GONE = (Problem, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Internal
 KILL = """
     select pg_terminate_backend(pid) from pg_stat_activity
     where pid <> pg_backend_pid() and application_name = 'reelroom'
+      and datname = current_database()
 """
 
 

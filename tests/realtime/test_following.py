@@ -2,8 +2,10 @@
 
 import asyncio
 
+from app.realtime.bus import LocalBus
+from app.realtime.watcher import Pace
 from tests.realtime.clients import Heard, events, poll, socket
-from tests.realtime.studio import Process, Project
+from tests.realtime.studio import Process, Project, process
 
 ODD = {"id": "1", "event": "x", "retry": 5, "text": 'a\r\nb\rc\nd \u2028\u2029 \U0001f600 "q"'}
 
@@ -55,23 +57,44 @@ async def test_the_stream_has_the_headers_and_the_form_of_the_contract(
     assert heard.ids == [None, None, project.cursor(2)]
 
 
+async def test_a_snapshot_that_is_ahead_of_the_hub_repeats_nothing(
+    database: str, project: Project
+) -> None:
+    async with process(LocalBus(), Pace(head_check=3600), hears_commits=False) as here:
+        async with events(here, project) as early:
+            await early.ready()
+            here.hubs.announce(project.id, await project.note())
+            await early.revision(1)
+            await project.note("nobody has told this process of it")
+            async with events(here, project) as late:
+                await late.ready()
+                here.hubs.announce(project.id, await project.note())
+                for heard in (early, late):
+                    await heard.revision(3)
+    assert [revision for revision, _ in early.durable] == [1, 2, 3]
+    assert [revision for revision, _ in late.durable] == [3]
+    assert late.of("project.snapshot")[0]["revision"] == 2
+
+
 async def test_joins_while_eight_writers_commit_see_no_gap_and_no_repeat(
     here: Process, project: Project
 ) -> None:
     clients: list[Heard] = []
-    stop = asyncio.Event()
+    done = asyncio.Event()
 
     async def write(number: int) -> None:
-        for turn in range(25):
+        turn = 0
+        while len(clients) < 20 or turn < 10:
             await project.note(f"{number} {turn}", size=1 + turn % 3)
+            turn += 1
 
     async def join(number: int) -> None:
-        await asyncio.sleep(number * 0.02)
-        after = project.cursor(await project.head()) if number % 2 else None
-        async with events(here, project, **({"after": after} if after else {})) as heard:
-            clients.append(heard)
+        await asyncio.sleep(number * 0.03)
+        after = {"after": project.cursor(await project.head())} if number % 2 else {}
+        async with events(here, project, **after) as heard:
             await heard.ready()
-            await stop.wait()
+            clients.append(heard)
+            await done.wait()
             await heard.revision(await project.head())
 
     async with asyncio.TaskGroup() as group:
@@ -81,7 +104,7 @@ async def test_joins_while_eight_writers_commit_see_no_gap_and_no_repeat(
             for number in range(8):
                 writers.create_task(write(number))
         await project.note("last")
-        stop.set()
+        done.set()
     logged = await project.logged()
     assert len(clients) == 20
     for heard in clients:

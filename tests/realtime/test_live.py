@@ -7,12 +7,16 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.realtime import log
+from app.realtime.bus import LocalBus
 from app.realtime.emit import joined
 from app.realtime.live import units
 from app.realtime.model import LiveEvent
+from app.realtime.watcher import Pace
+from app.store.engine import transaction
 from app.store.ids import new_id
 from tests.realtime.clients import Heard, events, poll, socket, sse
-from tests.realtime.studio import Process, Project, Turn
+from tests.realtime.studio import Process, Project, Turn, process
 
 ODD_TEXT = 'a\U0001f600é\n\u2028"' * 40
 
@@ -128,6 +132,7 @@ async def test_what_comes_too_late_or_from_an_older_attempt_is_dropped(
         turn._offsets.clear()
         await turn.durable("run.retrying", turn.run())
         await turn.call(call)
+        await heard.revision(turn.after)  # until the retry is told, the first attempt may speak
         zombie.write("zombie", call)
         turn.write("second", call)
         zombie.write("zombie", call)
@@ -241,3 +246,24 @@ def _delta(call: str, offset: int, text: str) -> LiveEvent:
         attempt=1,
         after=0,
     )
+
+
+async def test_what_waits_for_its_tick_goes_out_before_a_newer_commit(
+    database: str, project: Project
+) -> None:
+    """Whoever reads the log first, and before the worker could say that it has committed."""
+    async with process(LocalBus(), Pace(head_check=3600), hears_commits=False) as here:
+        turn, call = Turn(project, here.hubs), new_id()
+        await turn.start()
+        await turn.call(call)
+        async with events(here, project) as heard:
+            await heard.ready()
+            turn.write("told at once, ", call)
+            turn.write("and what waits", call)
+            async with transaction() as tx:
+                async with log.changing(tx, project.id, actor_id="a", request_id="r") as change:
+                    change.emit("tool.finished", {"callId": call}, run_id=turn.id)
+                    turn.write(" for the last tick", call)
+            here.hubs._hubs[project.id].hint(change.revision)
+            await heard.revision(change.revision)
+            assert text_of(heard, call) == "told at once, and what waits for the last tick"

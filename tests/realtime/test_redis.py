@@ -301,6 +301,8 @@ async def test_presence_crosses_processes(
             await heard.until(lambda heard: heard.of("presence.updated"))
             assert heard.of("presence.updated") == [{"userId": "user 1", "sceneId": "s"}]
             assert heard.ids[-1] is None
+            await there.revision(await project.note())  # heard over Redis, behind our own echo
+            assert len(there.of("presence.updated")) == 1
 
 
 @pytest.fixture(autouse=True)

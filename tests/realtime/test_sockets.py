@@ -7,10 +7,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from app.realtime import metrics
 from app.realtime.bus import LocalBus
 from app.realtime.watcher import Pace
 from tests.realtime.clients import say, socket
-from tests.realtime.studio import Process, Project, process
+from tests.realtime.studio import Process, Project, eventually, process
 
 
 @pytest.mark.parametrize(
@@ -96,3 +97,26 @@ async def test_without_a_subprotocol_json_is_spoken(here: Process, project: Proj
         await line.send('{"type":"hello"}')
         first = await line.recv()
     assert msgspec.json.decode(first)["type"] == "project.snapshot"
+
+
+async def test_a_client_that_does_not_read_is_ended_and_nobody_waits_for_it(
+    project: Project,
+) -> None:
+    kills = metrics.SLOW_KILLS._value.get()
+    async with process(LocalBus(), Pace(stall=0.5)) as here:
+        url = f"{here.sockets}/p/{project.id}/socket"
+        async with socket(here, project) as (quick, _):
+            stuck = await connect(url, max_queue=1, compression=None, close_timeout=0.1)
+            await stuck.send('{"type":"hello"}')
+            await quick.ready()
+            await eventually(lambda: len(here.hubs._followers) == 2)
+            for _ in range(100):
+                await quick.revision(await project.note("x" * 100_000), within=1)
+            await eventually(lambda: len(here.hubs._followers) == 1, within=5)
+            assert metrics.SLOW_KILLS._value.get() == kills + 1
+            await quick.revision(await project.note("still there"))
+            assert len(quick.durable) == 101
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    await stuck.recv()
+            assert stuck.close_code in (4409, 1006)

@@ -15,12 +15,18 @@ PARTS_MOST = 40  # far more than a turn takes; the rest of a longer prompt stays
 Want = Literal["add", "edit", "delete", "length"]
 
 _NOUNS = "|".join([*KINDS.values(), r"titles?(?: card)?|intro|outro|opener|scenes?|slides?|ending"])
+_SCENES = (  # what is a scene of its own where it follows "and"
+    r"titles?(?: card)?|intro|outro|opener|scenes?|slides?|lower[ -]?thirds?|charts?|graphs?"
+    r"|quotes?|lists?|checklist|countdown|counter|logo|comparison|call[ -]to[ -]action"
+)
 _VERBS = (
     r"(?:please\s+)?(?:add|create|insert|generate|build|delete|remove|drop|trim|cut|shorten"
     r"|extend|lengthen|make|change|edit|update|replace|set|turn|speed|slow|recolou?r|swap|get rid"
     r"|use|put)\b"
 )
-_NEXT = rf"(?=(?:{_VERBS}|(?:an?|another|one more)\s+(?:[\w{MASK}-]+\s+){{0,3}}(?:{_NOUNS})(?!\w)))"
+_NEXT = (
+    rf"(?=(?:{_VERBS}|(?:an?|another|one more)\s+(?:[\w{MASK}-]+\s+){{0,3}}(?:{_SCENES})(?!\w)))"
+)
 _SEPARATOR = re.compile(
     r"(?:\s*[,;.!]?\s*\b(?:and then|then|after that|afterwards|finally|and finally|next)\b[,:]?\s*"
     rf"|\s*[;\n]+\s*|[.!]\s+|\s*,\s*(?:and\s+)?|\s+and\s+(?:also\s+)?|\s+also\s+){_NEXT}"
@@ -50,6 +56,7 @@ _PART = re.compile(
     r"^(?:add|insert|put)\s+(?:an?\s+|another\s+|some\s+|the\s+|more\s+)?(?:[\w-]+\s+)?"
     r"(?:sub-?title"
     r"|text|words?|item|bullet|bullet point|point|bar|tagline|author|glow|shadow|background)s?\b"
+    r"(?!\s+(?:charts?|graphs?|plots?|diagrams?|lists?|animations?|scenes?|slides?|cards?)\b)"
 )
 _EDIT = re.compile(
     r"^(?:change|edit|update|replace|set|turn|use|fix|increase|decrease|reduce|speed|slow|recolou?r"

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from app.brain.composer.brief import READ_MOST
+from app.brain.composer.brief import READ_MOST, read_brief
+from app.brain.composer.compose import compose
 from app.brain.composer.edit_colours import edit_colours
 from app.brain.composer.edit_fonts import edit_fonts
 from app.brain.composer.edit_motion import edit_motion
@@ -10,6 +11,7 @@ from app.brain.composer.edit_texts import edit_texts
 from app.brain.composer.sheet import Sheet
 from app.brain.composer.wording import clean, lower, masked, shorten
 from app.brain.model import WriteJob
+from app.scenes.blank import BLANK
 from app.tools.code import find_faults
 
 KNOWN = (
@@ -29,6 +31,9 @@ def edit_code(job: WriteJob) -> Edited:
     """The scene's code with what the job asks for; bytes that it does not speak of stay."""
     before = job.scene.tsx_code if job.scene else ""
     text = clean(job.instruction or job.context.prompt)[:READ_MOST]
+    if _is_for_blank(job, before):
+        composed = compose(read_brief(job))
+        return Edited(composed.code, composed.note)
     sheet = Sheet(before)
     done: list[str] = []
     undone: list[str] = []
@@ -37,9 +42,19 @@ def edit_code(job: WriteJob) -> Edited:
     for edit in (edit_colours, edit_fonts, edit_motion):
         edit(sheet, plain, done, undone)
     after = sheet.result() if done else before
-    if after != before and find_faults(after) and not find_faults(before):
-        return Edited(before, f"I am offline, and that edit would have broken the code. {KNOWN}")
+    if after != before and (faults := find_faults(after)):
+        return Edited(before, f"I am offline and cannot repair this scene's code. {faults[0]}")
     return Edited(after, _note(done, undone, timed=job.duration is not None))
+
+
+def _is_for_blank(job: WriteJob, code: str) -> bool:
+    """True when the scene is still blank and the job says what to show in it."""
+    if not code.strip():
+        return True
+    if code != BLANK:
+        return False
+    brief = read_brief(job)
+    return brief.kind != "title" or bool(brief.said) or "title" in brief.plain
 
 
 def _note(done: list[str], undone: list[str], *, timed: bool) -> str | None:

@@ -9,6 +9,7 @@ from app.brain.composer.sheet import Sheet, number_text, unquote
 from app.brain.composer.source import quoted
 from app.tools.syntax import captures, text_of
 
+_KEPT = ("transparent", "none", "inherit", "currentColor", "")
 COLOURS_MOST = 8  # that one edit takes up
 
 _KEYS = {
@@ -93,7 +94,8 @@ def _set_values(sheet: Sheet, keys: frozenset[str], value: str, most: int = 1000
     count = 0
     for node in sheet.values_of(keys):
         old = unquote(text_of(node)) if node.type == "string" else ""
-        if node.type == "string" and old not in ("transparent", "none", "inherit", "currentColor"):
+        gradient = node.type == "template_string" and "gradient" in text_of(node)
+        if gradient or (node.type == "string" and old not in _KEPT):
             count += sheet.replace(node.start_byte, node.end_byte, quoted(value))
         if count >= most:
             break

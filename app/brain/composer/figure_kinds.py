@@ -48,10 +48,14 @@ def plan_shapes(brief: Brief) -> Plan:
     number = re.search(
         r"\b([0-9]{1,2}) (?:\w+ )?(?:shape|circle|square|triangle|diamond|ball)", brief.plain
     )
+    single = re.search(
+        r"\b(?:an?|one)\s+(?:[\w-]+\s+){0,3}(?:circle|square|triangle|diamond|ball)\b", brief.plain
+    )
+    count = 1 if single else 7 + brief.seed % 6
     values: Values = {
         "TITLE": title,
         "SHAPE": shape,
-        "COUNT": min(40, max(1, int(number[1]))) if number else 7 + brief.seed % 6,
+        "COUNT": min(40, max(1, int(number[1]))) if number else count,
         "FONT_SIZE": size_of(brief, title or "A", 0.08, width=0.5, tall=0.3),
     }
     return Plan(values, component_of(title or f"{shape} dance", "Shapes"))
@@ -60,9 +64,11 @@ def plan_shapes(brief: Brief) -> Plan:
 def countdown_from(plain: str) -> int:
     """Where a countdown starts: 1 to 60, 5 when the prompt does not say."""
     found = re.search(
-        r"\bfrom ([0-9]{1,4})\b|\b([0-9]{1,4})(?:[ -]to[ -](?:0|1|zero|one))\b", plain
+        r"\bfrom ([0-9]{1,4})\b|\b([0-9]{1,4})(?:[ -]to[ -](?:0|1|zero|one))\b"
+        r"|\bcountdown:? ([0-9]{1,4})\b",
+        plain,
     )
-    number = int(found[1] or found[2]) if found else 5
+    number = int(found[1] or found[2] or found[3]) if found else 5
     return min(COUNTDOWN_MOST, max(1, number))
 
 
@@ -81,7 +87,10 @@ def plan_countdown(brief: Brief) -> Plan:
 
 
 def plan_counter(brief: Brief) -> Plan:
-    numbers = re.findall(r"([$\u20ac\u00a3]?)([0-9][0-9,.]{0,14})\s?(%|\+|k\b|m\b)?", brief.plain)
+    numbers = re.findall(
+        r"([$\u20ac\u00a3]?)([0-9][0-9,.]{0,14})\s?(%|\+|[km]\b|million\b|thousand\b|billion\b)?",
+        brief.plain,
+    )
     values = [_whole(number) for _, number, _ in numbers]
     first = values[0] if len(values) > 1 and re.search(r"\bfrom\b", brief.plain) else 0
     last = values[-1] if values else 1000
@@ -92,7 +101,11 @@ def plan_counter(brief: Brief) -> Plan:
         "COUNT_FROM": first,
         "COUNT_TO": last,
         "PREFIX": prefix,
-        "SUFFIX": suffix.upper() if suffix in ("k", "m") else suffix,
+        "SUFFIX": suffix.upper()
+        if suffix in ("k", "m")
+        else suffix
+        if len(suffix) < 2
+        else f" {suffix}",
         "LABEL": label,
         "FONT_SIZE": size_of(brief, shown, 0.17, tall=0.35),
     }

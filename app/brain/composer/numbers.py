@@ -75,6 +75,13 @@ def read_series(brief: Brief) -> Series:
         elif token["stop"] != ",":
             words = []
         quoted = False
+    if words and bars and bars[0][0] is None:
+        # "30% rent, 20% food": the labels stand behind their numbers
+        labels = [
+            *(label for label, _ in bars[1:]),
+            shorten(headline(" ".join(words[-3:])), LABEL_MOST),
+        ]
+        bars = [(label, value) for label, (_, value) in zip(labels, bars, strict=True)]
     return _series(brief, bars[:BARS_MOST], marks)
 
 

@@ -15,9 +15,10 @@ _ORDINALS = {
     "4th": 3, "fifth": 4, "5th": 4, "sixth": 5, "seventh": 6, "eighth": 7, "ninth": 8, "tenth": 9,
     "last": -1, "final": -1, "closing": -1,
 }  # fmt: skip
+_NO_LENGTH = r"(?![0-9])(?!\s*-?\s*(?:s\b|sec|frame|min|[.,][0-9]))"
 _NUMBERED = re.compile(
-    r"\b(?:scenes?|slides?|clips?)\s*(?:no\.?|number|#)?\s*(?P<first>[0-9]{1,4})"
-    r"(?P<more>(?:\s*(?:,|and|&|to|-)\s*(?:scene\s+)?[0-9]{1,4}(?![0-9])(?!\s*(?:s\b|sec|frame|min|[.,][0-9])))*)"
+    rf"\b(?:scenes?|slides?|clips?)\s*(?:no\.?|number|#)?\s*(?P<first>[0-9]{{1,4}}){_NO_LENGTH}"
+    rf"(?P<more>(?:\s*(?:,|and|&|to|-)\s*(?:scene\s+)?[0-9]{{1,4}}{_NO_LENGTH})*)"
 )
 _PLACED = re.compile(
     rf"\b(?P<word>{'|'.join(_ORDINALS)})\s+(?:scene|slide|clip|one)\b"

@@ -9,6 +9,9 @@ from app.brain.composer.plan import Plan, Values, second_text, size_of
 from app.brain.composer.source import component_of
 from app.brain.composer.wording import MASK, headline, shorten
 
+_NAME_AND_ROLE = re.compile(
+    r"\b(?:for|named|of|saying)\s+(?P<name>[^,;.\n]{1,60}),\s*(?P<role>[^,;.\n]{1,60})"
+)
 _ADDRESS = re.compile(
     r"\b(?:https?://)?(?:www\.)?[a-z0-9][a-z0-9-]{0,60}\.[a-z]{2,12}(?:/[\w-]{0,40})?\b"
 )
@@ -31,6 +34,8 @@ def plan_lower_third(brief: Brief) -> Plan:
         and (parts := re.split(r"\s*(?:,|\||\s[\u2014\u2013-]\s)\s*", name, maxsplit=1))[1:]
     ):
         name, role = parts[0] or name, parts[1]
+    if not role and not brief.quotes and (found := _NAME_AND_ROLE.search(brief.plain)):
+        name, role = (brief.text[slice(*found.span(part))].strip() for part in ("name", "role"))
     size = size_of(brief, name, 0.05, width=0.7, tall=0.2)
     return Plan({"NAME": name, "ROLE": role, "FONT_SIZE": size}, component_of(name, "LowerThird"))
 

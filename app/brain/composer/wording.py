@@ -76,4 +76,4 @@ def headline(text: str) -> str:
             word if index and word in small else word[:1].upper() + word[1:]
             for index, word in enumerate(words)
         )
-    return text[:1].upper() + text[1:]
+    return text if text[1:2].isupper() else text[:1].upper() + text[1:]

@@ -3,7 +3,7 @@ import { AbsoluteFill, Easing, interpolate, spring, useCurrentFrame, useVideoCon
 
 const TITLE = "";
 const SHAPE: string = "circle";
-const COUNT = 9;
+const COUNT: number = 9;
 const ALIGN = "center";
 const TEXT_COLOR = "#ffffff";
 const ACCENT_COLOR = "#7c5cff";
@@ -25,8 +25,8 @@ const Figure = ({ index }: { index: number }) => {
   const unit = Math.min(width, height);
   const here = spring({ frame: frame - index * 4, fps, config: { damping: 12 } });
   const angle = (index / COUNT) * Math.PI * 2 + frame / 50;
-  const reach = unit * (0.3 + 0.05 * Math.sin(frame / 25 + index));
-  const size = unit * (0.09 + 0.03 * Math.sin(index * 2.4 + frame / 30));
+  const reach = COUNT === 1 ? 0 : unit * (0.3 + 0.05 * Math.sin(frame / 25 + index));
+  const size = COUNT === 1 ? unit * 0.34 : unit * (0.09 + 0.03 * Math.sin(index * 2.4 + frame / 30));
   const round: Record<string, string> = { circle: "50%", square: "18%", diamond: "12%" };
   const turn = SHAPE === "diamond" ? 45 : frame * 1.2;
   return (

@@ -3,6 +3,9 @@ import { useCallback, useEffect, useLayoutEffect, useRef, useState, type RefObje
 import { PreviewHost, type Stopped } from "./host";
 import type { SceneLoad } from "./protocol";
 
+// A browser ends the process of a removed frame after a moment; a new frame made before that would hang in it too.
+const REST_AFTER_HANG = 1500; // ms
+
 export interface Preview {
   /** For the iframe, drawn while `hasFrame` holds, and anew when `generation` changes. */
   hasFrame: boolean;
@@ -25,6 +28,7 @@ export function usePreviewHost(sceneId: string | null, load: SceneLoad | null, o
   const [host, setHost] = useState<PreviewHost | null>(null);
   const [generation, setGeneration] = useState(0);
   const [halt, setHalt] = useState<{ why: Stopped; code: string | undefined } | null>(null);
+  const [resting, setResting] = useState(false);
   const [status, setStatus] = useState<Preview["status"]>("loading");
   const [error, setError] = useState<string | null>(null);
   const [frame, setFrame] = useState(0);
@@ -32,7 +36,7 @@ export function usePreviewHost(sceneId: string | null, load: SceneLoad | null, o
   const code = load?.code;
   // Code that had to be stopped is not run again by itself; other code is.
   const stopped = halt !== null && halt.code === code ? halt.why : null;
-  const hasFrame = load !== null && stopped === null;
+  const hasFrame = load !== null && stopped === null && !resting;
   const shown = useRef({ sceneId, code, frame, playing, onEnded });
   shown.current = { ...shown.current, code, frame, playing, onEnded };
 
@@ -54,6 +58,7 @@ export function usePreviewHost(sceneId: string | null, load: SceneLoad | null, o
       onFrame: setFrame,
       onEnded: () => setPlaying(shown.current.onEnded()),
       onStopped: (why) => {
+        setResting(why === "unresponsive");
         setHalt({ why, code: shown.current.code });
         setPlaying(false);
       },
@@ -61,6 +66,12 @@ export function usePreviewHost(sceneId: string | null, load: SceneLoad | null, o
     setHost(created);
     return () => created.close();
   }, [generation, hasFrame]);
+
+  useEffect(() => {
+    if (!resting) return;
+    const rested = setTimeout(() => setResting(false), REST_AFTER_HANG);
+    return () => clearTimeout(rested);
+  }, [resting]);
 
   useEffect(() => {
     if (host === null || load === null) return;

@@ -31,6 +31,12 @@ function useWindowSize(): { width: number; height: number } {
   return size;
 }
 
+/** The frame of its code at which a scene begins: the second part of a scene that was split goes on where it was cut. */
+export function startFrom(props: Record<string, unknown>): number {
+  const { startFrom: start } = props;
+  return typeof start === "number" && Number.isInteger(start) && start > 0 ? start : 0;
+}
+
 export interface StageProps {
   scene: SceneLoad;
   component: SceneComponent;
@@ -43,7 +49,9 @@ export interface StageProps {
 
 export function Stage({ scene, component: Scene, frame, attempt, onRendered, onError }: StageProps) {
   const view = useWindowSize();
-  const { width, height, fps, durationInFrames, props } = scene;
+  const { width, height, fps, props } = scene;
+  const start = startFrom(props);
+  const durationInFrames = start + scene.durationInFrames;
   const config = useMemo<VideoConfig>(
     () => ({ id: "scene", width, height, fps, durationInFrames, defaultProps: {}, props }),
     [width, height, fps, durationInFrames, props],
@@ -68,7 +76,7 @@ export function Stage({ scene, component: Scene, frame, attempt, onRendered, onE
     >
       <Catch key={attempt} onError={onError}>
         <CompositionContext.Provider value={config}>
-          <FrameContext.Provider value={frame}>
+          <FrameContext.Provider value={start + frame}>
             <Scene {...props} />
           </FrameContext.Provider>
         </CompositionContext.Provider>

@@ -1,0 +1,254 @@
+"""`reelroom serve`: its socket, its processes, and the line that says it is ready."""
+
+import asyncio
+import importlib
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from app.prepare import DatabaseAway, Refused, database, prepare
+from app.settings import WORKERS_MOST, Settings
+
+GRACE = 4  # seconds that requests under way get at shutdown; runs get some more after them
+LEAVE = 12.0  # seconds after which a worker whose parent died ends in any case
+FRAME_MOST = 64 * 1024  # bytes of a WebSocket frame from a client
+AGAIN = 1.0  # seconds between two looks for a database that is away
+READY = "Reelroom is ready: {url}"
+LINK = "Log in once: {url}"
+
+
+def serve(settings: Settings, *, workers: int, works: bool) -> None:
+    """Serve until SIGTERM or SIGINT. Raises `Refused`, `EmbeddedError` or `MigrationError`."""
+    _check(settings, workers, works)
+    migrates = settings.database_url is None or settings.loopback
+    with _listener(settings) as listener:
+        url = f"http://{_shown(settings.host)}:{listener.getsockname()[1]}"
+        early = threading.Thread(target=_import_early, daemon=True)
+        early.start()
+        service = Service(listener, url, works=works, migrates=migrates)
+        with database(settings, service) as ready:
+            early.join()  # two threads must not import what imports itself in a circle
+            service.prepare(ready)
+            if workers > 1:
+                service.run_many(workers)
+            else:
+                service.run_one()
+
+
+def _check(settings: Settings, workers: int, works: bool) -> None:
+    if not 1 <= workers <= WORKERS_MOST:
+        raise Refused(f"--workers takes 1 to {WORKERS_MOST}.")
+    if settings.redis_url is None:
+        if workers > 1:
+            raise Refused(
+                f"{workers} workers need REDIS_URL: without Redis one process can't tell another"
+                " what it does. Set REDIS_URL, or run one worker."
+            )
+        if not works:
+            raise Refused("--no-runs needs REDIS_URL: the runs would be worked on elsewhere.")
+
+
+def _import_early() -> None:
+    """While PostgreSQL starts we wait anyway."""
+    for name in (
+        "app.main",
+        "app.store.migration",
+        "uvicorn.protocols.http.httptools_impl",
+        "uvicorn.protocols.websockets.websockets_sansio_impl",
+        "uvicorn.lifespan.on",
+    ):
+        importlib.import_module(name)
+
+
+class Service:
+    """One listening socket, the database behind it, and the processes that serve both."""
+
+    _settings: Settings
+
+    def __init__(self, listener: socket.socket, url: str, *, works: bool, migrates: bool) -> None:
+        self.url = url
+        self._listener = listener
+        self._works = works
+        self._migrates = migrates
+        self._prepared = False
+        self._link: str | None = None
+        self._failure: Exception | None = None
+        self._leave: Callable[[], None] | None = None
+
+    def fail(self, failure: Exception) -> None:
+        """End the service, and raise this where it was run."""
+        self._failure = failure
+        if self._leave:
+            self._leave()
+
+    def prepare(self, settings: Settings) -> None:
+        """Bring the schema up to date and make a login link; later, if the database is away."""
+        self._settings = settings
+        try:
+            self._link = asyncio.run(prepare(self._settings, migrates=self._migrates))
+            self._prepared = True
+        except DatabaseAway as error:
+            print(f"reelroom: {error}; it is asked again until it does", file=sys.stderr)
+
+    def run_one(self) -> None:
+        """Serve in this process."""
+        import uvicorn
+
+        from app.logs import set_up
+        from app.main import create_app
+        from app.store.tasks import spawn
+
+        set_up(self._settings.log_level)
+        service = self
+
+        class Server(uvicorn.Server):
+            async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+                await super().startup(sockets)
+                service._say_ready()
+                if not service._prepared:
+                    spawn(service._prepare_later(), name="prepare the database")
+
+            async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+                await super().shutdown(sockets)
+                if self.force_exit:  # a second Ctrl-C hurries requests, but leases are given back
+                    await self.lifespan.shutdown()
+
+            def leave(self) -> None:
+                self.should_exit = True
+
+        server = Server(_config(self._settings, create_app(self._settings, works=self._works)))
+        self._leave = server.leave
+        self._raise_failure()
+        server.run(sockets=[self._listener])
+        self._raise_failure()
+
+    def run_many(self, workers: int) -> None:
+        """Serve in several processes, which are started again when they die."""
+        from uvicorn.config import STARTUP_FAILURE
+        from uvicorn.supervisors import Multiprocess
+
+        from app.logs import set_up
+
+        set_up(self._settings.log_level)
+        self._settings.hand_down()
+        factory = "app.serve:worker_app" if self._works else "app.serve:web_worker_app"
+        config = _config(self._settings, factory, factory=True, workers=workers)
+        supervisor = Multiprocess(config, [self._listener])
+        self._leave = supervisor.should_exit.set
+        self._raise_failure()
+        threading.Thread(target=self._watch_many, args=[supervisor], daemon=True).start()
+        supervisor.run()
+        self._raise_failure()
+        if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+            raise Refused("the server did not start; its log says why")
+
+    def _watch_many(self, supervisor: Any) -> None:
+        while not supervisor.should_exit.is_set():
+            try:
+                with urllib.request.urlopen(self.url + "/health/live", timeout=1):
+                    break
+            except OSError:
+                time.sleep(0.05)
+        else:
+            return
+        self._say_ready()
+        if not self._prepared:
+            asyncio.run(self._prepare_later())
+
+    def _say_ready(self) -> None:
+        print(READY.format(url=self.url + (self._link or "/")), flush=True)
+
+    async def _prepare_later(self) -> None:
+        """Ask the database until it answers; end when it turns out to be of no use."""
+        while True:
+            await asyncio.sleep(AGAIN)
+            try:
+                link = await prepare(self._settings, migrates=self._migrates)
+            except DatabaseAway:
+                continue
+            except Exception as failure:  # noqa: BLE001  raised again where the process ends
+                self.fail(failure)
+                return
+            if link:
+                print(LINK.format(url=self.url + link), flush=True)
+            return
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+
+@contextmanager
+def _listener(settings: Settings) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]  # Python adds the address again
+        raise Refused(f"can't listen on {settings.host}:{settings.port}: {reason}") from error
+    with listener:
+        listener.set_inheritable(True)
+        yield listener
+
+
+def _shown(host: str) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{host}]" if ":" in host else host
+
+
+def _config(settings: Settings, app: Any, **more: Any) -> Any:
+    import uvicorn
+
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=FRAME_MOST,
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=GRACE,
+        proxy_headers=bool(settings.allowed_origins),
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        **more,
+    )
+
+
+def worker_app() -> Any:
+    """The app of one process among several."""
+    return _app_of_worker(works=True)
+
+
+def web_worker_app() -> Any:
+    """The same, with the runs left to `reelroom worker`."""
+    return _app_of_worker(works=False)
+
+
+def _app_of_worker(*, works: bool) -> Any:
+    from app.logs import set_up
+    from app.main import create_app
+
+    settings = Settings.read()
+    set_up(settings.log_level)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for our parent, who then tells us
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    return create_app(settings, works=works)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed ends like one that was told to."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(LEAVE)
+    os._exit(1)

@@ -1,0 +1,117 @@
+"""A turn that dies right before its nth statement, and the recovery by another process.
+
+`python -m tests.chat.crash DSN project:n …` prints for each project how many statements were
+sent, or `crashed`. Every turn and every recovery is a process of its own, forked from one that has
+imported the app already.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from functools import partial
+from typing import Any
+
+import asyncpg
+
+from app.auth.model import Caller
+from app.brain.offline import OfflineModel
+from app.chat import runs
+from app.chat.runner import Runner
+from app.chat.runs import Turn
+from app.chat.signals import SIGNALS
+from app.store.engine import connected, transaction
+
+PROMPT = 'Add a title "One" and add a title "Two"'
+USER = "crash"
+OPEN = "select count(*) from run where status in ('queued', 'running')"
+
+
+class Counting(asyncpg.Connection):
+    """Dies like under `kill -9` instead of sending statement `dies_at`; 0: never."""
+
+    sent = 0
+    dies_at = 0
+
+    def count(self) -> None:
+        Counting.sent += 1
+        if Counting.sent == Counting.dies_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    async def execute(self, *values: Any, **more: Any) -> Any:
+        self.count()
+        return await super().execute(*values, **more)
+
+    async def executemany(self, *values: Any, **more: Any) -> Any:
+        self.count()
+        return await super().executemany(*values, **more)
+
+    async def fetch(self, *values: Any, **more: Any) -> Any:
+        self.count()
+        return await super().fetch(*values, **more)
+
+    async def fetchrow(self, *values: Any, **more: Any) -> Any:
+        self.count()
+        return await super().fetchrow(*values, **more)
+
+    async def fetchval(self, *values: Any, **more: Any) -> Any:
+        self.count()
+        return await super().fetchval(*values, **more)
+
+
+async def work(dsn: str, project_id: str | None) -> None:
+    """Work until no run is open; before that begin a turn in the project, if one is given."""
+    uncounted = await asyncpg.connect(dsn)
+    async with connected(dsn):
+        runner = Runner(OfflineModel(piece_delay=0), lambda event: None, lambda run_id: None)
+        SIGNALS.on_wake.append(runner.wake)
+        Counting.sent = 0
+        if project_id is not None:
+            caller = Caller(user_id=USER, name="Crash", request_id="crash")
+            async with transaction() as tx:
+                await runs.begin(tx, caller, project_id, Turn(prompt=PROMPT))
+        async with runner.running():
+            while await uncounted.fetchval(OPEN):
+                await asyncio.sleep(0.01)
+    await uncounted.close()
+
+
+def forked(dsn: str, project_id: str | None, dies_at: int) -> str:
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        Counting.dies_at = dies_at
+        asyncio.run(work(dsn, project_id))
+        os.write(writer, str(Counting.sent).encode())
+        os._exit(0)
+    os.close(writer)
+    _, status = os.waitpid(child, 0)
+    said = os.read(reader, 100).decode()
+    os.close(reader)
+    if os.WIFSIGNALED(status):
+        return "crashed"
+    assert os.WEXITSTATUS(status) == 0
+    return said
+
+
+async def expire(dsn: str) -> None:
+    """Nobody waits for the leases of the dead."""
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(
+        "update run set lease_expires_at = clock_timestamp() where status = 'running'"
+    )
+    await connection.close()
+
+
+def main(dsn: str, *points: str) -> None:
+    create_pool = asyncpg.create_pool
+    asyncpg.create_pool = partial(create_pool, connection_class=Counting)
+    for point in points:
+        project_id, _, dies_at = point.partition(":")
+        print(forked(dsn, project_id, int(dies_at)), flush=True)
+        asyncio.run(expire(dsn))
+        forked(dsn, None, 0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,43 @@
+"""A worker that is told to stop each run at the very moment it takes it."""
+
+import asyncio
+import sys
+
+import asyncpg
+
+from app.auth.model import Caller
+from app.brain.offline import OfflineModel
+from app.chat import runs
+from app.chat.leases import Held
+from app.chat.runner import Runner
+from app.chat.runs import Turn
+from app.store.engine import connected, transaction
+from tests.chat.crash import USER
+
+
+class Stopped(Runner):
+    def _begin(self, held: Held) -> None:
+        super()._begin(held)
+        self.stop(held.run.id)
+
+
+async def main(dsn: str, project_id: str) -> None:
+    """Print how the run ended, and how many places it still takes."""
+    watcher = await asyncpg.connect(dsn)
+    async with connected(dsn):
+        runner = Stopped(OfflineModel(), lambda event: None, lambda run_id: None)
+        caller = Caller(user_id=USER, name="Crash", request_id="crash")
+        async with transaction() as tx:
+            await runs.begin(tx, caller, project_id, Turn(prompt="Add a title"))
+        async with runner.running():
+            for _ in range(200):
+                status = await watcher.fetchval("select status from run")
+                if status not in ("queued", "running"):
+                    break
+                await asyncio.sleep(0.01)
+            print(status, len(runner._work))
+    await watcher.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

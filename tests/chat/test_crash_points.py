@@ -1,0 +1,90 @@
+"""`kill -9` at every statement of a turn: all of a step or nothing, and the run ends once."""
+
+import asyncio
+import sys
+from typing import Any
+
+import pytest
+
+from app.auth.model import Caller
+from app.projects.model import NewProject
+from app.projects.projects import create_project
+from tests.chat.conftest import House
+from tests.chat.crash import USER
+
+SAMPLES = 12  # of the statements in a normal run; all with --long
+
+
+async def crash(house: House, points: list[int]) -> list[tuple[str, str]]:
+    """(project, `crashed` or the number of statements) for each point; 0 never crashes."""
+    projects = [await new_project(house) for _ in points]
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.chat.crash", house.database,
+        *(f"{project}:{point}" for project, point in zip(projects, points, strict=True)),
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, _ = await child.communicate()
+    assert child.returncode == 0
+    return list(zip(projects, out.decode().split(), strict=True))
+
+
+async def new_project(house: House) -> str:
+    async with house.reading() as tx, tx.connection.transaction():
+        await tx.execute(
+            "insert into user_account (id, name, email) values ($1, 'Crash', 'c@example.test')"
+            " on conflict do nothing",
+            USER,
+        )
+        caller = Caller(user_id=USER, name="Crash", request_id="setup")
+        made = await create_project(tx, caller, NewProject())
+    return str(made.data.id)
+
+
+async def check_ended_once(house: House, project: str) -> bool:
+    """True when the turn had begun; then it has succeeded with both scenes, each made once."""
+    runs = await house.fetch("select * from run where project_id = $1", project)
+    events: list[Any] = [
+        row["type"]
+        for row in await house.fetch(
+            "select type from project_event where project_id = $1 order by revision", project
+        )
+    ]
+    scenes = await house.fetch("select tsx_code from scene where project_id = $1", project)
+    if not runs:
+        assert scenes == []
+        assert "message.created" not in events
+        return False
+    [run] = runs
+    assert (run["status"], run["error_code"]) == ("succeeded", None)
+    assert run["attempt"] <= 2
+    assert len(scenes) == 2
+    for kind, number in (
+        ("run.queued", 1), ("run.started", 1), ("run.finished", 1), ("brain.decision", 1),
+        ("tool.started", 2), ("scene.created", 2), ("iteration.created", 2), ("tool.finished", 2),
+        ("message.updated", 1), ("run.retrying", run["attempt"] - 1),
+    ):  # fmt: skip
+        assert events.count(kind) == number, (kind, events)
+    iterations = await house.fetch(
+        "select distinct message_id from scene_iteration where project_id = $1", project
+    )
+    assert [row["message_id"] for row in iterations] == [run["assistant_message_id"]]
+    return True
+
+
+@pytest.mark.parametrize("share", ["some", pytest.param("all", marks=pytest.mark.long)])
+async def test_a_turn_that_dies_at_any_statement_is_done_once(house: House, share: str) -> None:
+    [(whole, said)] = await crash(house, [0])
+    assert await check_ended_once(house, whole)
+    statements = int(said)
+    assert statements > 30
+    step = 1 if share == "all" else max(1, statements // SAMPLES)
+    points = list(range(1, statements + 1, step))
+    begun = []
+    for project, said in await crash(house, points):
+        begun.append(await check_ended_once(house, project))
+        assert said == "crashed" or said.isdigit()
+    assert begun[0] is False
+    assert begun[-1] is True
+    attempts = await house.fetch("select attempt from run")
+    assert {row["attempt"] for row in attempts} == {1, 2}
+    await house.check()

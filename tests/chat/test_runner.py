@@ -1,0 +1,184 @@
+"""The worker's own ends: stopped before it began, its lease lost, its database away."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import pytest
+
+from app.realtime.emit import Emitter
+from app.realtime.live import LiveRun, LiveRuns, Verdict
+from app.realtime.model import LiveEvent
+from app.store.engine import DB, transaction
+from app.store.tasks import to_the_end
+from tests.chat.conftest import House
+from tests.chat.test_crash_points import new_project
+from tests.chat.watching import (
+    begin,
+    iterations_of,
+    run_now,
+    scenes_of,
+    until_over,
+    watch,
+)
+from tests.model_server import CODE, code, decide
+
+
+async def test_what_has_begun_to_end_is_ended_however_often_its_task_is_cancelled() -> None:
+    done: list[int] = []
+
+    async def ending() -> None:
+        await asyncio.sleep(0.05)
+        done.append(1)
+
+    task = asyncio.create_task(to_the_end(ending()))
+    for _ in range(3):
+        await asyncio.sleep(0.01)
+        task.cancel("why")
+    with pytest.raises(asyncio.CancelledError, match="why"):
+        await task
+    assert done == [1]
+
+
+@pytest.mark.usefixtures("server")
+async def test_a_commit_is_told_although_its_task_was_cancelled_meanwhile() -> None:
+    """As often as it takes to meet the commit itself."""
+    kept = told = 0
+    await DB.fetch("create table if not exists ending (n int)")
+    for n in range(200):
+        heard: list[int] = []
+
+        async def change(n: int = n, heard: list[int] = heard) -> None:
+            async with transaction() as tx:
+                await tx.execute("insert into ending values ($1)", n)
+                tx.after_commit.append(lambda: heard.append(n))
+
+        task = asyncio.create_task(change())
+        await asyncio.sleep(n * 0.00002)
+        task.cancel()
+        await asyncio.wait([task])
+        kept += bool(await DB.fetch("select 1 from ending where n = $1", n))
+        told += len(heard)
+        assert kept == told
+    await DB.fetch("drop table ending")
+
+
+async def test_a_run_that_is_stopped_before_its_first_step_leaves_its_place(house: House) -> None:
+    project = await new_project(house)
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.chat.stopped", house.database, project,
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, _ = await child.communicate()
+    assert out.decode().split() == ["cancelled", "0"]
+
+
+async def locked(house: House, project: str) -> asyncpg.Connection:
+    """A connection that holds the project's row."""
+    connection = await asyncpg.connect(house.database)
+    await connection.execute("begin")
+    await connection.fetch("select 1 from project where id = $1 for update", project)
+    return connection
+
+
+@pytest.mark.parametrize(("seconds", "attempts"), [(4.5, 1), (11.5, 2)])
+async def test_a_project_that_is_locked_for_long_costs_no_turn(
+    house: House, seconds: float, attempts: int
+) -> None:
+    ann = await house.person(await house.start())
+    project = await ann.project()
+    house.model.script(decide(), code(pieces=8, delay=0.1))
+    begun = await begin(ann, project, "Add a title")
+    async with ann.listening(f"/api/runs/{begun['run']['id']}/events") as events:
+        await watch(events, until="code.delta")
+    holder = await locked(house, project)
+    await asyncio.sleep(seconds)
+    await holder.close()
+    run = await until_over(ann, begun["run"]["id"])
+    assert (run["status"], run["attempt"]) == ("succeeded", attempts)
+    [iteration] = await iterations_of(ann, project, run["assistantMessageId"])
+    assert iteration["codeAfter"] == CODE
+    assert len(await scenes_of(ann, project)) == 1
+
+
+async def test_a_lost_database_connection_costs_no_turn(house: House) -> None:
+    ann = await house.person(await house.start())
+    project = await ann.project()
+    house.model.script(decide(), code(pieces=20, delay=0.1))
+    begun = await begin(ann, project, "Add a title")
+    async with ann.listening(f"/api/runs/{begun['run']['id']}/events") as events:
+        await watch(events, until="code.delta")
+    async with asyncio.timeout(60):
+        while (await house.fetch("select ended_at from run"))[0]["ended_at"] is None:
+            await house.fetch(
+                "select pg_terminate_backend(pid) from pg_stat_activity where pid <>"
+                " pg_backend_pid() and datname = current_database() and random() < 0.5"
+            )
+            await asyncio.sleep(0.2)
+    run = await run_now(ann, begun["run"]["id"])
+    assert run["status"] == "succeeded"
+    assert len(await iterations_of(ann, project, run["assistantMessageId"])) == 1
+
+
+def event(kind: str, data: Any, draft: int = 0) -> LiveEvent:
+    return LiveEvent(
+        type=kind,
+        project_id="p",
+        run_id="r",
+        request_id="q",
+        actor_id="a",
+        at=datetime.now(UTC),
+        data=data,
+        attempt=1,
+        draft=draft,
+        after=1,
+    )
+
+
+def said(offset: int, text: str, draft: int = 0) -> LiveEvent:
+    return event("message.delta", {"messageId": "m", "offset": offset, "text": text}, draft)
+
+
+def taken_back(text: str, draft: int) -> LiveEvent:
+    message = {"messageId": "m", "text": text, "offset": len(text)}
+    return event("run.snapshot", {"calls": [], "message": message}, draft)
+
+
+def live_run() -> LiveRun:
+    return LiveRun(run_id="r", request_id="q", actor_id="a", attempt=1, run={}, message_id="m")
+
+
+def test_a_new_draft_replaces_a_longer_text_and_the_old_one_is_dropped() -> None:
+    runs = LiveRuns("p")
+    runs.seed([live_run()])
+    assert runs.admit(said(0, "a long text")).cause is None
+    assert runs.admit(taken_back("ab", 1)).cause is None
+    assert runs.runs["r"].message.text == "ab"
+    assert runs.admit(said(11, " and more", 0)) == Verdict("draft")
+    assert runs.admit(said(2, "c", 1)).cause is None
+    assert runs.runs["r"].message.text == "abc"
+
+
+def test_who_missed_that_a_text_was_taken_back_asks_for_the_whole() -> None:
+    runs = LiveRuns("p")
+    runs.seed([live_run()])
+    runs.admit(said(0, "a long text"))
+    assert runs.admit(said(2, "c", 1)).ask
+    assert runs.runs["r"].message.text == "a long text"
+    runs.admit(taken_back("abc", 1))
+    assert runs.runs["r"].message.text == "abc"
+
+
+async def test_the_working_process_gives_the_text_of_the_newest_draft() -> None:
+    told: list[LiveEvent] = []
+    emitter = Emitter(told.append)
+    emitter.emit(said(0, "a long text"))
+    emitter.emit(taken_back("ab", 1))
+    emitter.emit(said(11, " and more", 0))
+    emitter.emit(said(2, "c", 1))
+    whole = emitter.so_far("r")
+    assert whole is not None
+    assert (whole.draft, whole.data["message"]["text"]) == (1, "abc")
+    assert [each.data.get("text") for each in told] == ["a long text", None, "c"]

@@ -1,0 +1,146 @@
+"""A server in its own process, Debian's Chromium, and windows whose consoles stay clean."""
+
+import itertools
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+from playwright.async_api import Browser, StorageState, async_playwright
+
+from app.pages import DIST
+from tests.conftest import NewDatabase, free_port, missing
+from tests.model_server import ModelServer
+from tests.web.server import Server
+from tests.web.window import RECORDER, Visitor
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SIZE = {"width": 1440, "height": 900}
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    path = shutil.which("chromium")
+    if path is None:
+        missing("chromium")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+NewServer = Callable[..., Awaitable[Server]]
+
+
+@pytest.fixture(scope="session")
+async def new_server(
+    new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[NewServer]:
+    """A function that starts one more server on a database of its own."""
+    if not all((DIST / page).is_file() for page in ("index.html", "preview.html")):
+        pytest.fail("The browser client is not built: cd app/web && npm ci && npm run build")
+    async with AsyncExitStack() as stack:
+
+        async def make(**environment: str) -> Server:
+            folder = tmp_path_factory.mktemp("served")
+            server = Server(await new_database(), folder, free_port(), **environment)
+            return await stack.enter_async_context(server)
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+async def offline(new_server: NewServer) -> Server:
+    """The server that needs no key."""
+    return await new_server()
+
+
+@pytest.fixture(scope="session")
+async def model_server() -> AsyncIterator[ModelServer]:
+    async with ModelServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def modelled(new_server: NewServer, model_server: ModelServer) -> Server:
+    """A server whose model is scripted by the test."""
+    return await new_server(OPENAI_BASE_URL=model_server.url, OPENAI_API_KEY="test")
+
+
+NewVisitor = Callable[..., Awaitable[Visitor]]
+
+
+@pytest.fixture
+async def new_visitor(chromium: Browser) -> AsyncIterator[NewVisitor]:
+    """A function that opens a fresh browser profile; at the end no window has complained."""
+    made: list[Visitor] = []
+
+    async def make(server: Server, state: StorageState | None = None) -> Visitor:
+        context = await chromium.new_context(viewport=SIZE, storage_state=state)  # type: ignore[arg-type]
+        await context.add_init_script(RECORDER)
+        made.append(Visitor(context, server.url))
+        return made[-1]
+
+    yield make
+    complaints = [line for one in made for window in one.windows for line in window.complaints]
+    for one in made:
+        await one.context.close()
+    assert complaints == []
+
+
+async def signed_in(browser: Browser, server: Server) -> StorageState:
+    """The cookies that the server's login link gives."""
+    context = await browser.new_context()
+    page = await context.new_page()
+    await page.goto(server.link)
+    await page.get_by_role("button", name="Sign out").wait_for()
+    state = await context.storage_state()
+    await context.close()
+    return state
+
+
+@pytest.fixture(scope="session")
+async def offline_admin(chromium: Browser, offline: Server) -> StorageState:
+    return await signed_in(chromium, offline)
+
+
+@pytest.fixture(scope="session")
+async def modelled_admin(chromium: Browser, modelled: Server) -> StorageState:
+    return await signed_in(chromium, modelled)
+
+
+@pytest.fixture
+async def owner(new_visitor: NewVisitor, offline: Server, offline_admin: StorageState) -> Visitor:
+    """The local admin at the offline server."""
+    return await new_visitor(offline, offline_admin)
+
+
+@pytest.fixture
+async def director(
+    new_visitor: NewVisitor, modelled: Server, modelled_admin: StorageState
+) -> Visitor:
+    """The local admin at the server with the scripted model."""
+    return await new_visitor(modelled, modelled_admin)
+
+
+@pytest.fixture
+async def viewer(new_visitor: NewVisitor, offline: Server) -> Visitor:
+    """Somebody with an account of their own at the offline server."""
+    visitor = await new_visitor(offline)
+    number = next(_numbers)
+    person = {
+        "email": f"viewer-{number}@example.test",
+        "password": "correct horse battery",
+        "name": f"Viewer {number}",
+    }
+    await visitor.ask("POST", "/api/auth/register", person)
+    return visitor

@@ -1,0 +1,41 @@
+"""The server dies in the middle of a turn and comes back; the page needs nobody's help."""
+
+from playwright.async_api import Browser, expect
+
+from tests.model_server import CODE, ModelServer, decide
+from tests.web.conftest import NewServer, NewVisitor, signed_in
+from tests.web.held import held
+
+TAKEN_OVER = 40_000  # ms: a lease runs out, and somebody looks
+
+
+async def test_a_turn_survives_the_death_of_its_server_and_ends_once(
+    chromium: Browser, new_server: NewServer, new_visitor: NewVisitor, model_server: ModelServer
+) -> None:
+    server = await new_server(OPENAI_BASE_URL=model_server.url, OPENAI_API_KEY="test")
+    visitor = await new_visitor(server, await signed_in(chromium, server))
+    project = await visitor.project("Killed")
+    window = await visitor.window(project)
+    with held(CODE) as half:
+        model_server.script(decide(), half.behaviour)
+        await window.send("Add a scene")
+        await expect(window.code.locator("code")).to_have_text(half.before)
+        await server.kill()
+        await expect(window.connection).to_have_text("Reconnecting…")
+        await expect(window.scenes).to_have_count(0)
+        await server.start()
+    await expect(window.connection).to_have_text("Live", timeout=TAKEN_OVER)
+    await expect(window.turn).to_have_text("Done", timeout=TAKEN_OVER)
+    await expect(window.scenes).to_have_count(1)
+    await expect(window.messages).to_have_count(2)
+    await expect(window.messages.last).to_have_attribute("data-status", "success")
+    await expect(window.code.locator("code")).to_have_text(CODE)
+    await expect(window.stage).to_contain_text("Hello from the model")
+
+    epoch = (await visitor.ask("GET", f"/api/projects/{project}"))["epoch"]
+    log = await visitor.ask("GET", f"/api/projects/{project}/changes?after={epoch}.0")
+    ended = [event["data"]["run"] for event in log["events"] if event["type"] == "run.finished"]
+    assert [(run["status"], run["attempt"]) for run in ended] == [("succeeded", 2)]
+    assert [event["type"] for event in log["events"]].count("scene.created") == 1
+    assert all("net::ERR" in line for line in window.complaints)
+    window.complaints.clear()  # the browser tells of each try to reach the dead server
