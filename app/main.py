@@ -42,6 +42,7 @@ from app.realtime import log as event_log
 from app.realtime.bus import Bus, LocalBus
 from app.realtime.hub import Snapshot
 from app.realtime.hubs import Hubs
+from app.scenes.history_routes import router as scene_history
 from app.scenes.routes import router as scenes
 from app.scenes.snapshot import read_snapshot
 from app.settings import Settings
@@ -120,7 +121,18 @@ def create_app(settings: Settings | None = None, *, works: bool = True) -> ASGIA
             with _ending_answers_at_exit(parts.hubs):
                 yield
 
-    routes = [auth, projects, following, scenes, generations, chat, health, pages, *assets()]
+    routes = [
+        auth,
+        projects,
+        following,
+        scenes,
+        scene_history,
+        generations,
+        chat,
+        health,
+        pages,
+        *assets(),
+    ]
     app = Litestar(
         [Router("", route_handlers=routes, guards=[require_access], request_class=StrictRequest)],
         lifespan=[lifespan],

@@ -59,7 +59,9 @@ MESSAGES_OF_RUNS = Fact(
         || coalesce(m.status, 'missing')
     from run r left join message m on m.id = r.assistant_message_id and m.role = 'assistant'
         and m.project_id = r.project_id
-    where m.id is null or (m.status = 'pending') <> (r.status in ('queued', 'running'))
+    where (m.id is null and (r.assistant_message_id is not null
+            or r.status in ('queued', 'running')))
+        or (m.status = 'pending') <> (r.status in ('queued', 'running'))
     """,
 )
 ONE_RUN = Fact(

@@ -14,8 +14,9 @@ from app.projects.projects import end_welcome
 from app.realtime.log import Change
 from app.scenes import history
 from app.scenes.blank import BLANK
-from app.scenes.history import Cause, changed_fields
-from app.scenes.model import DURATION, NAME_MOST, Operation, Scene, SceneState
+from app.scenes.diff import changed_fields, operation_of
+from app.scenes.history import Cause
+from app.scenes.model import DURATION, NAME_MOST, Scene, SceneState
 from app.scenes.reads import (
     access_scene,
     find_scene,
@@ -35,7 +36,6 @@ from app.store.engine import Tx
 START_FROM = "startFrom"  # a prop: the frame of its code that a split-off scene begins with
 COPY = " copy"
 ORDER_EVENTS = ("scene.created", "scene.deleted", "scene.restored", "scenes.reordered")
-ONE_FIELD: dict[str, Operation] = {"name": "rename", "duration": "trim", "props": "props"}
 
 
 async def add_scene(tx: Tx, caller: Caller, project_id: str, new: NewScene) -> Done[Scene]:
@@ -65,7 +65,7 @@ async def change_scene(
         changed = changed_fields(before.state, after)
         if not changed:
             return Done(data=before)
-        operation = ONE_FIELD.get(changed[0], "edit") if len(changed) == 1 else "edit"
+        operation = operation_of(changed)
         cause = _by_hand(f"Change {', '.join(changed)}", caller)
         scene, _ = await history.update(change, scene_id, after, operation, cause)
     return _done(change, scene)

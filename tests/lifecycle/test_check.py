@@ -19,8 +19,10 @@ from app.projects.members import accept_invite, invite
 from app.projects.model import NewInvite, NewProject
 from app.projects.projects import create_project
 from app.scenes.blank import BLANK
+from app.scenes.going_back import GoBack, revert_iteration
 from app.scenes.requests import NewScene, SceneOrder, ScenePatch
 from app.scenes.scenes import add_scene, change_scene, delete_scene, reorder_scenes
+from app.scenes.undo import Walk, undo
 from app.store.engine import Tx, prepare
 from tests.turns import begun, ended, said
 
@@ -80,6 +82,14 @@ async def filled(tx: Tx) -> tuple[str, Run]:
     async with tx.savepoint():
         order = SceneOrder(scene_ids=[UUID(scene_id) for scene_id in ids[::-1]])
         await reorder_scenes(tx, ann, project_id, order)
+    for kind in ("reorder", "rename"):
+        changed = await tx.fetchval(
+            "select id from scene_iteration where operation_type = $1", kind
+        )
+        async with tx.savepoint():
+            await revert_iteration(tx, ann, changed, GoBack(target="before", force=True))
+    async with tx.savepoint():
+        await undo(tx, ann, project_id, Walk())
     async with tx.savepoint():
         await delete_scene(tx, ann, ids[1], None)
         made = await invite(tx, ann, project_id, NewInvite(role="viewer"), "http://x")
@@ -139,7 +149,7 @@ BREAKS: list[tuple[int, str, str]] = [
     (8, "an open call", "insert into model_call (id, run_id, project_id, attempt, stage, provider,"
      " model, status, request_id) select id, id, project_id, 1, 'decide', 'offline', 'x', 'open',"
      " 'r' from run where status = 'succeeded'"),
-    (9, "a lost iteration", "delete from scene_iteration where operation_type = 'rename'"),
+    (9, "a lost iteration", "delete from scene_iteration where operation_type = 'trim'"),
     (9, "a lost order", "delete from scene_iteration where operation_type = 'reorder'"),
     (9, "an iteration of another request", "update scene_iteration set request_id = 'x'"
      " where operation_type = 'rename'"),
@@ -172,6 +182,28 @@ BREAKS: list[tuple[int, str, str]] = [
     (10, "an end that no event told", "update generation set error_message = 'Other'"
      " where status = 'failed'"),
     (10, "an end without a time", "update generation set ended_at = null where status = 'failed'"),
+    (11, "a revert of nothing", "update scene_iteration set reverts_iteration_id = null"
+     " where change_source = 'revert' and scene_id is null"),
+    (11, "a revert of itself", "update scene_iteration set reverts_iteration_id = id"
+     " where change_source = 'revert' and scene_id is null"),
+    (11, "a revert to another state", "update scene_iteration older set before = older.before ||"
+     " '{\"name\": \"X\"}', after = older.after || '{\"name\": \"Y\"}' from scene_iteration newer"
+     " where newer.reverts_iteration_id = older.id and older.operation_type = 'rename'"),
+    (11, "a revert to another order", "update scene_iteration older set before = other.ids,"
+     " after = other.ids from scene_iteration newer, lateral (select jsonb_build_object('sceneIds',"
+     " jsonb_build_array(newer.before->'sceneIds'->1, newer.before->'sceneIds'->0,"
+     " newer.before->'sceneIds'->2)) as ids) other"
+     " where newer.reverts_iteration_id = older.id and older.scene_id is null"),
+    (11, "an edit that says it went back", "update scene_iteration set reverts_iteration_id = id"
+     " where change_source = 'user' and operation_type = 'rename'"),
+    (11, "an entry that ends too early", "update history_entry set last_revision ="
+     " last_revision - 1"),
+    (11, "an iteration in no entry", "update scene_iteration set entry_id = null"
+     " where operation_type = 'rename'"),
+    (11, "an entry of somebody else", "update scene_iteration i set entry_id = other.id"
+     " from history_entry other where other.project_id <> i.project_id"
+     " and i.operation_type = 'rename'"),
+    (11, "undone by a change", "update history_entry set undone_by_id = id"),
 ]  # fmt: skip
 
 
