@@ -16,7 +16,6 @@ from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
-from redis.asyncio import Redis
 
 from app.auth.routes import router as auth
 from app.auth.session import find_caller, provide_caller
@@ -41,7 +40,6 @@ from app.realtime import log as event_log
 from app.realtime.bus import Bus, LocalBus
 from app.realtime.hub import Snapshot
 from app.realtime.hubs import Hubs
-from app.realtime.redis_bus import RedisBus
 from app.scenes.routes import router as scenes
 from app.scenes.snapshot import read_snapshot
 from app.settings import Settings
@@ -71,8 +69,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_parts(settings: Settings) -> Parts:
-    redis = _limits_client(settings.redis_url) if settings.redis_url else None
-    bus: Bus = RedisBus(settings.redis_url) if settings.redis_url else LocalBus()
+    redis, bus = _over_redis(settings.redis_url) if settings.redis_url else (None, LocalBus())
     hubs = Hubs(bus, snapshot_of, running_seeds)
     provider = choose_provider(settings)
     runner = Runner(provider, hubs.emit_live, hubs.settle)
@@ -153,8 +150,13 @@ async def run_worker(settings: Settings) -> None:
         await over.wait()
 
 
-def _limits_client(url: str) -> Any:
-    return Redis.from_url(url, socket_timeout=1.0, socket_connect_timeout=1.0)
+def _over_redis(url: str) -> tuple[Any, Bus]:
+    """The client for limits and health, and the bus."""
+    from redis.asyncio import Redis  # late: most servers of one process do without
+
+    from app.realtime.redis_bus import RedisBus
+
+    return Redis.from_url(url, socket_timeout=1.0, socket_connect_timeout=1.0), RedisBus(url)
 
 
 async def snapshot_of(project_id: str) -> Snapshot:
