@@ -40,6 +40,7 @@ class Following:
         self._tasks: set[asyncio.Task[None]] = set()
         self._line: asyncio.Task[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
+        self._closed = False
         self.core.connect(self._loop.time())
         self._do()
         self._start(self._tick())
@@ -63,6 +64,7 @@ class Following:
             await self._news.wait()
 
     async def close(self) -> None:
+        self._closed = True
         if self._alarm:
             self._alarm.cancel()
         for task in list(self._tasks):
@@ -71,6 +73,8 @@ class Following:
 
     def _do(self) -> None:
         """Carry out what the core wants, and wake who waits for it."""
+        if self._closed:
+            return
         while self.core.commands:
             self._carry_out(self.core.commands.pop(0))
         if self._alarm:

@@ -9,6 +9,7 @@ from typing import Any
 Json = dict[str, Any]
 
 RUNS_MOST = 30  # kept; the oldest finished ones are forgotten first
+MESSAGES_MOST = 100  # that a snapshot shows
 
 
 def from_snapshot(snapshot: Json) -> Json:
@@ -230,3 +231,18 @@ DURABLE: dict[str, Any] = {
     "project.updated": lambda state, _, data: {**state, "project": data["project"]},
     "member.updated": _put_member,
 }
+
+
+def as_snapshot(state: Json) -> Json:
+    """The part of a snapshot that events make, in the snapshot's form."""
+    runs = [entry for entry in state["runs"].values() if not is_over(entry)]
+    return {
+        "project": state["project"],
+        "members": sorted(state["members"].values(), key=lambda member: str(member["userId"])),
+        "scenes": [
+            {**state["scenes"][scene_id], "position": place}
+            for place, scene_id in enumerate(state["sceneIds"])
+        ],
+        "messages": state["messages"][-MESSAGES_MOST:],
+        "runs": [{**entry["run"], "decision": entry["decision"]} for entry in runs],
+    }
