@@ -22,7 +22,8 @@ STABLE_AFTER = 10.0  # of a good connection before its failures are forgotten
 TICK = 1.0
 
 Json = dict[str, Any]
-Suspicion = Literal["short", "mute"] | None
+# Why to read the snapshot: the transport seems not to get through, or the log has a hole.
+Cause = Literal["short", "mute", "hole"] | None
 
 
 class Connect(msgspec.Struct, frozen=True):
@@ -82,7 +83,7 @@ class Core:
         self._heard_at = 0.0
         self._heard = False
         self._waiting = False
-        self._suspicion: Suspicion = None  # of the transport, unless nothing can be reached
+        self._cause: Cause = None
         self._went_silent = False
         self._hole_at: int | None = None
         self._live_since: float | None = None
@@ -152,11 +153,11 @@ class Core:
         """What reading the snapshot gave."""
         if attempt != self._attempt:
             return
-        if self._suspicion == "mute":
+        if self._cause == "mute":
             self.ladder.next()
-        if self._suspicion == "short":
+        if self._cause == "short":
             self.ladder.strike()
-        if self._is_news(snapshot):
+        if self._is_needed(snapshot):
             if self.state and self._guard.count(now):
                 self._slow_down(now)
                 return
@@ -171,7 +172,8 @@ class Core:
             self._drop()
             self.connection, self.ending = "ended", error
         else:
-            self._later(now, self._resync)
+            hole: Cause = "hole" if self._cause == "hole" else None
+            self._later(now, lambda at: self._resync(at, hole))
 
     def head(self, now: float, attempt: int, cursor: str | None) -> None:
         """How far the log is; None when nobody could say."""
@@ -242,7 +244,7 @@ class Core:
         revision = self.state["revision"] if self.state else None
         again = revision is None or self._hole_at == revision
         self._hole_at = revision
-        self._later(now, self._resync if again else self.connect)
+        self._later(now, (lambda at: self._resync(at, "hole")) if again else self.connect)
 
     def _adopt(self, snapshot: Json) -> None:
         self.resets += self.state is not None
@@ -264,19 +266,17 @@ class Core:
         elif self._behind_since is None:
             self._behind_since = now
 
-    def _is_news(self, snapshot: Json) -> bool:
-        """A late reader of the database never takes anyone back."""
+    def _is_needed(self, snapshot: Json) -> bool:
+        """Within an epoch the log tells what happened; a snapshot never takes anyone back."""
         known = self.state
-        return (
-            known is None
-            or snapshot["epoch"] != known["epoch"]
-            or snapshot["revision"] > known["revision"]
-        )
+        if known is None or snapshot["epoch"] != known["epoch"]:
+            return True
+        return self._cause == "hole" and snapshot["revision"] > known["revision"]
 
-    def _resync(self, now: float, suspicion: Suspicion = None) -> None:
-        """Read everything anew and go on from there."""
+    def _resync(self, now: float, cause: Cause = None) -> None:
+        """Ask plainly for what there is: it tells why a connection failed."""
         self._drop()
-        self._suspicion = suspicion
+        self._cause = cause
         self.commands.append(ReadSnapshot(self._attempt))
 
     def _slow_down(self, now: float) -> None:
@@ -300,4 +300,4 @@ class Core:
         self._connected_at = None
         self._live_since = self._behind_since = self._broken_since = None
         self.alarm, self._waiting = None, False
-        self._suspicion = None
+        self._cause = None

@@ -195,7 +195,7 @@ test("who may still read after a revocation goes on", async () => {
   snapshots = [snapshot({ revision: 3 })];
   wire.say(own("sync.revoked", { reason: "role" }));
   await rest(500);
-  expect(wire.latest.after).toBe("e1.3");
+  expect(wire.latest.after).toBe("e1.2");
 });
 
 test("who may not read any more is told so and left alone", async () => {

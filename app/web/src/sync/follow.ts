@@ -24,7 +24,8 @@ export function follow(projectId: string, options: FollowOptions): Follower {
   return following;
 }
 
-type Suspicion = "short" | "mute" | null; // of the transport, unless the server cannot be reached at all
+/** Why to read the snapshot: the transport is suspected of not getting through, or the log has a hole. */
+type Cause = "short" | "mute" | "hole" | null;
 
 class Follow implements Follower {
   readonly #ladder: Ladder;
@@ -157,7 +158,7 @@ class Follow implements Follower {
     const revision = this.#now.state?.revision ?? null;
     const again = revision === null || this.#holeAt === revision;
     this.#holeAt = revision;
-    this.#later(() => (again ? this.#resync() : this.connect()));
+    this.#later(() => (again ? this.#resync("hole") : this.connect()));
   }
 
   #applyAll(events: (DurableEvent | LiveEvent)[]): void {
@@ -206,16 +207,16 @@ class Follow implements Follower {
     if (this.#now.looping) this.#set({ looping: false });
   }
 
-  /** Read everything anew and go on from there. */
-  async #resync(suspicion: Suspicion = null): Promise<void> {
+  /** Ask plainly for what there is: it tells why a connection failed, and is taken where the log does not lead on. */
+  async #resync(cause: Cause = null): Promise<void> {
     this.#drop();
     const attempt = this.#attempt;
     try {
       const snapshot = await this.options.readSnapshot(this.projectId);
       if (attempt !== this.#attempt) return;
-      if (suspicion === "mute") this.#ladder.next();
-      if (suspicion === "short") this.#ladder.strike();
-      if (this.#isNews(snapshot)) {
+      if (cause === "mute") this.#ladder.next();
+      if (cause === "short") this.#ladder.strike();
+      if (this.#isNeeded(snapshot, cause)) {
         if (this.#now.state !== null && this.#guard.count(Date.now())) return this.#slowDown();
         this.#adopt(snapshot);
       }
@@ -223,14 +224,14 @@ class Follow implements Follower {
     } catch (error) {
       if (attempt !== this.#attempt) return;
       if (this.options.isFinal(error)) this.#end(error);
-      else this.#later(() => this.#resync());
+      else this.#later(() => this.#resync(cause === "hole" ? cause : null));
     }
   }
 
-  /** A late reader of the database never takes anyone back; what is known already stays. */
-  #isNews({ epoch, revision }: Snapshot): boolean {
+  /** Within an epoch the log tells what happened; a snapshot never takes anyone back. */
+  #isNeeded({ epoch, revision }: Snapshot, cause: Cause): boolean {
     const { state } = this.#now;
-    return state === null || epoch !== state.epoch || revision > state.revision;
+    return state === null || epoch !== state.epoch || (cause === "hole" && revision > state.revision);
   }
 
   #slowDown(): void {
