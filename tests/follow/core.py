@@ -228,7 +228,7 @@ class Core:
         if whole is None:
             self._missed(now)
         elif whole and self.state:
-            before, state = self.state, self.state
+            state = self.state
             for one in whole:
                 state = apply(state, one)
             self.state = state
@@ -236,8 +236,7 @@ class Core:
                 self._broken_since = None
             elif self._broken_since is None:
                 self._broken_since = now
-            if state is not before:
-                self.updates.append(Update(state, whole))
+            self.updates.append(Update(state, whole))
 
     def _missed(self, now: float) -> None:
         """A hole: the log has what is missing; if it has it not, all is read anew."""

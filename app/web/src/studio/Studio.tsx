@@ -7,6 +7,7 @@ import { Player } from "../preview/Player";
 import { Link } from "../router";
 import { isOver, type ProjectState, type RunState } from "../sync/apply";
 import type { Connection } from "../sync/following";
+import type { TransportName } from "../sync/transport";
 import { Chat } from "./Chat";
 import { CodePanel } from "./CodePanel";
 import { SceneList } from "./SceneList";
@@ -44,10 +45,11 @@ function useSelection(state: ProjectState, ownRuns: ReadonlySet<string>) {
 interface Opened {
   state: ProjectState;
   connection: Connection;
+  transport: TransportName;
   onSelect: (sceneId: string | null) => void;
 }
 
-function OpenProject({ state, connection, onSelect }: Opened) {
+function OpenProject({ state, connection, transport, onSelect }: Opened) {
   const { account, leave } = useSession();
   const { project, members, sceneIds, runs } = state;
   const [ownRuns, setOwnRuns] = useState<ReadonlySet<string>>(new Set());
@@ -72,7 +74,12 @@ function OpenProject({ state, connection, onSelect }: Opened) {
         </span>
         <span className="spacer" />
         {isOwner && <Share projectId={project.id} />}
-        <span className={`connection connection-${connection}`} role="status" aria-label="Connection">
+        <span
+          className={`connection connection-${connection}`}
+          role="status"
+          aria-label="Connection"
+          data-transport={transport}
+        >
           {CONNECTION[connection]}
         </span>
         <button className="quiet" onClick={leave}>
@@ -102,7 +109,7 @@ function OpenProject({ state, connection, onSelect }: Opened) {
 }
 
 export function Studio({ projectId }: { projectId: string }) {
-  const { state, connection, ending, present } = useProject(projectId);
+  const { state, connection, transport, ending, present } = useProject(projectId);
   const { expire } = useSession();
   const signedOut = ending instanceof ApiError && ending.code === "UNAUTHORIZED";
   useEffect(() => {
@@ -124,5 +131,5 @@ export function Studio({ projectId }: { projectId: string }) {
       </main>
     );
   }
-  return <OpenProject state={state} connection={connection} onSelect={present} />;
+  return <OpenProject state={state} connection={connection} transport={transport} onSelect={present} />;
 }
