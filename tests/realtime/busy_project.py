@@ -53,8 +53,8 @@ class BusyProject:
         self.id = ""
         self.done: list[str] = []
 
-    async def open(self) -> None:
-        made = await self.owner.do("POST", "/api/projects", {"title": "Busy"})
+    async def open(self, title: str) -> None:
+        made = await self.owner.do("POST", "/api/projects", {"title": title})
         self.id = made["id"]
         await self._join()
         await self.add()

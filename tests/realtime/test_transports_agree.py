@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
+import asyncpg
 import pytest
 
 from tests.conftest import NewDatabase, free_port
 from tests.fault_proxy import FaultProxy
 from tests.follow.client import Following, following
 from tests.follow.ladder import Transport
+from tests.follow.lines import Refused
 from tests.follow.state import as_snapshot
 from tests.realtime.busy_project import BusyProject, Member, by_token, register
 from tests.studio import same
@@ -24,18 +26,25 @@ CHANGES = 60
 LATE = 8  # clients that join in between
 TOKEN = "local-token-of-the-test"
 PATIENCE = 60.0  # seconds until everybody has everything
+REMOVED = 6.0  # seconds: two until the stream ends, and the client's wait before it asks why
 
 
-@pytest.fixture
-async def owner(
+@pytest.fixture(scope="module")
+async def served(
     new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Member]:
-    """The local admin of a server in a process of its own; at the end its data is checked."""
+) -> AsyncIterator[Server]:
+    """A server in a process of its own; at the end its data is checked."""
     folder = tmp_path_factory.mktemp("agreeing")
     settings = {"REELROOM_LOCAL_TOKEN": TOKEN}
     async with Server(await new_database(), folder, free_port(), **settings) as server:
-        async with by_token(server.url, "local", TOKEN) as member:
-            yield member
+        yield server
+
+
+@pytest.fixture
+async def owner(served: Server) -> AsyncIterator[Member]:
+    """The local admin."""
+    async with by_token(served.url, "local", TOKEN) as member:
+        yield member
 
 
 def hash_of(value: Any) -> str:
@@ -55,6 +64,10 @@ class Client:
     @property
     def revision(self) -> int:
         return int(self.follower.state["revision"]) if self.follower.state else -1
+
+    def has(self, head: int, epoch: str | None) -> bool:
+        state = self.follower.state or {}
+        return self.revision >= head and epoch in (None, state.get("epoch"))
 
     async def _read(self) -> None:
         async for update in self.follower:
@@ -79,9 +92,9 @@ class Crowd:
             proxy = FaultProxy("127.0.0.1", port)
             self.proxies[transport] = await self._stack.enter_async_context(proxy.running())
 
-    async def join(self, transport: Transport) -> None:
+    async def join(self, transport: Transport, token: str = TOKEN) -> None:
         url = f"http://127.0.0.1:{self.proxies[transport].port}"
-        line = following(url, self.project, TOKEN, transport=transport)
+        line = following(url, self.project, token, transport=transport)
         self.clients.append(Client(transport, await self._stack.enter_async_context(line)))
 
     def disturb(self, chance: random.Random) -> None:
@@ -95,12 +108,19 @@ class Crowd:
             case "delay":
                 proxy.delay = chance.choice([0.0, 0.02])
 
-    async def reach(self, head: int) -> None:
+    async def all_join(self, token: str = TOKEN) -> None:
+        for transport in TRANSPORTS:
+            await self.join(transport, token)
+        async with asyncio.timeout(PATIENCE):
+            while any(client.follower.core.connection != "live" for client in self.clients):
+                await asyncio.sleep(0.02)
+
+    async def reach(self, head: int, epoch: str | None = None) -> None:
         """Wait until everybody is there; those who wait to try again do it now."""
         for proxy in self.proxies.values():
             proxy.cut_after, proxy.delay = None, 0.0
         async with asyncio.timeout(PATIENCE):
-            while late := [client for client in self.clients if client.revision < head]:
+            while late := [client for client in self.clients if not client.has(head, epoch)]:
                 for client in late:
                     assert not client.task.done(), (client.transport, client.task)
                     client.follower.wake()
@@ -110,6 +130,12 @@ class Crowd:
         for client in self.clients:
             client.task.cancel()
         await asyncio.gather(*(client.task for client in self.clients), return_exceptions=True)
+
+
+async def crowd_of(project: str, owner: Member, stack: AsyncExitStack) -> Crowd:
+    crowd = Crowd(project, stack)
+    await crowd.build(owner.base_url.port or 0)
+    return crowd
 
 
 async def log_of(owner: Member, project: str, epoch: str) -> list[tuple[int, str]]:
@@ -133,11 +159,9 @@ async def test_all_transports_tell_the_same_through_cuts_and_joins(
     async with AsyncExitStack() as stack:
         editor = await stack.enter_async_context(await register(str(owner.base_url), "editor"))
         project = BusyProject(owner, editor, chance)
-        await project.open()
-        crowd = Crowd(project.id, stack)
-        await crowd.build(owner.base_url.port or 0)
-        for transport in TRANSPORTS:
-            await crowd.join(transport)
+        await project.open("Busy")
+        crowd = await crowd_of(project.id, owner, stack)
+        await crowd.all_join()
         joins = sorted(chance.sample(range(CHANGES), LATE))
         await project.ask()
         for number in range(CHANGES):
@@ -158,3 +182,45 @@ async def test_all_transports_tell_the_same_through_cuts_and_joins(
             same(as_snapshot(client.follower.state), snapshot)
     assert {client.transport for client in crowd.clients} == set(TRANSPORTS)
     assert sum(proxy.connections for proxy in crowd.proxies.values()) > len(crowd.clients) + 10
+
+
+async def test_a_restored_database_is_noticed_on_every_transport(
+    served: Server, owner: Member
+) -> None:
+    """Its epoch is new: nobody applies the new history to the old state."""
+    async with AsyncExitStack() as stack:
+        made = await owner.do("POST", "/api/projects", {"title": "Restored"})
+        scenes = f"/api/projects/{made['id']}/scenes"
+        await owner.do("POST", scenes, {"name": "Kept"})
+        crowd = await crowd_of(made["id"], owner, stack)
+        await crowd.all_join()
+        database = await asyncpg.connect(served.environment["DATABASE_URL"])
+        await database.execute("update project set epoch = 'again' where id = $1", made["id"])
+        await database.close()
+        await owner.do("POST", scenes, {"name": "After"})
+        await owner.do("PATCH", f"/api/projects/{made['id']}", {"title": "Told its new epoch"})
+        snapshot = await owner.do("GET", f"/api/projects/{made['id']}/snapshot")
+        assert snapshot["cursor"].startswith("again.")
+        await crowd.reach(snapshot["revision"], "again")
+        await crowd.leave()
+        for client in crowd.clients:
+            assert client.follower.core.resets == 1, client.transport
+            assert client.follower.state
+            same(as_snapshot(client.follower.state), snapshot)
+
+
+async def test_who_is_removed_is_told_nothing_more_on_any_transport(owner: Member) -> None:
+    async with AsyncExitStack() as stack:
+        guest = await stack.enter_async_context(await register(str(owner.base_url), "guest"))
+        project = BusyProject(owner, guest, random.Random(1))
+        await project.open("Left")
+        crowd = await crowd_of(project.id, owner, stack)
+        await crowd.all_join(guest.token)
+        await owner.do("DELETE", f"/api/projects/{project.id}/members/{guest.user_id}")
+        snapshot = await owner.do("GET", f"/api/projects/{project.id}/snapshot")
+        await owner.do("POST", f"/api/projects/{project.id}/scenes", {"name": "Secret"})
+        async with asyncio.timeout(REMOVED):
+            await asyncio.wait([client.task for client in crowd.clients])
+        for client in crowd.clients:
+            assert isinstance(client.task.exception(), Refused), client.transport
+            assert client.revision < snapshot["revision"], client.transport
