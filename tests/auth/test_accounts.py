@@ -82,16 +82,16 @@ async def test_a_password_counts_exactly_as_it_was_typed(client: Client) -> None
     problem(await log_in(client, password=exact.strip()), 401, "UNAUTHORIZED")
 
 
-async def test_unknown_and_wrong_are_refused_in_the_same_words_and_time(client: Client) -> None:
+async def test_unknown_and_wrong_are_refused_in_the_same_words_and_with_the_same_work(client: Client) -> None:
     await registered(client)
     took: dict[str, float] = {}
     errors = []
     for email in ("ann@example.com", "nobody@example.com"):
         best = 9.0
         for _ in range(4):
-            began = time.perf_counter()
+            began = time.process_time()  # hashing is work: a busy machine does not add to it
             reply = await log_in(client, email, "wrong password")
-            best = min(best, time.perf_counter() - began)
+            best = min(best, time.process_time() - began)
             errors.append(problem(reply, 401, "UNAUTHORIZED"))
         took[email] = best
     assert all(error == errors[0] for error in errors)
