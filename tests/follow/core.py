@@ -216,10 +216,12 @@ class Core:
             self._later(now, self.connect)
 
     def _ready(self, now: float, cursor: str) -> None:
-        self._live_since = now
-        if self._went_silent and self._intake.grew:
-            self.ladder.mute()
+        muted = self._went_silent and self._intake.grew
         self._went_silent = False
+        if muted and self.ladder.mute():
+            self.connect(now)
+            return
+        self._live_since = now
         self.connection = "live"
         self._compare_head(now, cursor)
 

@@ -55,15 +55,21 @@ class Ladder:
         if self._strikes >= STRIKES:
             self.next()
 
-    def mute(self) -> None:
-        """A connection fell silent while the log grew: something keeps what it should pass on."""
-        self._mutes += 1
-        if self._mutes >= MUTES:
-            self.next()
+    def mute(self) -> bool:
+        """A connection fell silent while the log grew: something keeps what it should pass on.
 
-    def next(self) -> None:
-        self._at = min(self._at + 1, len(self._transports) - 1)
+        True for a next transport.
+        """
+        self._mutes += 1
+        return self._mutes >= MUTES and self.next()
+
+    def next(self) -> bool:
+        """True when there is one."""
         self._strikes = self._mutes = 0
+        if self._at + 1 >= len(self._transports):
+            return False
+        self._at += 1
+        return True
 
     def stable(self) -> None:
         """A connection has held for a good while."""

@@ -139,9 +139,10 @@ class Follow implements Follower {
   }
 
   #ready(cursor: string): void {
-    this.#liveSince = Date.now();
-    if (this.#wentSilent && this.#intake.grew) this.#ladder.mute();
+    const muted = this.#wentSilent && this.#intake.grew;
     this.#wentSilent = false;
+    if (muted && this.#ladder.mute()) return this.connect();
+    this.#liveSince = Date.now();
     this.#set({ connection: "live" });
     if (this.#sceneId !== null) this.#connection?.present?.(this.#sceneId);
     this.#compareHead(cursor);

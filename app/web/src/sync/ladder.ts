@@ -24,16 +24,19 @@ export class Ladder {
     if (this.#strikes >= STRIKES) this.next();
   }
 
-  /** A connection fell silent while the log grew: something on the way keeps what it should pass on. */
-  mute(): void {
+  /** A connection fell silent while the log grew: something on the way keeps what it should pass on. True for a next one. */
+  mute(): boolean {
     this.#mutes += 1;
-    if (this.#mutes >= MUTES) this.next();
+    return this.#mutes >= MUTES && this.next();
   }
 
-  next(): void {
-    this.#at = Math.min(this.#at + 1, this.transports.length - 1);
+  /** True when there is one. */
+  next(): boolean {
     this.#strikes = 0;
     this.#mutes = 0;
+    if (this.#at + 1 >= this.transports.length) return false;
+    this.#at += 1;
+    return true;
   }
 
   /** A connection has held for a good while. */
