@@ -82,7 +82,10 @@ export async function play(given: Case): Promise<Played> {
       const steps = given.connections[connects.length];
       if (steps === undefined) throw new Error("one connection too many");
       connects.push([Date.now() - slept - began, name, after]);
-      for (const step of steps) setTimeout(() => perform(step, sink), step.at);
+      for (const step of steps) {
+        if (step.at > 0) setTimeout(() => perform(step, sink), step.at);
+        else void Promise.resolve().then(() => perform(step, sink)); // a fake timer of 0 ms may take one
+      }
       return { close: () => undefined };
     },
   });
