@@ -11,16 +11,8 @@ from typing import Any
 
 import httpx
 
-from tests.follow.core import (
-    TICK,
-    Command,
-    Connect,
-    Core,
-    Disconnect,
-    ReadHead,
-    ReadSnapshot,
-    Update,
-)
+from tests.follow.commands import Command, Connect, Disconnect, ReadHead, ReadSnapshot, Update
+from tests.follow.core import TICK, Core
 from tests.follow.ladder import Ladder, Transport
 from tests.follow.lines import LINES, Refused, Server
 from tests.follow.wire import LOST, Closing, Json

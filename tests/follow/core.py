@@ -6,10 +6,9 @@ The rules are those of tests/conformance, which the browser client keeps, too. T
 from collections.abc import Callable
 from typing import Any, Literal
 
-import msgspec
-
+from tests.follow.commands import Command, Connect, Disconnect, ReadHead, ReadSnapshot, Update
 from tests.follow.intake import Intake
-from tests.follow.ladder import MANY, Ladder, LoopGuard, Transport, after_restart, backoff
+from tests.follow.ladder import MANY, Ladder, LoopGuard, after_restart, backoff
 from tests.follow.state import apply, from_snapshot, is_broken
 from tests.follow.wire import MALFORMED, REVOKED, Closing, read_cursor
 
@@ -24,41 +23,6 @@ TICK = 1.0
 Json = dict[str, Any]
 # Why to read the snapshot: the transport seems not to get through, or the log has a hole.
 Cause = Literal["short", "mute", "hole"] | None
-
-
-class Connect(msgspec.Struct, frozen=True):
-    """Give up the connection there is, and make one."""
-
-    attempt: int
-    transport: Transport
-    after: str | None
-
-
-class Disconnect(msgspec.Struct, frozen=True):
-    """Give up the connection there is; something else comes later."""
-
-
-class ReadSnapshot(msgspec.Struct, frozen=True):
-    attempt: int
-
-
-class ReadHead(msgspec.Struct, frozen=True):
-    attempt: int
-    after: str
-
-
-Command = Connect | Disconnect | ReadSnapshot | ReadHead
-
-
-class Update(msgspec.Struct, frozen=True):
-    """The state after `events` were applied in one step; without events it came as a snapshot."""
-
-    state: Json
-    events: list[Json]
-
-    @property
-    def cursor(self) -> str:
-        return f"{self.state['epoch']}.{self.state['revision']}"
 
 
 class Core:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.follow.core import TICK, Connect, Core, ReadHead, ReadSnapshot
+from tests.follow.commands import Connect, ReadHead, ReadSnapshot
+from tests.follow.core import TICK, Core
 from tests.follow.ladder import Ladder
 from tests.follow.state import is_over
 from tests.follow.wire import Closing, Json, read_event
