@@ -7,16 +7,13 @@ import { readCursor, type DurableEvent, type LiveEvent, type SyncEvent } from ".
 import type { Follower, Following, FollowOptions } from "./following";
 import { Intake } from "./intake";
 import { session, type Ladder } from "./ladder";
+import { Pulse } from "./pulse";
 import type { Closing, Connection } from "./transport";
 import { Wakes } from "./wakes";
 
-const SILENCE_MOST = 35_000; // ms without a word: 2.5 of the server's heartbeats
 const HELLO_MOST = 4_000; // ms until the first event of a connection
-const SHORT = 1_000; // ms: a connection that lived no longer is suspicious
-const FLOWING = 1_000; // ms after its begin: what comes then was not only flushed
-const BEHIND_MOST = 2_000; // ms that the log's head may be ahead of what arrived, or that text may be broken
-const STABLE_AFTER = 10_000; // ms of a good connection before its failures are forgotten
 const TICK = 1_000; // ms
+const SLEPT = 3_000; // ms between two ticks: the machine or the tab was asleep
 
 export function follow(projectId: string, options: FollowOptions): Follower {
   const following = new Follow(projectId, options);
@@ -40,14 +37,9 @@ class Follow implements Follower {
   #attempt = 0; // what an older connection still says is not heard
   #intake = new Intake(null);
   #failures = 0;
-  #connectedAt = 0;
-  #heardAt = 0;
-  #heard = false; // anything on this connection
+  #pulse = new Pulse();
   #wentSilent = false; // the connection before this one
   #holeAt: number | null = null; // the revision after which the last hole was
-  #liveSince: number | null = null;
-  #behindSince: number | null = null;
-  #brokenSince: number | null = null;
   #tickedAt = Date.now();
   #hello: ReturnType<typeof setTimeout> | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
@@ -75,7 +67,7 @@ class Follow implements Follower {
   present(sceneId: string | null): void {
     if (sceneId === this.#sceneId) return;
     this.#sceneId = sceneId;
-    if (this.#liveSince !== null) this.#connection?.present?.(sceneId);
+    if (this.#pulse.isLive) this.#connection?.present?.(sceneId);
   }
 
   close(): void {
@@ -91,8 +83,6 @@ class Follow implements Follower {
     const { state } = this.#now;
     const { transport } = this.#ladder;
     this.#intake = new Intake(state?.revision ?? null);
-    this.#connectedAt = this.#heardAt = Date.now();
-    this.#heard = false;
     this.#set({ transport: transport.name });
     this.#hello = setTimeout(() => this.#resync("mute"), HELLO_MOST);
     this.#connection = transport.connect(this.projectId, state && `${state.epoch}.${state.revision}`, {
@@ -109,16 +99,15 @@ class Follow implements Follower {
     if (closing.kind === "restart") return this.#later(() => this.connect(), closing.wait ?? afterRestart(this.#random));
     if (closing.kind === "revoked") return this.#later(() => this.#resync());
     // A stream that never told anything does not say why; reading the snapshot does.
-    if (!this.#heard) return this.#later(() => this.#resync("short"));
-    if (Date.now() - this.#connectedAt < SHORT) this.#ladder.strike();
+    if (!this.#pulse.heard) return this.#later(() => this.#resync("short"));
+    if (this.#pulse.isShort) this.#ladder.strike();
     this.#later(() => this.connect());
   }
 
   #hear(event: SyncEvent | null): void {
-    this.#heardAt = Date.now();
-    this.#heard = true;
+    this.#pulse.hear();
     clearTimeout(this.#hello);
-    if (this.#liveSince !== null && this.#heardAt - this.#liveSince > FLOWING) this.#ladder.flows();
+    if (this.#pulse.isFlowing) this.#ladder.flows();
     if (event === null) return this.#lost({ kind: "malformed" });
     switch (event.type) {
       case "project.snapshot":
@@ -142,7 +131,7 @@ class Follow implements Follower {
     const muted = this.#wentSilent && this.#intake.grew;
     this.#wentSilent = false;
     if (muted && this.#ladder.mute()) return this.connect();
-    this.#liveSince = Date.now();
+    this.#pulse.live();
     this.#set({ connection: "live" });
     if (this.#sceneId !== null) this.#connection?.present?.(this.#sceneId);
     this.#compareHead(cursor);
@@ -166,40 +155,40 @@ class Follow implements Follower {
     const { state } = this.#now;
     if (state === null) return;
     const next = events.reduce(apply, state);
-    if (isBroken(next)) this.#brokenSince ??= Date.now();
-    else this.#brokenSince = null;
+    this.#pulse.broken(isBroken(next));
     if (next !== state) this.#set({ state: next });
   }
 
   #adopt(snapshot: Snapshot): void {
     const { state, resets } = this.#now;
     this.#intake = new Intake(snapshot.revision);
-    this.#holeAt = this.#behindSince = this.#brokenSince = null;
+    this.#holeAt = null;
+    this.#pulse.behind(false);
+    this.#pulse.broken(false);
     this.#set({ state: fromSnapshot(snapshot), resets: resets + (state === null ? 0 : 1) });
   }
 
   /** The server names the head of the log from time to time; what is before it should have come. */
-  #compareHead(text: string, most = BEHIND_MOST): void {
+  #compareHead(text: string, atOnce = false): void {
     const head = readCursor(text);
     const { state } = this.#now;
     if (head === null || state === null) return;
     if (head.epoch !== state.epoch) return this.#later(() => this.#resync());
-    if (head.revision <= this.#intake.received) this.#behindSince = null;
-    else if (most === 0) this.connect();
-    else this.#behindSince ??= Date.now();
+    const behind = head.revision > this.#intake.received;
+    if (behind && atOnce) this.connect();
+    else this.#pulse.behind(behind);
   }
 
   #tick(): void {
     const now = Date.now();
-    const slept = now - this.#tickedAt > BEHIND_MOST + TICK;
+    const slept = now - this.#tickedAt > SLEPT;
     this.#tickedAt = now;
     if (this.#connection === null) return;
-    if (this.#liveSince !== null && now - this.#liveSince > STABLE_AFTER) this.#stable();
-    const overdue = (since: number | null) => since !== null && now - since > BEHIND_MOST;
-    if (now - this.#heardAt > SILENCE_MOST) {
+    if (this.#pulse.isStable) this.#stable();
+    if (this.#pulse.isSilent) {
       this.#wentSilent = !slept; // one who slept heard nothing either way
       this.#later(() => this.connect());
-    } else if (overdue(this.#behindSince) || overdue(this.#brokenSince)) this.#later(() => this.connect());
+    } else if (this.#pulse.isOverdue) this.#later(() => this.connect());
   }
 
   #stable(): void {
@@ -261,7 +250,7 @@ class Follow implements Follower {
   #hurry(): void {
     if (this.#again !== null) return this.#retryNow();
     if (this.#connection === null) return;
-    if (Date.now() - this.#heardAt > SILENCE_MOST) this.connect();
+    if (this.#pulse.isSilent) this.connect();
     else void this.#check();
   }
 
@@ -269,11 +258,11 @@ class Follow implements Follower {
     const attempt = this.#attempt;
     const { state } = this.#now;
     const { readHead } = this.options;
-    if (readHead === undefined || state === null || this.#liveSince === null) return;
+    if (readHead === undefined || state === null || !this.#pulse.isLive) return;
     const heard = await readHead(this.projectId, `${state.epoch}.${this.#intake.received}`).catch(() => null);
     if (attempt !== this.#attempt) return;
     if (heard === null) this.#later(() => this.connect());
-    else this.#compareHead(heard, 0);
+    else this.#compareHead(heard, true);
   }
 
   #end(error: unknown): void {
@@ -287,7 +276,7 @@ class Follow implements Follower {
     this.#attempt += 1;
     this.#connection?.close();
     this.#connection = null;
-    this.#liveSince = this.#behindSince = this.#brokenSince = null;
+    this.#pulse = new Pulse();
     clearTimeout(this.#hello);
     clearTimeout(this.#retry);
     this.#again = null;
