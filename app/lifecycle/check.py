@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from app.lifecycle.facts import FACTS, GENERATIONS, NO_GENERATIONS, Fact
+from app.lifecycle.facts import FACTS, Fact
 from app.projects.replay import shown
 from app.realtime.log import head_of
 from app.scenes.snapshot import replayed, snapshot_now
@@ -34,8 +34,6 @@ async def check(reader: Reader, *, since: datetime | None = None) -> list[Violat
     `since` leaves out the replay of projects that were not changed after it.
     """
     found = [violation for fact in FACTS for violation in await _broken(reader, fact)]
-    exists = await reader.fetchval("select to_regclass('generation') is not null")
-    found += await _broken(reader, GENERATIONS if exists else NO_GENERATIONS)
     after: str | None = None
     while ids := await _project_ids(reader, after, since):
         for project_id in ids:

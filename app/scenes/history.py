@@ -41,6 +41,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     model_used: str | None = None
     tokens_used: int | None = None
     reverts_iteration_id: str | None = None
+    generation_id: str | None = None  # whose code this is; none: the scene's stays what it was
 
 
 async def create(
@@ -59,8 +60,8 @@ async def create(
     await _shift(change, place, +1)
     row = await change.tx.fetchrow(
         "insert into scene (id, project_id, position, name, tsx_code, duration, props,"
-        " layout_json, request_id)"
-        f" values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning {SCENE}",
+        " layout_json, request_id, generation_id)"
+        f" values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning {SCENE}",
         new_id(),
         change.project_id,
         place,
@@ -70,6 +71,7 @@ async def create(
         state.props,
         state.layout_json,
         change.request_id,
+        cause.generation_id,
     )
     assert row is not None
     scene = scene_of(row)
@@ -87,7 +89,8 @@ async def update(
     changed = changed_fields(before.state, after)
     row = await change.tx.fetchrow(
         "update scene set name = $2, tsx_code = $3, duration = $4, props = $5, layout_json = $6,"
-        " request_id = $7, revision = revision + 1, updated_at = clock_timestamp()"
+        " request_id = $7, generation_id = coalesce($8, generation_id),"
+        " revision = revision + 1, updated_at = clock_timestamp()"
         f" where id = $1 returning {SCENE}",
         scene_id,
         after.name,
@@ -96,6 +99,7 @@ async def update(
         after.props,
         after.layout_json,
         change.request_id,
+        cause.generation_id,
     )
     assert row is not None
     scene = scene_of(row)
@@ -278,8 +282,9 @@ async def _insert(
         " edit_complexity, user_prompt, brain_reasoning, tool_reasoning, before, after,"
         " code_before, code_after, changes_applied, generation_time_ms, model_used, tokens_used,"
         " message_id, run_id, call_id, session_id, request_id, actor_id, reverts_iteration_id,"
-        " revision) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
-        f" $16, $17, $18, $19, $20, $21, $22, $23, $24, $25) returning {ITERATION}",
+        " revision, generation_id) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,"
+        " $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)"
+        f" returning {ITERATION}",
         new_id(),
         change.project_id,
         scene_id,
@@ -304,6 +309,7 @@ async def _insert(
         change.actor_id,
         cause.reverts_iteration_id,
         change.next_revision,
+        cause.generation_id,
     )
     assert row is not None
     iteration = iteration_of(row)

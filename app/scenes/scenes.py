@@ -92,7 +92,7 @@ async def duplicate_scene(tx: Tx, caller: Caller, scene_id: str, base: int | Non
         scene, _ = await history.create(
             change,
             msgspec.structs.replace(before.state, name=name),
-            _by_hand(f"Duplicate {before.name}", caller),
+            _by_hand(f"Duplicate {before.name}", caller, before.generation_id),
             operation="duplicate",
             position=_behind(before),
         )
@@ -118,7 +118,7 @@ async def split_scene(
             raise ValidationFailed.at(
                 "atFrame", "maximum", f"The scene lasts {before.duration} frames."
             )
-        cause = _by_hand(f"Split at frame {at_frame}", caller)
+        cause = _by_hand(f"Split at frame {at_frame}", caller, before.generation_id)
         state = before.state
         begun = state.props.get(START_FROM)
         start = (begun if type(begun) is int else 0) + at_frame
@@ -188,8 +188,10 @@ async def _changing_scene(
         yield change, scene
 
 
-def _by_hand(said: str, caller: Caller) -> Cause:
-    return Cause(source="user", prompt=said, session_id=caller.session_id)
+def _by_hand(said: str, caller: Caller, generation_id: str | None = None) -> Cause:
+    return Cause(
+        source="user", prompt=said, session_id=caller.session_id, generation_id=generation_id
+    )
 
 
 def _behind(scene: Scene) -> int:

@@ -9,11 +9,16 @@ import asyncpg
 import pytest
 
 from app.auth.model import Caller
+from app.generations.changes import apply
+from app.generations.model import Apply, TokenUsage
+from app.generations.records import Made, Wanted, begin, fail, succeed
 from app.lifecycle.check import check
+from app.projects.access import changing_project
 from app.projects.chat import Run
 from app.projects.members import accept_invite, invite
 from app.projects.model import NewInvite, NewProject
 from app.projects.projects import create_project
+from app.scenes.blank import BLANK
 from app.scenes.requests import NewScene, SceneOrder, ScenePatch
 from app.scenes.scenes import add_scene, change_scene, delete_scene, reorder_scenes
 from app.store.engine import Tx, prepare
@@ -23,10 +28,27 @@ NEWEST = (
     "(select id from scene_iteration where scene_id is not null order by revision desc limit 1)"
 )
 DDL = re.compile(r"\s*(create|drop)\b")
-NEW_GENERATIONS = """
-    create table generation (id uuid primary key, project_id uuid not null,
-        parent_generation_id uuid references generation (id));
+MADE = "select id from generation where status = 'success' order by revision"
+NEW_GENERATION = """
+    insert into generation (id, project_id, parent_generation_id, root_generation_id, prompt,
+        status, attempt, lease_expires_at, ended_at, error_message, run_id, actor_id, request_id,
+        revision)
 """
+
+
+async def generated(tx: Tx, caller: Caller, project_id: str) -> None:
+    """A generation, one that refines it and is on a scene, one that failed, one that waits."""
+    made = Made(code=BLANK, model="m", usage=TokenUsage(), milliseconds=1)
+    async with changing_project(tx, caller, project_id, "editor") as (change, _):
+        root = await begin(change, Wanted(prompt="One", format="square"))
+        await succeed(change, root.id, made)
+        child = await begin(change, Wanted(prompt="One", format="square", parent=root))
+        await succeed(change, child.id, made)
+        broken = await begin(change, Wanted(prompt="Two", format="square"))
+        await fail(change, broken.id, "AI_ERROR", "It broke.")
+        await begin(change, Wanted(prompt="Three", format="square"))
+    async with tx.savepoint():
+        await apply(tx, caller, child.id, Apply(), None)
 
 
 @pytest.fixture
@@ -70,6 +92,8 @@ async def filled(tx: Tx) -> tuple[str, Run]:
         await ended(tx, project_id, over)
     async with tx.savepoint():
         await begun(tx, "ann", project_id)
+    async with tx.savepoint():
+        await generated(tx, ann, project_id)
     return project_id, over
 
 
@@ -120,13 +144,34 @@ BREAKS: list[tuple[int, str, str]] = [
     (9, "an iteration of another request", "update scene_iteration set request_id = 'x'"
      " where operation_type = 'rename'"),
     (9, "a scene of another request", "update scene set request_id = 'x'"),
-    (10, "a generation that is not there", "update scene_iteration set generation_id = id"
-     " where operation_type = 'rename'"),
-    (10, "a circle", NEW_GENERATIONS + "insert into generation select id, id, id from project"),
-    (10, "a foreign parent", NEW_GENERATIONS + "insert into generation"
-     " select id, id, null from project; insert into generation"
-     " select a.owner, b.id, a.id from (select id, gen_random_uuid() as owner from project"
-     " order by id limit 1) a, (select id from project order by id desc limit 1) b"),
+    (10, "a circle", f"update generation set parent_generation_id = ({MADE} offset 1 limit 1)"
+     " where id in (select id from generation where prompt = 'One')"),
+    (10, "a foreign parent", "update generation set parent_generation_id = null,"
+     " root_generation_id = null where parent_generation_id is not null;"
+     f"{NEW_GENERATION} select gen_random_uuid(), (select id from project order by id desc limit"
+     " 1), id, id, 'x', 'pending', 0, null, null, null, null, actor_id, request_id, revision"
+     " from generation where id = (" + MADE + " limit 1)"),
+    (10, "another root", "update generation set root_generation_id = null"
+     " where parent_generation_id is not null"),
+    (10, "a scene that shows what failed", "with failed as (update generation set status ="
+     " 'failed', error_message = 'No', tsx_code = null where id in (select generation_id from"
+     " scene) returning id) update project_event set payload = jsonb_set(jsonb_set(payload,"
+     " '{generation,status}', '\"failed\"'), '{generation,errorMessage}', '\"No\"')"
+     " where payload->'generation'->>'id' in (select id::text from failed)"),
+    (10, "a history that names what waits", "update scene_iteration set generation_id = (select id"
+     " from generation where status = 'pending') where generation_id is not null"),
+    (10, "a scene that shows what was deleted", "with gone as (update generation"
+     " set deleted_at = clock_timestamp() where id in (select generation_id from scene)"
+     " returning id) update project_event set payload = jsonb_set(payload,"
+     " '{generation,deletedAt}', '\"now\"') where payload->'generation'->>'id' in"
+     " (select id::text from gone)"),
+    (10, "a generation that nobody works on", "update generation set attempt = 1,"
+     " lease_expires_at = clock_timestamp() - interval '61 seconds' where status = 'pending'"),
+    (10, "a generation of a run that is over", "update generation set run_id = (select id from run"
+     " where status = 'succeeded') where status = 'pending'"),
+    (10, "an end that no event told", "update generation set error_message = 'Other'"
+     " where status = 'failed'"),
+    (10, "an end without a time", "update generation set ended_at = null where status = 'failed'"),
 ]  # fmt: skip
 
 
