@@ -125,6 +125,10 @@ async def test_the_description_is_true(client: httpx.AsyncClient) -> None:
         assert found[0]["description"]
 
 
+# What the process does beside the request: noting a token's use, looking for runs to work on.
+_ELSEWHERE = re.compile(r"api_token|skip locked|lease_expires_at")
+
+
 @asynccontextmanager
 async def counted(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[str]]:
     """Every statement that the server runs for a request, in this process."""
@@ -161,7 +165,7 @@ async def test_the_number_of_queries_does_not_grow(
             async with counted(monkeypatch) as seen:
                 answer = await call(ann, method, path, ids)
             assert answer.is_success, answer.text
-            counted_now[operation] = len([sql for sql in seen if "api_token" not in sql])
+            counted_now[operation] = len([sql for sql in seen if not _ELSEWHERE.search(sql)])
         counts.append(counted_now)
     assert counts[0] == counts[1]
     assert max(counts[0].values()) < 25, counts[0]

@@ -53,10 +53,24 @@ async def test_a_scene_shows_the_generation_of_its_state(
             )
         return str(made.id)
 
+    async def candidate(code: str, revision: int) -> str:
+        """A generation as far as its row is concerned."""
+        made = new_id()
+        async with tx.savepoint():
+            await tx.execute(
+                "insert into generation (id, project_id, prompt, status, tsx_code, actor_id,"
+                " request_id, revision) values ($1, $2, 'p', 'success', $3, 'ann', 'r', $4)",
+                made,
+                project,
+                code,
+                revision,
+            )
+        return made
+
     blank = SceneState(name="S", tsx_code="blank")
     add = Cause(source="user", prompt="Add")
     scene, _ = await change(lambda c: history.create(c, blank, add))
-    one, two = new_id(), new_id()
+    one, two = await candidate("one", 1001), await candidate("two", 1002)
     edits = [await written("one", one), await written("by hand", None), await written("two", two)]
     states = [("blank", None), ("one", one), ("by hand", one), ("two", two)]
     assert await shown() == states[3]
