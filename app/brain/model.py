@@ -136,3 +136,8 @@ class Provider(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+def answering_model(provider: Provider, wanted: str | None) -> str:
+    """The name of the model that really answers: offline there is only one."""
+    return provider.model if wanted is None or provider.name == "offline" else wanted

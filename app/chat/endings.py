@@ -57,6 +57,8 @@ async def end(change: Change, run_id: str, ending: Ending) -> Run:
     row = await tx.fetchrow(
         "update run set status = $2, ended_at = clock_timestamp(), lease_expires_at = null,"
         " lease_owner = null, lease_epoch = lease_epoch + 1, error_code = $3, error_message = $4,"
+        " model = coalesce((select model from model_call where run_id = $1"
+        " order by created_at desc limit 1), model),"
         f" error_retryable = $5 where id = $1 and status in ('queued', 'running') returning {RUN}",
         run_id,
         ending.status,

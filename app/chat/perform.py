@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from app.brain.decide import decide
-from app.brain.model import Decision, Provider, Step, WriteJob
+from app.brain.model import Decision, Provider, Step, WriteJob, answering_model
 from app.chat import steps
 from app.chat.context import Gathered, gather
 from app.chat.endings import Ending
@@ -53,7 +53,7 @@ class Performance:
         self.held = held
         self.provider = provider
         self.live = LiveTurn(held, emit)
-        self.model = held.run.model or provider.model
+        self.model = answering_model(provider, held.run.model)
         self._announced = set(held.started)  # call ids
         self._tokens = 0
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from app.brain.decide import write_code
-from app.brain.model import Context, ContextScene, Provider, WriteJob
+from app.brain.model import Context, ContextScene, Provider, WriteJob, answering_model
 from app.chat.ledger import calling_for
 from app.chat.writing import made_of
 from app.generations import leases
@@ -130,7 +130,7 @@ async def make(taken: Taken, provider: Provider) -> None:
 
     Raises `DatabaseError` and `ServiceUnavailable`: then it is made in another attempt.
     """
-    model = taken.model or provider.model
+    model = answering_model(provider, taken.model)
     try:
         try:
             async with asyncio.timeout(MAKE_MOST):

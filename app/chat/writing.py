@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from app.brain.decide import Written, write_code
-from app.brain.model import Decision, Provider, Step, WriteJob
+from app.brain.model import Decision, Provider, Step, WriteJob, answering_model
 from app.chat import steps
 from app.chat.context import Gathered
 from app.chat.leases import Held
@@ -51,7 +51,7 @@ async def write(
 
     What it raises leaves the generation pending: the end of the step or of the run ends it.
     """
-    model = held.run.model or provider.model
+    model = answering_model(provider, held.run.model)
     wanted = await _wanted(held, job, call, base)
     generation, live.after = await steps.writing_started(held, wanted)
     began = time.perf_counter()
