@@ -76,7 +76,7 @@ def make_parts(settings: Settings) -> Parts:
     redis, bus = _over_redis(settings.redis_url) if settings.redis_url else (None, LocalBus())
     hubs = Hubs(bus, snapshot_of, running_seeds)
     provider = choose_provider(settings)
-    runner = Runner(provider, hubs.emit_live, hubs.settle)
+    runner = Runner(provider, hubs)
     return Parts(
         settings=settings,
         redis=redis,

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
@@ -71,11 +72,17 @@ def database(settings: Settings, service: Service | None = None) -> Iterator[Set
     folder = data_dir(settings)
     try:
         server = embedded.start(folder, pg_bin=settings.pg_bin)
-    except AlreadyRunningError:
+    except AlreadyRunningError as running:
         dsn = embedded.running_dsn(folder)
         if service is not None or dsn is None:
             raise
-        yield msgspec.structs.replace(settings, database_url=dsn)
+        at = urlsplit(running.url or "")
+        yield msgspec.structs.replace(
+            settings,
+            database_url=dsn,
+            host=at.hostname or settings.host,
+            port=at.port or settings.port,
+        )
         return
     except OSError as error:
         raise Refused(f"the data folder {folder} can't be used: {error.strerror}") from error

@@ -19,16 +19,20 @@ async def manage(settings: Settings, action: str, email: str | None, name: str, 
     assert settings.database_url is not None
     async with connected(settings.database_url, connections=2):
         try:
-            return await _manage(action, email, name, admin)
+            return await _manage(settings, action, email, name, admin)
         except Problem as problem:
             return _refuse(problem.message)
 
 
-async def _manage(action: str, email: str | None, name: str, admin: bool) -> int:
+async def _manage(
+    settings: Settings, action: str, email: str | None, name: str, admin: bool
+) -> int:
     if action == "login":
         async with transaction() as tx:
             account = await _find(tx, email or LOCAL_ID)
-            _tell(await login_link(tx, account["id"]))
+            link = await login_link(tx, account["id"])
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        _tell(f"http://{host}:{settings.port}{link}")
         return 0
     if email is None:
         return _refuse("an e-mail address is needed")

@@ -34,8 +34,7 @@ LOGINS_OF_ADDRESS = 30  # a minute
 REGISTRATIONS_OF_ADDRESS = 10  # an hour
 LINKS_OF_ADDRESS = 30  # a minute
 VOID_LINK = (
-    "This login link was used before or is too old.\n"
-    "Run `reelroom user login` for a new one, or start the server again.\n"
+    "This login link was used before or is too old.\nRun `reelroom user login` for a new one.\n"
 )
 
 

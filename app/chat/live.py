@@ -3,8 +3,7 @@
 All of it is live: a reader who misses it gets the rest from `run.snapshot` and the log.
 """
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from app.chat.leases import Held
 from app.http.envelope import now
@@ -16,12 +15,25 @@ def utf16_length(text: str) -> int:
     return len(text.encode("utf-16-le")) // 2
 
 
+class Stage(Protocol):
+    """Where live events are told; a process's hubs are one."""
+
+    def emit_live(self, event: LiveEvent) -> None:
+        """Tell it; deltas may wait some milliseconds for others."""
+
+    def flush(self, project_id: str) -> None:
+        """Tell what waits, before the commit that ends it."""
+
+    def settle(self, run_id: str) -> None:
+        """Nothing more comes of this run from this process."""
+
+
 class LiveTurn:
     """The texts of one attempt at a run; each only ever grows, or starts again as a whole."""
 
-    def __init__(self, held: Held, emit: Callable[[LiveEvent], None]) -> None:
+    def __init__(self, held: Held, stage: Stage) -> None:
         self._held = held
-        self._emit = emit
+        self._told_to = stage
         self.after = held.revision  # of the last commit of this run
         self.content = ""
         self._draft = 0
@@ -54,6 +66,10 @@ class LiveTurn:
         if content != self.content:
             self.content = content
             self._begin_draft()
+
+    def flush(self) -> None:
+        """Let nothing that was said come behind what is committed next."""
+        self._told_to.flush(self._held.run.project_id)
 
     def start_call(self, call: dict[str, Any]) -> None:
         self._calls[call["callId"]] = {
@@ -102,7 +118,7 @@ class LiveTurn:
 
     def _tell(self, kind: str, data: dict[str, Any]) -> None:
         run = self._held.run
-        self._emit(
+        self._told_to.emit_live(
             LiveEvent(
                 type=kind,
                 project_id=run.project_id,

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -15,7 +14,7 @@ from app.chat.context import Gathered, gather
 from app.chat.endings import Ending
 from app.chat.leases import Held, RunCancelled
 from app.chat.ledger import calling
-from app.chat.live import LiveTurn
+from app.chat.live import LiveTurn, Stage
 from app.chat.steps import Effect, arguments_of, commit, is_stale
 from app.chat.writing import Writing, job_of, write
 from app.generations.records import Made
@@ -30,7 +29,6 @@ from app.problems import (
     StaleBase,
     ValidationFailed,
 )
-from app.realtime.model import LiveEvent
 from app.scenes.history import Cause
 from app.scenes.model import Scene
 from app.store.engine import DB
@@ -49,10 +47,10 @@ log = logging.getLogger(__name__)
 class Performance:
     """One attempt at a run."""
 
-    def __init__(self, held: Held, provider: Provider, emit: Callable[[LiveEvent], None]) -> None:
+    def __init__(self, held: Held, provider: Provider, stage: Stage) -> None:
         self.held = held
         self.provider = provider
-        self.live = LiveTurn(held, emit)
+        self.live = LiveTurn(held, stage)
         self.model = answering_model(provider, held.run.model)
         self._announced = set(held.started)  # call ids
         self._tokens = 0
@@ -96,6 +94,7 @@ class Performance:
         )
 
     async def _end(self, ending: Ending) -> None:
+        self.live.flush()
         try:
             await to_the_end(steps.finish(self.held, ending))
         except LeaseLost:
@@ -151,6 +150,7 @@ class Performance:
 
     async def _ask(self, decision: Decision) -> None:
         self.live.say(decision.clarification_question or decision.user_feedback)
+        self.live.flush()
         ending = Ending(status="succeeded", content=self.live.content, kind="clarification")
         await steps.finish(self.held, ending)
 
@@ -241,6 +241,7 @@ class Performance:
         """Said before it is done, so that the words go out before the end; taken back if not."""
         before = self.live.content
         self.live.say(effect.change.summary)
+        self.live.flush()
         ending = Ending(status="succeeded", content=self.live.content) if last else None
         revisions: list[int] = []
         try:

@@ -11,9 +11,9 @@ from typing import Any
 from app.brain.model import Provider
 from app.chat import leases
 from app.chat.leases import Held
+from app.chat.live import Stage
 from app.chat.perform import Performance
 from app.problems import LeaseLost, Problem
-from app.realtime.model import LiveEvent
 from app.store.tasks import spawn, to_the_end
 
 RENEW = 3.0  # seconds between two renewals of a lease
@@ -30,19 +30,10 @@ log = logging.getLogger(__name__)
 class Runner:
     """Works on up to `places` runs at once, of different projects."""
 
-    def __init__(
-        self,
-        provider: Provider,
-        emit: Callable[[LiveEvent], None],
-        settle: Callable[[str], None],
-        *,
-        places: int = 24,
-    ) -> None:
-        """`emit` tells the live events, `settle` that a run's are over in this process."""
+    def __init__(self, provider: Provider, stage: Stage, *, places: int = 24) -> None:
         self.provider = provider
-        self._settle = settle
         self.worker = secrets.token_hex(6)
-        self._emit = emit
+        self._stage = stage
         self._places = places
         self._work: dict[str, tuple[asyncio.Task[None], Performance]] = {}
         self._wake = asyncio.Event()
@@ -102,7 +93,7 @@ class Runner:
         return held is not None
 
     def _begin(self, held: Held) -> None:
-        performance = Performance(held, self.provider, self._emit)
+        performance = Performance(held, self.provider, self._stage)
         task = spawn(self._perform(performance), name=f"run {held.run.id}")
         self._work[held.run.id] = task, performance
 
@@ -126,7 +117,7 @@ class Runner:
             renewal.cancel()
             if self._work.get(held.run.id) == (work, performance):  # not a later attempt of ours
                 del self._work[held.run.id]
-                self._settle(held.run.id)
+                self._stage.settle(held.run.id)
             self._wake.set()
 
     async def _renew(self, held: Held, work: "asyncio.Task[None]") -> None:

@@ -20,6 +20,7 @@ from app.chat import runs
 from app.chat.runner import Runner
 from app.chat.runs import Turn
 from app.chat.signals import SIGNALS
+from app.realtime.model import LiveEvent
 from app.store.engine import connected, transaction
 
 PROMPT = 'Add a title "One" and add a title "Two"'
@@ -59,11 +60,21 @@ class Counting(asyncpg.Connection):
         return await super().fetchval(*values, **more)
 
 
+class Silence:
+    """A stage on which nobody listens."""
+
+    def emit_live(self, event: LiveEvent) -> None: ...
+
+    def flush(self, project_id: str) -> None: ...
+
+    def settle(self, run_id: str) -> None: ...
+
+
 async def work(dsn: str, project_id: str | None) -> None:
     """Work until no run is open; before that begin a turn in the project, if one is given."""
     uncounted = await asyncpg.connect(dsn)
     async with connected(dsn):
-        runner = Runner(OfflineModel(piece_delay=0), lambda event: None, lambda run_id: None)
+        runner = Runner(OfflineModel(piece_delay=0), Silence())
         SIGNALS.on_wake.append(runner.wake)
         Counting.sent = 0
         if project_id is not None:

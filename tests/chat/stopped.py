@@ -12,7 +12,7 @@ from app.chat.leases import Held
 from app.chat.runner import Runner
 from app.chat.runs import Turn
 from app.store.engine import connected, transaction
-from tests.chat.crash import USER
+from tests.chat.crash import USER, Silence
 
 
 class Stopped(Runner):
@@ -25,7 +25,7 @@ async def main(dsn: str, project_id: str) -> None:
     """Print how the run ended, and how many places it still takes."""
     watcher = await asyncpg.connect(dsn)
     async with connected(dsn):
-        runner = Stopped(OfflineModel(), lambda event: None, lambda run_id: None)
+        runner = Stopped(OfflineModel(), Silence())
         caller = Caller(user_id=USER, name="Crash", request_id="crash")
         async with transaction() as tx:
             await runs.begin(tx, caller, project_id, Turn(prompt="Add a title"))
