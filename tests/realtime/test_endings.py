@@ -108,7 +108,8 @@ async def test_a_reader_of_a_long_backlog_is_never_given_much_at_once(
 
     stream = await stream_project(here.hubs, project.id, watcher, after=after)
     async with asyncio.timeout(10):
-        await stream({}, receive, send)
+        scope: Any = {}
+        await stream(scope, receive, send)
     assert max(sizes) <= 256 * 1024
     assert len(told) > (20 * 200_000 if from_log else 3_000_000)
     assert told.count(b"event: scene.updated\n") == (20 if from_log else 1)
