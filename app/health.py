@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, Router, get
+from litestar.openapi.datastructures import ResponseSpec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.http.envelope import declare
@@ -27,7 +28,14 @@ async def live() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@get("/health/ready", **declare("health.ready", "public"))
+@get(
+    "/health/ready",
+    **declare(
+        "health.ready",
+        "public",
+        responses={503: ResponseSpec(Health, description="Without PostgreSQL.")},
+    ),
+)
 async def ready(request: Request[Any, Any, Any]) -> Response[Health]:
     database, redis = await asyncio.gather(_database(), _redis(request.app.state.redis))
     status = "down" if not database else "degraded" if redis is False else "ok"
@@ -35,7 +43,21 @@ async def ready(request: Request[Any, Any, Any]) -> Response[Health]:
     return Response(health, status_code=200 if database else 503)
 
 
-@get("/metrics", **declare("metrics.read", "public"))
+@get(
+    "/metrics",
+    **declare(
+        "metrics.read",
+        "public",
+        responses={
+            200: ResponseSpec(
+                str,
+                description="Prometheus text.",
+                media_type="text/plain",
+                generate_examples=False,
+            )
+        },
+    ),
+)
 async def metrics() -> Response[bytes]:
     """Prometheus text; keep it away from the public with the reverse proxy."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -61,7 +61,7 @@ def _import_early() -> None:
     for name in (
         "app.main",
         "app.store.migration",
-        "uvicorn.protocols.http.httptools_impl",
+        "app.http.connection",
         "uvicorn.protocols.websockets.websockets_sansio_impl",
         "uvicorn.lifespan.on",
     ):
@@ -207,9 +207,11 @@ def _shown(host: str) -> str:
 def _config(settings: Settings, app: Any, **more: Any) -> Any:
     import uvicorn
 
+    from app.http.connection import Connection
+
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=Connection,
         ws="websockets-sansio",
         ws_max_size=FRAME_MOST,
         ws_per_message_deflate=False,

@@ -58,3 +58,12 @@ async def test_a_turn_is_described_with_an_example_and_all_its_answers(
     body = described["components"]["schemas"][reference.rpartition("/")[2]]
     assert "neon title" in str(body["properties"]["prompt"]["examples"])
     assert body["properties"]["prompt"]["maxLength"] == 12_000
+
+
+async def test_what_operators_ask_is_described_as_it_is_answered(
+    described: dict[str, Any], client: httpx.AsyncClient
+) -> None:
+    for path in ("/health/live", "/health/ready", "/metrics"):
+        [kind] = described["paths"][path]["get"]["responses"]["200"]["content"]
+        assert (await client.get(path)).headers["content-type"].startswith(kind), path
+    assert "503" in described["paths"]["/health/ready"]["get"]["responses"]

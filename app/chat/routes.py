@@ -23,6 +23,7 @@ from app.projects.access import access_project
 from app.projects.chat import OVER, Message, Run
 from app.projects.following import watcher_of
 from app.realtime.hubs import Hubs
+from app.realtime.model import REVISION_MOST
 from app.realtime.sse import EventStream, last_event_id, stream_run
 from app.scenes.model import Scene
 from app.scenes.reads import scene_in_project
@@ -32,9 +33,10 @@ CANCEL_PATIENCE = 3.0  # seconds that a worker gets to stop by itself
 IMAGES_MOST = 8
 
 ImageUrl = Annotated[str, msgspec.Meta(max_length=2000, pattern=r"^https?://\S+$")]
+
 AnyRequest = Request[Any, Any, Any]
 Begins = Response[Envelope[Begun]]  # `RUN` tells of 200 and of the stream
-Before = Annotated[int | None, QueryParameter(ge=0, description="A sequence.")]
+Before = Annotated[int | None, QueryParameter(ge=0, le=REVISION_MOST, description="A sequence.")]
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MOST, description="Messages on a page.")]
 
 
@@ -120,10 +122,12 @@ async def create_run(
     over = await WAITING.until_over(kept.run, wait)
     if over.status not in OVER:
         return begun
-    ended = await once(
-        request, caller.user_id, lambda tx: answer_of(tx, over), scope=f"{project} ended"
-    )
-    return cast(Begins, ended)
+
+    async def tell(tx: Tx) -> Done[list[Scene]]:
+        await access_project(tx, caller, project, "viewer")  # it may be long since they asked
+        return await answer_of(tx, over)
+
+    return cast(Begins, await once(request, caller.user_id, tell, scope=f"{project} ended"))
 
 
 @get("/api/runs/{run_id:uuid}", **declare("run.read", "viewer", **READS))

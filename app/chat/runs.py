@@ -45,6 +45,7 @@ async def begin(tx: Tx, caller: Caller, project_id: str, turn: Turn) -> tuple[Be
     async with changing(
         tx, project_id, actor_id=caller.user_id, request_id=caller.request_id
     ) as change:
+        await access_project(tx, caller, project_id, "editor")  # still, now that it is locked
         await _make_room(change, turn)
         await end_welcome(change)
         run_id, said_id, reply_id = new_id(), new_id(), new_id()
@@ -127,7 +128,7 @@ async def request_cancel(tx: Tx, caller: Caller, run_id: str) -> Run:
     async with changing(
         tx, run.project_id, actor_id=caller.user_id, request_id=caller.request_id
     ) as change:
-        run = await get_run(tx, run_id)
+        run, _ = await access_run(tx, caller, run_id, "editor")
         if run.status == "queued":
             return await end(change, run_id, Ending(status="cancelled", content=""))
         if run.status == "running":

@@ -1,6 +1,7 @@
 """Waiting for work to be over, without asking the database all the time."""
 
 import asyncio
+import re
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,7 @@ from app.store.engine import DB
 
 WAIT_MOST = 60  # seconds
 LOOK = 0.5  # seconds between two looks when nothing was announced (another process works on it)
+_SECONDS = re.compile(r"0{0,8}[1-9][0-9]{0,8}")
 
 
 class Waiting:
@@ -83,7 +85,7 @@ def wait_of(request: Request[Any, Any, Any]) -> int:
     for part in prefer.split(","):
         name, _, value = part.strip().partition("=")
         if name.lower() == "wait":
-            if not (value.isascii() and value.isdigit() and int(value) >= 1):
+            if not _SECONDS.fullmatch(value):
                 raise InvalidInput("Prefer: wait= takes 1 to 60 seconds.")
             return min(int(value), WAIT_MOST)
     return 0

@@ -154,7 +154,10 @@ class Follower:
                     why = "trimmed"
                     break
                 replayed += len(page)
-                yield page
+                for piece in pieces(page):
+                    yield piece
+                    if self.restarted():
+                        break
             if why is None and not self.restarted():
                 break
         if self.ending is None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar.connection import WebSocket
@@ -27,6 +27,8 @@ CODES = {
     "slow": TOO_SLOW,
 }
 FRAME_MOST = 65_536  # bytes
+REASON_MOST = 120  # bytes of UTF-8 in a close frame; the protocol takes 123
+SCENE_ID_MOST = 64  # characters; it is told to everybody
 RATE = 20.0  # frames a second from a client; more wait in the kernel
 BREATHE = 16  # sends after which others get the loop
 GOODBYE = 1.0  # seconds to get a close frame out
@@ -40,7 +42,7 @@ class Hello(msgspec.Struct, tag="hello", forbid_unknown_fields=True):
 
 
 class Presence(msgspec.Struct, tag="presence", rename="camel", forbid_unknown_fields=True):
-    scene_id: str | None = None
+    scene_id: Annotated[str, msgspec.Meta(max_length=SCENE_ID_MOST)] | None = None
 
 
 class Ping(msgspec.Struct, tag="ping", forbid_unknown_fields=True):
@@ -121,7 +123,7 @@ class Line:
         try:
             frame: ClientFrame = _msgpack.decode(raw) if self._packed else _json.decode(raw)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            raise BadFrame(str(error)[:100]) from error
+            raise BadFrame(str(error)) from error
         return frame
 
     async def send(self, batch: list[Frame], stall: float) -> None:
@@ -137,6 +139,7 @@ class Line:
 
     async def close(self, code: int, reason: str = "") -> None:
         """Close as far as it is still possible."""
+        reason = reason.encode(errors="replace")[:REASON_MOST].decode(errors="ignore")
         try:
             async with asyncio.timeout(GOODBYE):
                 await self._socket.send({"type": "websocket.close", "code": code, "reason": reason})

@@ -18,6 +18,7 @@ from app.store.tasks import spawn
 
 RETRY = 2000  # milliseconds
 HERD = (1000, 5000)  # milliseconds in which clients come again after a restart
+SLICE = 256 * 1024  # bytes written at once: what a reader who does not read may cost
 BREATHE = 16  # sends after which others get the loop, even if none of them had to wait
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -108,10 +109,12 @@ async def _stream(send: Send, follower: Follower) -> None:
             async for batch in batches:
                 metrics.WRITES.inc()
                 metrics.WRITTEN.inc(len(batch))
-                await _write(send, b"".join([frame.sse for frame in batch]), stall)
-                sends += 1
-                if sends % BREATHE == 0:
-                    await asyncio.sleep(0)
+                body = batch[0].sse if len(batch) == 1 else b"".join([frame.sse for frame in batch])
+                for start in range(0, len(body), SLICE):
+                    await _write(send, body[start : start + SLICE], stall)
+                    sends += 1
+                    if sends % BREATHE == 0:
+                        await asyncio.sleep(0)
         await _write(send, _last(follower), stall, more=False)
     except TimeoutError:
         follower.end("slow")

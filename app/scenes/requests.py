@@ -1,16 +1,18 @@
 """What a client may ask of scenes; every field limited, unknown ones refused."""
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 
-from app.problems import Conflict, InvalidInput, PayloadTooLarge
+from app.problems import Conflict, InvalidInput, PayloadTooLarge, ValidationFailed
 from app.scenes.model import SCENES_MOST, Frames, Scene, SceneName, SceneState, TsxCode
 
 LAYOUT_MOST = 100_000  # characters
 PROPS_MOST = 100_000  # bytes of JSON
+PROPS_DEEP = 100  # objects and lists in each other
 
 Props = Annotated[
     dict[str, Any],
@@ -100,7 +102,24 @@ def check_base(scene: Scene, base: int | None) -> None:
 
 
 def check_props(props: dict[str, Any]) -> dict[str, Any]:
-    """Raise `PayloadTooLarge` when they are."""
+    """Raise `PayloadTooLarge` or `ValidationFailed` when they are too long or too deep.
+
+    Depth costs stack wherever they are read or written: what one call could just store, another,
+    called from further down, could not even delete.
+    """
+    level: list[Any] = [props]
+    for _ in range(PROPS_DEEP):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            break
+    else:
+        raise ValidationFailed.at("props", "maxDepth", f"props may be {PROPS_DEEP} levels deep.")
     if len(msgspec.json.encode(props)) > PROPS_MOST:
         raise PayloadTooLarge(f"props may hold {PROPS_MOST} bytes of JSON.")
     return props
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    """The lists and objects right inside a list or an object."""
+    members = value.values() if isinstance(value, dict) else value
+    return [member for member in members if isinstance(member, (dict, list))]

@@ -8,6 +8,7 @@ from typing import Any
 
 import uvicorn
 
+from app.http.connection import Connection
 from app.http.envelope import REQUEST_KEY, RequestInfo
 
 
@@ -19,6 +20,7 @@ async def serving(app: Callable[..., Any]) -> AsyncIterator[str]:
     config = uvicorn.Config(
         app,
         log_level="warning",
+        http=Connection,
         ws="websockets-sansio",
         proxy_headers=False,
         server_header=False,

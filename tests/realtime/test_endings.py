@@ -7,15 +7,17 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import httpx
+import pytest
 
 from app.realtime import metrics, sse
 from app.realtime.bus import LocalBus
 from app.realtime.follow import Follower
 from app.realtime.frames import Frame, own
+from app.realtime.sse import stream_project
 from app.realtime.watcher import Pace, Watcher
 from app.store.engine import DB
 from tests.realtime.clients import events, poll, socket
-from tests.realtime.studio import Process, Project, eventually, process
+from tests.realtime.studio import USER, Process, Project, eventually, process
 
 
 @contextlib.asynccontextmanager
@@ -76,6 +78,41 @@ async def test_a_reader_that_does_not_read_is_ended_and_nobody_waits_for_it(
             assert client.fileno() > 0
             await quick.revision(await project.note("still there"))
             assert len(quick.durable) == 61
+
+
+@pytest.mark.parametrize("from_log", [True, False])
+async def test_a_reader_of_a_long_backlog_is_never_given_much_at_once(
+    here: Process, project: Project, from_log: bool
+) -> None:
+    for number in range(20):
+        await project.note(f"{number}" + "x" * 200_000)
+    if from_log:  # a hub that begins now has nothing in its ring
+        after: str | None = project.cursor(0)
+    else:
+        after = project.cursor(await project.note("y" * 3_000_000) - 1)
+    watcher = Watcher(user_id=USER, role="owner", recheck=None)
+    sizes: list[int] = []
+    told = bytearray()
+    over = asyncio.Event()
+
+    async def send(message: Any) -> None:
+        if body := message.get("body"):
+            sizes.append(len(body))
+            told.extend(body)
+            if b"sync.ready" in body:
+                over.set()
+
+    async def receive() -> Any:
+        await over.wait()
+        return {"type": "http.disconnect"}
+
+    stream = await stream_project(here.hubs, project.id, watcher, after=after)
+    async with asyncio.timeout(10):
+        scope: Any = {}
+        await stream(scope, receive, send)
+    assert max(sizes) <= 256 * 1024
+    assert len(told) > (20 * 200_000 if from_log else 3_000_000)
+    assert told.count(b"event: scene.updated\n") == (20 if from_log else 1)
 
 
 async def test_a_slow_reader_falls_off_the_ring_and_gets_everything_from_the_log(

@@ -26,6 +26,8 @@ from tests.realtime.studio import Process, Project, eventually, process
         b'{"type":"hello"}',
         "[" * 60_000,
         '{"type":"hello","after":"' + "x" * 66_000 + '"}',
+        '{"type":"hello","' + "é" * 200 + '":1}',
+        '{"type":"' + "😀" * 200 + '"}',
     ],
 )
 async def test_a_bad_first_frame_closes_with_4400(
@@ -38,7 +40,8 @@ async def test_a_bad_first_frame_closes_with_4400(
 
 
 async def test_a_bad_frame_later_closes_with_4400(here: Process, project: Project) -> None:
-    for frame in ('{"type":"hello"}', "no", b"\x00"):
+    long = '{"type":"presence","sceneId":"' + "x" * 65 + '"}'
+    for frame in ('{"type":"hello"}', "no", b"\x00", long):
         async with socket(here, project) as (heard, line):
             await heard.ready()
             await line.send(frame)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.scenes.blank import BLANK
+from app.scenes.requests import PROPS_DEEP
 from app.store.ids import new_id
 from tests.studio import Person, Studio, events_of, snapshot_of
 from tests.turns import begin_turn, end_turn, write_scene
@@ -322,6 +323,25 @@ async def test_ten_equal_changes_with_one_key_have_one_effect(studio: Studio) ->
     assert reused == (409, "CONFLICT"), "a key belongs to the project, not to the scene"
 
 
+def deep(levels: int) -> Any:
+    """An object in which so many objects, itself included, are inside each other."""
+    value: Any = {}
+    for _ in range(levels - 1):
+        value = {"inside": value}
+    return value
+
+
+async def test_the_deepest_props_can_be_changed_and_deleted_again(studio: Studio) -> None:
+    ann = await studio.person("ann")
+    project_id = await ann.project()
+    scene = await ann.scene(project_id, props=deep(PROPS_DEEP))
+    async with studio.watching(project_id):
+        copy = await ann.do("POST", f"/api/scenes/{scene['id']}/duplicate", {})
+        await ann.do("PATCH", f"/api/scenes/{scene['id']}", {"name": "Deep"})
+        await ann.do("DELETE", f"/api/scenes/{scene['id']}")
+    assert copy["props"] == deep(PROPS_DEEP)
+
+
 @pytest.mark.parametrize(
     ("fields", "status", "code"),
     [
@@ -331,6 +351,8 @@ async def test_ten_equal_changes_with_one_key_have_one_effect(studio: Studio) ->
         ({"layoutJson": "x" * 100_001}, 422, "VALIDATION_FAILED"),
         ({"props": {"a": "x" * 100_000}}, 413, "PAYLOAD_TOO_LARGE"),
         ({"props": []}, 400, "INVALID_INPUT"),
+        ({"props": deep(PROPS_DEEP + 1)}, 422, "VALIDATION_FAILED"),
+        ({"props": deep(900)}, 422, "VALIDATION_FAILED"),
         ({"duration": 0}, 422, "VALIDATION_FAILED"),
         ({"tsx_code": "x"}, 400, "INVALID_INPUT"),
         ({"projectId": "x"}, 400, "INVALID_INPUT"),

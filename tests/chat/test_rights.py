@@ -1,0 +1,99 @@
+"""Who may prompt, stop and be answered: judged when it counts, not when they asked."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from app.auth.model import Caller
+from app.projects.members import set_role
+from app.store.engine import transaction
+from tests.chat.watching import run_now, until_over
+from tests.conftest import NewPerson
+from tests.people import Person
+from tests.projects.test_members import until_blocked
+from tests.turns import begin_turn, end_turn
+
+TITLE = 'Add a title "Hello"'
+Ask = Callable[[], Coroutine[Any, Any, httpx.Response]]
+
+
+async def join(owner: Person, guest: Person, project: str, role: str) -> None:
+    path = f"/api/projects/{project}/invites"
+    invite = await owner.ok("POST", path, 201, json={"role": role})
+    await guest.ok("POST", f"/api/invites/{invite['token']}/accept", json={})
+
+
+@asynccontextmanager
+async def lowered_while_waiting(
+    owner: Person, guest: Person, project: str, ask: Ask
+) -> AsyncIterator[asyncio.Task[httpx.Response]]:
+    """The guest asks, waits for the project, and is a viewer when it is free."""
+    caller = Caller(user_id=owner.id, name=owner.id, request_id="lowers")
+    async with transaction() as tx:
+        await tx.execute("select 1 from project where id = $1 for update", project)
+        waiting = asyncio.create_task(ask())
+        await until_blocked()
+        await set_role(tx, caller, project, guest.id, "viewer")
+    yield waiting
+
+
+async def test_who_loses_the_role_while_waiting_for_the_project_begins_no_turn(
+    person: Person, new_person: NewPerson
+) -> None:
+    project, guest = await person.project(), await new_person()
+    await join(person, guest, project, "editor")
+    path = f"/api/projects/{project}/runs"
+
+    async def ask() -> httpx.Response:
+        return await guest.post(path, json={"prompt": TITLE})
+
+    async with lowered_while_waiting(person, guest, project, ask) as waiting:
+        assert (await waiting).status_code == 403
+    assert (await person.snapshot(project))["messages"] == []
+
+
+async def test_who_loses_the_role_while_waiting_for_the_project_stops_no_turn(
+    person: Person, new_person: NewPerson
+) -> None:
+    project, guest = await person.project(), await new_person()
+    await join(person, guest, project, "editor")
+    run = await begin_turn(person.id, project)
+
+    async def ask() -> httpx.Response:
+        return await guest.post(f"/api/runs/{run.id}/cancel", json={})
+
+    async with lowered_while_waiting(person, guest, project, ask) as waiting:
+        assert (await waiting).status_code == 403
+    assert (await run_now(person, run.id))["cancelRequestedAt"] is None
+    await end_turn(project, run)
+
+
+async def test_who_left_is_not_shown_what_became_of_their_turn(
+    person: Person, new_person: NewPerson
+) -> None:
+    project, guest = await person.project(), await new_person()
+    await join(person, guest, project, "editor")
+    path, key = f"/api/projects/{project}/runs", {"idempotency-key": "the-turn"}
+    begun = await guest.ok("POST", path, 202, json={"prompt": TITLE}, headers=key)
+    await until_over(person, begun["run"]["id"])
+    await person.ok("DELETE", f"/api/projects/{project}/members/{guest.id}")
+    answer = await guest.post(path, json={"prompt": TITLE}, headers={**key, "prefer": "wait=1"})
+    assert answer.status_code == 404, answer.text
+
+
+async def test_numbers_beyond_every_limit_are_refused(person: Person) -> None:
+    project = await person.project()
+    path = f"/api/projects/{project}"
+    for wait in ("9" * 5000, "0", "-1", "1.5", "٣"):
+        answer = await person.post(
+            f"{path}/runs", json={"prompt": TITLE}, headers={b"prefer": f"wait={wait}".encode()}
+        )
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_INPUT")
+    for before in (2**63, 10**30):
+        answer = await person.get(f"{path}/messages", params={"before": before})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "VALIDATION_FAILED")
+    await person.ok("GET", f"{path}/messages", params={"before": 2**63 - 1})
+    assert (await person.snapshot(project))["messages"] == []

@@ -1,0 +1,77 @@
+"""What happens to those who never come to the end of their request's head."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from app.http import connection
+from app.http.connection import FRAMING_MOST
+from tests.http.serving import spoken
+
+HEAD = b"GET /api/things HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+LINE = b"X: " + b"x" * 65_000 + b"\r\n"
+MANY = 1000  # lines: far more than any buffer between the two holds
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [
+        (HEAD, LINE),
+        (HEAD + b"X: ", b"x" * 65_536),
+        (b"GET /", b"x" * 65_536),
+        (
+            b"POST /api/things HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n",
+            LINE,
+        ),
+    ],
+)
+async def test_m15_a_head_without_end_ends_the_connection(
+    address: str, begin: bytes, more: bytes
+) -> None:
+    host, port = address.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    try:
+        with pytest.raises(ConnectionError):
+            async with asyncio.timeout(20):
+                writer.write(begin)
+                for _ in range(MANY):
+                    writer.write(more)
+                    await writer.drain()
+    finally:
+        writer.close()
+
+
+async def test_m15_a_head_that_is_not_sent_is_not_waited_for(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.2)
+    host, port = address.removeprefix("http://").split(":")
+    for begin in (b"", HEAD, HEAD + b"\r\n" + HEAD):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(begin)
+        async with asyncio.timeout(5):
+            answered = await reader.read()
+        assert answered.count(b"HTTP/1.1 ") == begin.count(b"\r\n\r\n")
+        writer.close()
+
+
+async def test_a_head_that_is_merely_too_long_is_answered(address: str) -> None:
+    async with asyncio.timeout(5):
+        status, answer = await spoken(address, HEAD + LINE * 3 + b"Connection: close\r\n\r\n")
+    assert status == 431
+    assert b'"INVALID_INPUT"' in answer
+
+
+async def test_bodies_and_many_requests_on_one_connection_are_no_head(
+    client: httpx.AsyncClient,
+) -> None:
+    for _ in range(5):
+        for size in (FRAMING_MOST, FRAMING_MOST + 1, 3 * FRAMING_MOST):
+            answer = await client.post(
+                "/api/things/images",
+                content=b"x" * size,
+                headers={"content-type": "multipart/form-data; boundary=x"},
+            )
+            assert answer.json()["data"] == size
