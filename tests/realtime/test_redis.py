@@ -12,7 +12,7 @@ from app.realtime.bus import Hint
 from app.realtime.redis_bus import RedisBus
 from app.realtime.watcher import Pace
 from app.store.ids import new_id
-from tests.realtime.clients import events, say, socket
+from tests.realtime.clients import events
 from tests.realtime.conftest import RedisServer
 from tests.realtime.studio import Process, Project, Turn, eventually, process
 from tests.realtime.test_live import ODD_TEXT, stream_code, text_of
@@ -288,21 +288,6 @@ async def test_f19_an_overflowing_output_buffer_loses_nothing(
             await eventually(lambda: count("disconnected") > before)
             await heard.revision(await project.note(), within=3)
             assert heard.durable == await project.logged()
-
-
-async def test_presence_crosses_processes(
-    database: str, redis_server: RedisServer, project: Project
-) -> None:
-    async with two(redis_server, RARE) as (worker, web):
-        async with events(worker, project) as heard, socket(web, project) as (there, line):
-            await heard.ready()
-            await there.ready()
-            await say(line, {"type": "presence", "sceneId": "s"})
-            await heard.until(lambda heard: heard.of("presence.updated"))
-            assert heard.of("presence.updated") == [{"userId": "user 1", "sceneId": "s"}]
-            assert heard.ids[-1] is None
-            await there.revision(await project.note())  # heard over Redis, behind our own echo
-            assert len(there.of("presence.updated")) == 1
 
 
 @pytest.fixture(autouse=True)
