@@ -18,10 +18,12 @@ from tests.realtime.studio import Process, Project, open_project, process
 @pytest.fixture(scope="package")
 async def database(new_database: Callable[[], Awaitable[str]]) -> AsyncIterator[str]:
     """A database of our own: what happens in our projects obeys no rule of the product."""
-    outer, dsn = DB.pool, await new_database()
+    outer, config, dsn = DB.pool, dict(DB.config), await new_database()
+    DB.pool = None
     async with connected(dsn, connections=20):
         yield dsn
     DB.pool = outer
+    DB.config.update(config)
 
 
 class RedisServer:

@@ -10,7 +10,7 @@ from tests.realtime.studio import Process, Project, process
 ODD = {"id": "1", "event": "x", "retry": 5, "text": 'a\r\nb\rc\nd \u2028\u2029 \U0001f600 "q"'}
 
 
-async def test_every_transport_tells_the_same(here: Process, project: Project) -> None:
+async def test_transport_equivalence(here: Process, project: Project) -> None:
     await project.note("before", 3)
     start = project.cursor(0)
     async with (
@@ -58,7 +58,7 @@ async def test_the_stream_has_the_headers_and_the_form_of_the_contract(
     assert [place for place in heard.ids if place] == [project.cursor(2)]
 
 
-async def test_a_snapshot_that_is_ahead_of_the_hub_repeats_nothing(
+async def test_snapshot_then_commit_that_the_hub_has_not_heard_of(
     database: str, project: Project
 ) -> None:
     async with process(LocalBus(), Pace(head_check=3600), hears_commits=False) as here:

@@ -154,8 +154,8 @@ async def test_presence_heals_after_lost_words(
                 kill_subscribers(redis_server)
                 async with events(web, project, user=f"user {number}") as heard:
                     both = ("ann", None, 1), (f"user {number}", None, 1)
-                    await heard.until(lambda h, both=both: here_are(h, *both), within=5)  # type: ignore[misc]
-                    await ann.until(lambda h, both=both: here_are(h, *both), within=5)  # type: ignore[misc]
+                    await heard.until(lambda h, both=both: here_are(h, *both), within=5)
+                    await ann.until(lambda h, both=both: here_are(h, *both), within=5)
 
 
 async def test_the_people_of_a_process_that_fell_silent_age_out(

@@ -88,7 +88,7 @@ async def test_without_a_subprotocol_json_is_spoken(here: Process, project: Proj
     assert msgspec.json.decode(first)["type"] == "project.snapshot"
 
 
-async def test_a_client_that_does_not_read_is_ended_and_nobody_waits_for_it(
+async def test_slow_reader_of_a_socket(
     project: Project,
 ) -> None:
     kills = metrics.SLOW_KILLS._value.get()
