@@ -25,7 +25,8 @@ from app.store.tasks import spawn
 
 logger = logging.getLogger(__name__)
 
-PAGES = 4  # pages of the log kept for others who ask for the same
+PAGES = 16  # pages of the log kept for others who ask for the same
+KEEP = 3.0  # seconds that they are kept behind the last who asked: a herd comes within them
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -71,6 +72,7 @@ class Hub:
         self._beginnings = Shared[None](f"begin {project_id}")
         self._reading: asyncio.Task[None] | None = None
         self._failure: Problem | None = None
+        self._paged_at = 0.0
         self._pages = Shared[list[Frame]](f"page {project_id}", kept=PAGES)
         self._snapshots = Shared[Snapshot](f"snapshot {project_id}")
         self._kept: Snapshot | None = None
@@ -154,6 +156,7 @@ class Hub:
 
     async def page(self, after: int) -> list[Frame]:
         """Whole transactions after a revision, read once for all who ask; none: it was trimmed."""
+        self._paged_at = asyncio.get_running_loop().time()
         return await self._pages.get((self.generation, after), lambda: self._page(after))
 
     async def snapshot(self) -> Snapshot:
@@ -166,9 +169,10 @@ class Hub:
         )
         return self._kept
 
-    def tidy(self) -> None:
+    def tidy(self, now: float) -> None:
         """Let go of what was kept for those who come at once."""
-        self._pages.clear()
+        if now - self._paged_at > KEEP:
+            self._pages.clear()
         if not self.followers:
             self._kept = None
 

@@ -243,7 +243,7 @@ class Hubs:
                 follower.tick(now)
             self._emitter.forget_old()
             for hub in list(self._hubs.values()):
-                hub.tidy()
+                hub.tidy(now)
                 hub.presence.tick(now)
                 if not hub.followers and now - hub.idle_since > self.pace.linger:
                     await self._drop(hub)

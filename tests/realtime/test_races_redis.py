@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.realtime import metrics, redis_bus
+from app.realtime import redis_bus
 from app.realtime.bus import Hint, LocalBus
 from app.realtime.follow import Follower
 from app.realtime.frames import Frame
@@ -61,11 +61,12 @@ async def test_subscribe_ack_race(
     database: str, redis_server: RedisServer, wire: FaultProxy, project: Project
 ) -> None:
     """A hub asks for its channel over a slow line; commits and words come before the answer."""
+    bus = RedisBus(f"redis://127.0.0.1:{wire.port}/0")
     async with (
         process(RedisBus(redis_server.url), RARE),
-        process(RedisBus(f"redis://127.0.0.1:{wire.port}/0"), RARE, hears_commits=False) as web,
+        process(bus, RARE, hears_commits=False) as web,
     ):
-        await eventually(lambda: metrics.BUS_UP._value.get() == 1)
+        await eventually(lambda: bus._acked)
         wire.delay = 0.1
         joining = asyncio.create_task(_join(web, project))
         for number in range(12):
