@@ -226,9 +226,9 @@ async def test_deadlock(here: Process, project: Project) -> None:
             ["SERVICE_UNAVAILABLE", "committed"],
         )
         alone = asyncio.Barrier(1)
-        ordered = sorted((project, other), key=lambda each: each.id)
+        first, second = sorted((project, other), key=lambda each: each.id)
         for _ in range(3):
-            turns = await asyncio.gather(*(change(*ordered, alone) for _ in range(4)))
+            turns = await asyncio.gather(*(change(first, second, alone) for _ in range(4)))
             assert turns == ["committed"] * 4
         for heard, where in ((one, project), (two, other)):
             await heard.revision(13)
