@@ -118,11 +118,12 @@ class Client:
             assert event["revision"] == self.last + 1, f"{self}: was told {event['revision']}"
             self.last += 1
             self.applied.append((self.last, digest(data)))
-            fields = {key: event.get(key) for key in ("at", "data", "type")}
             self.state = replay(
                 self.state,
                 Event(
-                    **fields,
+                    type=kind,
+                    data=data,
+                    at=event["at"],
                     project_id=event["projectId"],
                     run_id=event.get("runId"),
                     request_id=event["requestId"],
@@ -176,8 +177,12 @@ class Client:
             raw = msgspec.msgpack.encode(hello) if packed else msgspec.json.encode(hello).decode()
             await line.send(raw)
             async for message in line:
-                decode = msgspec.msgpack.decode if packed else msgspec.json.decode
-                self.take(decode(message))  # type: ignore[operator]
+                assert isinstance(message, bytes) == packed
+                self.take(
+                    msgspec.msgpack.decode(message)
+                    if isinstance(message, bytes)
+                    else msgspec.json.decode(message)
+                )
 
     async def _poll(self) -> None:
         base = f"{self.server.address}/api/projects/{self.world.project}"
@@ -298,7 +303,7 @@ class World:
             if may:
                 for part, value in shown(client.state).items():
                     assert comparable(part, value) == comparable(part, now[part]), (client, part)
-            elif client.last >= 0:
+            elif client.applied:
                 assert client.last < self.removed_at, f"{client} was removed at {self.removed_at}"
 
     async def _until_at(self, client: Client, head: int) -> None:
