@@ -5,6 +5,7 @@ poison_event, F15 at the start, F20 frozen.
 """
 
 import asyncio
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,12 +15,13 @@ from app.realtime import redis_bus
 from app.realtime.bus import Hint, LocalBus
 from app.realtime.follow import Follower
 from app.realtime.frames import Frame
+from app.realtime.hubs import Hubs
 from app.realtime.redis_bus import RedisBus
 from app.realtime.watcher import Pace
 from tests.fault_proxy import FaultProxy
 from tests.realtime.clients import events, poll, socket
 from tests.realtime.conftest import RedisServer
-from tests.realtime.studio import Process, Project, eventually, process
+from tests.realtime.studio import Process, Project, eventually, process, running, snapshot
 from tests.realtime.test_redis import RARE, two
 
 
@@ -218,6 +220,26 @@ async def test_f23_doubled_and_reordered_words(project: Project) -> None:
             for each in (heard, other):
                 await each.revision(15, within=2)
                 assert each.durable == await project.logged()
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_the_bus_ends_at_any_moment(redis_server: RedisServer, away: bool) -> None:
+    """redis-py may swallow the cancellation that ends a process; then it would never end."""
+    if away:
+        redis_server.stop()
+
+    async def once() -> None:
+        bus = RedisBus(redis_server.url)
+        await bus.open(Hubs(bus, snapshot, running))
+        await asyncio.sleep(random.random() * 0.1)
+        for number in range(5):
+            bus.publish("p", Hint(number))
+            await asyncio.sleep(random.random() * 0.01)
+        async with asyncio.timeout(5):
+            await bus.close()
+
+    for _ in range(4):
+        await asyncio.gather(*(once() for _ in range(30)))
 
 
 @pytest.fixture(autouse=True)
