@@ -16,6 +16,7 @@ from websockets.typing import Origin, Subprotocol
 from app.lifecycle.check import comparable
 from app.projects.replay import State, replay, shown, state_of
 from app.realtime import log
+from app.realtime.hubs import Hubs
 from app.realtime.model import Event
 from app.settings import Settings
 from app.store.engine import DB
@@ -56,10 +57,12 @@ class Server:
         async def run() -> None:
             async with serving(self.settings, works=False) as url:
                 hears = log.announcers[-1]
+                hubs: Hubs = hears.__self__  # type: ignore[attr-defined]
                 if not self.first:
                     log.announcers.remove(hears)
                 up.set_result(url)
                 await self._stop.wait()
+                hubs.close()  # as the signal does
                 if not self.first:
                     log.announcers.append(hears)
 

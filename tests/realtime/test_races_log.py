@@ -200,6 +200,26 @@ async def test_replica_lag(
     assert heard.durable == await project.logged()
 
 
+@pytest.mark.parametrize("what", ["hole", "epoch"])
+async def test_a_log_with_a_hole_is_not_passed_on(project: Project, what: str) -> None:
+    """Half a restore: revisions are missing, or of another epoch; only a word tells of them."""
+    await project.note()
+    async with process(LocalBus(), DEAF, hears_commits=False) as here:
+        async with events(here, project) as heard:
+            await heard.ready()
+            last = await project.note("lost", size=2)
+            async with transaction() as tx:
+                if what == "hole":
+                    sql = "delete from project_event where project_id = $1 and revision = 2"
+                else:
+                    sql = "update project set epoch = 'other' where id = $1"
+                await tx.execute(sql, project.id)
+            here.hubs.announce(project.id, last)
+            await heard.until(lambda heard: heard.types.count("project.snapshot") == 2)
+    assert heard.durable == []
+    assert heard.of("project.snapshot")[1]["revision"] == last
+
+
 async def test_deadlock(here: Process, project: Project) -> None:
     """Two projects locked in two orders: one change is told to come again, nothing is lost."""
     other = await open_project()
