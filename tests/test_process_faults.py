@@ -140,6 +140,7 @@ async def test_f11_without_file_descriptors_it_lives_and_recovers(reelroom: Reel
         await until(lambda: all(stream.revisions[-1:] == [last] for stream in streams))
         for _, writer in crowd:
             writer.close()
+        await until(lambda: files_of(reelroom) < most - 10)  # until then it resets who comes
         async with httpx.AsyncClient(base_url=reelroom.url, timeout=10) as another:
             assert (await another.get("/health/ready")).status_code == 200
         assert reelroom.process.poll() is None
