@@ -1,5 +1,6 @@
 """Who is here, on which scene: in every process, seldom, and not for longer than they are."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -91,6 +92,7 @@ async def test_much_coming_and_going_is_told_seldom(here: Process, project: Proj
             await bob.ready()
             for number in range(15):
                 await look_at(line, f"s{number}")
+                await asyncio.sleep(0.02)
             await ann.until(lambda heard: here_are(heard, ("ann", None, 1), ("bob", "s14", 1)))
     assert len(ann.of("presence.updated")) <= 6
 

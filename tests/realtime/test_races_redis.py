@@ -44,7 +44,7 @@ async def test_redis_blackhole(
     bus = RedisBus(f"redis://127.0.0.1:{wire.port}/0")
     async with process(bus, hears_commits=False) as web, events(web, project) as heard:
         await heard.ready()
-        first = wire.connections
+        listening = bus._pubsub
         wire.hold = True
         loop = asyncio.get_running_loop()
         for _ in range(2):
@@ -52,7 +52,7 @@ async def test_redis_blackhole(
             revision = await project.note("into the hole")
             assert loop.time() - began < 0.5
             await heard.revision(revision, within=2.7)
-        await eventually(lambda: wire.connections > first, within=6)
+        await eventually(lambda: bus._pubsub is not listening, within=6)
         wire.hold = False
         wire.reset()
         await heard.revision(await project.note("out of it"), within=2.7)
