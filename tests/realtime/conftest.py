@@ -18,12 +18,11 @@ from tests.realtime.studio import Process, Project, open_project, process
 @pytest.fixture(scope="package")
 async def database(new_database: Callable[[], Awaitable[str]]) -> AsyncIterator[str]:
     """A database of our own: what happens in our projects obeys no rule of the product."""
-    outer, config, dsn = DB.pool, dict(DB.config), await new_database()
-    DB.pool = None
+    outer, outer_dsn = DB.pool, DB.config.get("dsn")
+    DB.pool, dsn = None, await new_database()
     async with connected(dsn, connections=20):
         yield dsn
-    DB.pool = outer
-    DB.config.update(config)
+    DB.pool, DB.config["dsn"] = outer, outer_dsn
 
 
 class RedisServer:
