@@ -8,14 +8,20 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from tests.realtime.conftest import RedisServer
 from tests.realtime.machine import TRANSPORTS, World, two_servers
 
 CLIENTS = 8  # at once
 PATIENCE = 60.0  # seconds that one step may take
-SHORT = {"max_examples": 5, "stateful_step_count": 20}
+SHORT = {"max_examples": 8, "stateful_step_count": 25}
 LONG = {"max_examples": 80, "stateful_step_count": 50}
 
 which = st.integers(0, 1)
@@ -70,6 +76,15 @@ class Following(RuleBasedStateMachine):
         super().__init__()
         self.world = self.make()
         self.wait(self.world.open())
+
+    @initialize()
+    def everybody_comes(self) -> None:
+        self.change_role("editor")
+        self.edit("add", 0)
+        for transport in TRANSPORTS:
+            self.join(transport, guest=transport != "poll", from_zero=False)
+        self.join("sse", guest=False, from_zero=True)
+        self.settle()
 
     @rule(
         what=st.sampled_from(["add", "add", "rename", "rename", "delete", "reorder", "retitle"]),
@@ -126,7 +141,7 @@ class Following(RuleBasedStateMachine):
         else:
             self.world.redis.start()
 
-    @rule(role=st.sampled_from([None, "viewer", "editor"]))
+    @rule(role=st.sampled_from([None, None, "viewer", "editor"]))
     def change_role(self, role: str | None) -> None:
         self.wait(self.world.set_role(role))
 
