@@ -21,7 +21,7 @@ from tests.realtime.machine import TRANSPORTS, World, two_servers
 
 CLIENTS = 8  # at once
 PATIENCE = 60.0  # seconds that one step may take
-SHORT = {"max_examples": 8, "stateful_step_count": 25}
+SHORT = {"max_examples": 5, "stateful_step_count": 20}
 LONG = {"max_examples": 80, "stateful_step_count": 50}
 
 which = st.integers(0, 1)
@@ -150,9 +150,17 @@ class Following(RuleBasedStateMachine):
         self.wait(self.world.settle())
 
     def teardown(self) -> None:
+        """However it went: a guest who is put out, and changes that no Redis tells of."""
         try:
-            self.wait(self.world.settle())
+            self.settle()
+            self.change_role(None)
+            if self.world.redis.child:
+                self.world.redis.stop()
+            self.burst(3)
+            self.settle()
         finally:
+            if self.world.redis.child is None:
+                self.world.redis.start()
             self.wait(self.world.close())
 
     async def _with(self, work: Any) -> None:
