@@ -14,7 +14,7 @@ class FaultProxy:
     """
 
     def __init__(self, host: str, port: int) -> None:
-        self._upstream = (host, port)
+        self.upstream = (host, port)
         self._passing = asyncio.Event()
         self._passing.set()
         self._open: set[asyncio.StreamWriter] = set()
@@ -58,7 +58,7 @@ class FaultProxy:
             writer.transport.abort()
             return
         try:
-            up_reader, up_writer = await asyncio.open_connection(*self._upstream)
+            up_reader, up_writer = await asyncio.open_connection(*self.upstream)
         except OSError:
             writer.transport.abort()
             return

@@ -10,7 +10,7 @@ from litestar.params import FromPath, QueryParameter
 
 from app.auth.model import Caller
 from app.auth.session import is_valid
-from app.http.envelope import Done, Envelope, answer, declare, info_of
+from app.http.envelope import Done, Envelope, answer, declare
 from app.http.openapi import READS, STREAM
 from app.problems import Problem
 from app.projects.access import Access, access_project
@@ -63,9 +63,7 @@ async def socket(
     except Problem:
         await refuse(socket)
         return
-    request_id = info_of(socket.scope).request_id
-    watcher = watcher_of(caller, access)
-    await serve_socket(hubs, socket, access.project_id, watcher, request_id=request_id)
+    await serve_socket(hubs, socket, access.project_id, watcher_of(caller, access))
 
 
 @get("/api/projects/{project_id:uuid}/changes", **declare("project.changes", "viewer", **READS))

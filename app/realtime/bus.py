@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from app.realtime import metrics
-from app.realtime.model import Event, LiveEvent
+from app.realtime.model import LiveEvent, Someone
 
 EVERYBODY = ""  # the channel that every process hears; all others are project ids
 
@@ -25,10 +25,13 @@ class Live(msgspec.Struct, tag="live", frozen=True):
     event: LiveEvent
 
 
-class Aside(msgspec.Struct, tag="aside", frozen=True):
-    """A live event that belongs to no run, such as presence."""
+class People(msgspec.Struct, tag="people", frozen=True):
+    """Who follows the project in a process, and how many more; `ask`: who is with you?"""
 
-    event: Event
+    process: str
+    users: list[Someone]
+    more: int = 0
+    ask: bool = False
 
 
 class Ask(msgspec.Struct, tag="ask", frozen=True):
@@ -44,7 +47,7 @@ class Tell(msgspec.Struct, tag="tell", frozen=True):
     payload: str
 
 
-Word = Hint | Live | Aside | Ask | Tell
+Word = Hint | Live | People | Ask | Tell
 
 
 class Letter(msgspec.Struct, frozen=True):

@@ -197,6 +197,9 @@ class Follower:
         last = hub.live.snapshots()
         if not silent:
             last.append(frames.placed("sync.ready", hub.project_id, hub.cursor))
+            hub.presence.arrive(self, self.watcher.user_id)
+            if hub.presence.frame:
+                last.append(hub.presence.frame)
         return [*batches, last] if last else batches
 
     async def _next(self) -> list[Frame]:

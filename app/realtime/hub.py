@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable
+from functools import partial
 from itertools import groupby
 from typing import Protocol
 
@@ -14,7 +15,8 @@ from app.realtime.crowd import Crowd
 from app.realtime.frames import Frame
 from app.realtime.live import LiveRun, LiveRuns
 from app.realtime.live_line import POISON, LiveLine
-from app.realtime.model import Cursor, Event, LiveEvent
+from app.realtime.model import Cursor, LiveEvent, Someone
+from app.realtime.presence import Presence
 from app.realtime.rights import Rights
 from app.realtime.ring import Ring
 from app.realtime.shared import Shared
@@ -23,7 +25,8 @@ from app.store.tasks import spawn
 
 logger = logging.getLogger(__name__)
 
-PAGES = 4  # pages of the log kept for others who ask for the same
+PAGES = 16  # pages of the log kept for others who ask for the same
+KEEP = 3.0  # seconds that they are kept behind the last who asked: a herd comes within them
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -43,6 +46,7 @@ class Around(Protocol):
     def flush(self, project_id: str) -> None: ...
     def so_far(self, run_id: str) -> LiveEvent | None: ...
     def ask(self, project_id: str, run_id: str) -> None: ...
+    def say(self, project_id: str, users: list[Someone], more: int, ask: bool) -> None: ...
 
 
 class Hub:
@@ -64,9 +68,11 @@ class Hub:
         self._around = around
         self._wanted = 0
         self._line = LiveLine(project_id, self.ring, lambda run: around.ask(project_id, run))
+        self.presence = Presence(project_id, self._show, partial(around.say, project_id))
         self._beginnings = Shared[None](f"begin {project_id}")
         self._reading: asyncio.Task[None] | None = None
         self._failure: Problem | None = None
+        self._paged_at = 0.0
         self._pages = Shared[list[Frame]](f"page {project_id}", kept=PAGES)
         self._snapshots = Shared[Snapshot](f"snapshot {project_id}")
         self._kept: Snapshot | None = None
@@ -148,16 +154,9 @@ class Hub:
             self._line.hold(event)
             self.hint(event.after)
 
-    def aside(self, event: Event) -> None:
-        """Tell a live event that belongs to no run."""
-        if self.ready:
-            frame = frames.own(event.type, self.project_id, event.data)
-            frame.request_id, frame.actor_id = event.request_id, event.actor_id
-            self.ring.append([frame])
-            self.followers.wake()
-
     async def page(self, after: int) -> list[Frame]:
         """Whole transactions after a revision, read once for all who ask; none: it was trimmed."""
+        self._paged_at = asyncio.get_running_loop().time()
         return await self._pages.get((self.generation, after), lambda: self._page(after))
 
     async def snapshot(self) -> Snapshot:
@@ -170,11 +169,17 @@ class Hub:
         )
         return self._kept
 
-    def tidy(self) -> None:
+    def tidy(self, now: float) -> None:
         """Let go of what was kept for those who come at once."""
-        self._pages.clear()
+        if now - self._paged_at > KEEP:
+            self._pages.clear()
         if not self.followers:
             self._kept = None
+
+    def _show(self, frame: Frame) -> None:
+        if self.ready:
+            self.ring.append([frame])
+            self.followers.wake()
 
     async def _begin(self) -> None:
         if not self.subscribed:

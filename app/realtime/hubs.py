@@ -5,18 +5,16 @@ import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from typing import Any
 
 from app.problems import ServiceUnavailable
 from app.realtime import log, metrics
-from app.realtime.bus import EVERYBODY, Aside, Ask, Bus, Hint, Live, Tell, Word
+from app.realtime.bus import EVERYBODY, Ask, Bus, Hint, Live, People, Tell, Word
 from app.realtime.emit import Emitter
 from app.realtime.follow import Follower
 from app.realtime.follow_run import RunFollower
 from app.realtime.hub import Hub, Snapshot
 from app.realtime.live import LiveRun
-from app.realtime.model import Event, LiveEvent
+from app.realtime.model import LiveEvent, Someone
 from app.realtime.watcher import Pace, Watcher
 from app.store.engine import DB
 from app.store.ids import new_id
@@ -78,6 +76,8 @@ class Hubs:
         self.closing = True
         for follower in self._followers:
             follower.end("restart")
+        for hub in self._hubs.values():
+            hub.presence.close()
 
     @asynccontextmanager
     async def follow(
@@ -103,6 +103,7 @@ class Hubs:
             metrics.FOLLOWERS.dec()
             self._followers.discard(follower)
             hub.followers.discard(follower)
+            hub.presence.leave(follower)
             hub.idle_since = asyncio.get_running_loop().time()
 
     async def ready(self, project_id: str) -> None:
@@ -138,20 +139,6 @@ class Hubs:
         """Call back with (kind, payload) of each `tell`. Words can be lost: poll as well."""
         self._controls.append(callback)
 
-    def show_presence(self, project_id: str, user_id: str, request_id: str, data: Any) -> None:
-        """Tell who is here; best effort."""
-        event = Event(
-            type="presence.updated",
-            project_id=project_id,
-            request_id=request_id,
-            actor_id=user_id,
-            at=datetime.now(UTC),
-            data=data,
-        )
-        if hub := self._hubs.get(project_id):
-            hub.aside(event)
-        self._bus.publish(project_id, Aside(event))
-
     # What hubs need of their process (`Around`)
 
     async def subscribe(self, project_id: str) -> None:
@@ -168,6 +155,10 @@ class Hubs:
         asyncio.get_running_loop().call_soon(self._answer, run_id)
         self._bus.publish(EVERYBODY, Ask(run_id))
 
+    def say(self, project_id: str, users: list[Someone], more: int, ask: bool) -> None:
+        """Tell the other processes who follows a project in this one."""
+        self._bus.publish(project_id, People(self.name, users, more, ask))
+
     # What the bus says (`Ears`)
 
     def hear(self, channel: str, word: Word) -> None:
@@ -177,8 +168,8 @@ class Hubs:
                 hub.hint(revision)
             case Live(event) if hub and event.project_id == channel:
                 hub.receive(event)
-            case Aside(event) if hub and event.project_id == channel:
-                hub.aside(event)
+            case People() if hub:
+                hub.presence.hear(word)
             case Ask(run_id):
                 self._answer(run_id)
             case Tell(kind, payload):
@@ -188,6 +179,8 @@ class Hubs:
         """Words may have been lost: check all heads now."""
         metrics.GAPS.labels("reconnect").inc()
         self._suspect.set()
+        for hub in self._hubs.values():
+            hub.presence.suspect()
 
     def _hub(self, project_id: str) -> Hub:
         hub = self._hubs.get(project_id)
@@ -250,7 +243,8 @@ class Hubs:
                 follower.tick(now)
             self._emitter.forget_old()
             for hub in list(self._hubs.values()):
-                hub.tidy()
+                hub.tidy(now)
+                hub.presence.tick(now)
                 if not hub.followers and now - hub.idle_since > self.pace.linger:
                     await self._drop(hub)
 

@@ -48,6 +48,14 @@ class LiveEvent(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     after: int
 
 
+class Someone(msgspec.Struct, rename="camel", kw_only=True, frozen=True, omit_defaults=True):
+    """A person who follows a project: on one scene, or on none, over so many streams."""
+
+    user_id: str
+    scene_id: str | None = None
+    connections: int
+
+
 class Cursor(msgspec.Struct, frozen=True):
     """A place in a project's log: everything up to `revision` is known to whoever holds it."""
 

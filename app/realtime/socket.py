@@ -64,9 +64,7 @@ class Gone(Exception):
     """The client closed or vanished."""
 
 
-async def serve_socket(
-    hubs: Hubs, socket: Socket, project_id: str, watcher: Watcher, *, request_id: str = "socket"
-) -> None:
+async def serve_socket(hubs: Hubs, socket: Socket, project_id: str, watcher: Watcher) -> None:
     """Accept, follow the project until either side ends it, and close with the contract's code.
 
     The caller has authorised and has checked the Origin; a project that may not be seen is
@@ -76,7 +74,7 @@ async def serve_socket(
     try:
         hello = await _hello(line, hubs.pace.hello)
         async with hubs.follow(project_id, watcher, hello.after) as follower:
-            reading = spawn(_listen(line, hubs, follower, request_id), name="socket reader")
+            reading = spawn(_listen(line, follower), name="socket reader")
             try:
                 await _deliver(line, follower)
             finally:
@@ -193,7 +191,7 @@ async def _deliver(line: Line, follower: Follower) -> None:
         follower.ending = Ending("slow")
 
 
-async def _listen(line: Line, hubs: Hubs, follower: Follower, request_id: str) -> None:
+async def _listen(line: Line, follower: Follower) -> None:
     """Read the client's frames; what it says wrong or not at all ends the follower."""
     try:
         while True:
@@ -202,8 +200,7 @@ async def _listen(line: Line, hubs: Hubs, follower: Follower, request_id: str) -
                     await line.pong(follower.pace.stall)
                 case Presence(scene_id):
                     user_id = follower.watcher.user_id
-                    data = {"userId": user_id, "sceneId": scene_id}
-                    hubs.show_presence(follower.hub.project_id, user_id, request_id, data)
+                    follower.hub.presence.move(follower, user_id, scene_id)
                 case Hello():
                     raise BadFrame("hello comes once")
     except BadFrame as error:

@@ -13,8 +13,8 @@ from app.http.envelope import REQUEST_KEY, RequestInfo
 
 
 @asynccontextmanager
-async def serving(app: Callable[..., Any]) -> AsyncIterator[str]:
-    """Serve the app on a free port; yield its address."""
+async def serving(app: Callable[..., Any], *, ws_ping: float = 20.0) -> AsyncIterator[str]:
+    """Serve the app on a free port; yield its address. `ws_ping`: seconds, as is its patience."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(
@@ -22,6 +22,8 @@ async def serving(app: Callable[..., Any]) -> AsyncIterator[str]:
         log_level="warning",
         http=Connection,
         ws="websockets-sansio",
+        ws_ping_interval=ws_ping,
+        ws_ping_timeout=ws_ping,
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=1,

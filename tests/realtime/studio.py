@@ -257,14 +257,14 @@ def _problem(_: Any, problem: Problem) -> Response[Any]:
 
 @asynccontextmanager
 async def process(
-    bus: Bus, pace: Pace | None = None, *, hears_commits: bool = True
+    bus: Bus, pace: Pace | None = None, *, hears_commits: bool = True, ws_ping: float = 20.0
 ) -> AsyncIterator[Process]:
     """A process that serves. Another one does not hear this one's commits but over the bus."""
     one = Process(bus, pace)
     async with one.hubs.serving():
         if not hears_commits:
             log.announcers.remove(one.hubs.announce)
-        async with serving(one.app()) as address:
+        async with serving(one.app(), ws_ping=ws_ping) as address:
             one.address = address
             try:
                 yield one

@@ -31,7 +31,7 @@ def reset_to(heard: Heard, reason: str) -> bool:
         ("{epoch}.4", "future"),
     ],
 )
-async def test_a_cursor_that_cannot_be_served_is_told_so(
+async def test_last_event_id_that_cannot_be_served(
     here: Process, project: Project, cursor: str, reason: str
 ) -> None:
     await project.note(size=3)
@@ -59,7 +59,7 @@ async def test_a_cursor_that_cannot_be_served_is_told_so(
     assert (refused.status_code, refused.json()) == (400, {"code": "INVALID_INPUT"})
 
 
-async def test_the_header_wins_over_the_query(here: Process, project: Project) -> None:
+async def test_last_event_id_vs_cursor(here: Process, project: Project) -> None:
     await project.note(size=5)
     async with events(
         here, project, last_event_id=project.cursor(4), after=project.cursor(1)
@@ -75,7 +75,7 @@ async def test_a_cursor_inside_a_transaction_gets_its_rest(here: Process, projec
     assert [revision for revision, _ in heard.durable] == [3, 4, 5]
 
 
-async def test_a_cursor_older_than_the_kept_log_is_reset(here: Process, project: Project) -> None:
+async def test_cursor_older_than_retention(here: Process, project: Project) -> None:
     await project.note(size=3)
     await project.note(size=3)
     async with transaction() as tx:
@@ -103,7 +103,7 @@ async def test_too_far_behind_gets_a_snapshot(
     assert reset_to(heard, "too_far")
 
 
-async def test_catching_up_meets_the_ring_while_it_moves(
+async def test_ring_pg_seam(
     here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The ring forgets what the pages are about to reach: still no hole and no repeat."""
@@ -148,7 +148,7 @@ async def test_those_who_ask_for_the_same_position_share_a_query(
     assert reads <= 6
 
 
-async def test_a_new_epoch_resets_those_who_follow(project: Project) -> None:
+async def test_epoch_change_while_connected(project: Project) -> None:
     await project.note(size=5)
     async with process(LocalBus(), Pace(head_check=0.1)) as here:
         async with (

@@ -48,7 +48,7 @@ async def test_killed_connections_lose_nothing(
     await admin.close()
 
 
-async def test_a_rolled_back_change_is_never_told(here: Process, project: Project) -> None:
+async def test_publish_no_commit(here: Process, project: Project) -> None:
     async with events(here, project) as heard:
         await heard.ready()
         with pytest.raises((TypeError, asyncpg.DataError)):

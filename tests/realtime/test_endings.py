@@ -62,7 +62,7 @@ async def test_m1_a_client_that_leaves_a_long_replay_stops_nobody(
     await eventually(lambda: not here.hubs._followers, within=2)
 
 
-async def test_a_reader_that_does_not_read_is_ended_and_nobody_waits_for_it(
+async def test_slow_reader(
     project: Project,
 ) -> None:
     kills = metrics.SLOW_KILLS._value.get()
@@ -210,7 +210,7 @@ async def test_a_hub_that_nobody_follows_is_let_go(project: Project) -> None:
             await heard.revision(1)
 
 
-async def test_a_commit_that_was_never_announced_is_found_within_the_head_check(
+async def test_commit_no_publish_is_found_by_the_head_check(
     project: Project,
 ) -> None:
     async with process(LocalBus(), hears_commits=False) as here:

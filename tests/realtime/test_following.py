@@ -10,7 +10,7 @@ from tests.realtime.studio import Process, Project, process
 ODD = {"id": "1", "event": "x", "retry": 5, "text": 'a\r\nb\rc\nd \u2028\u2029 \U0001f600 "q"'}
 
 
-async def test_every_transport_tells_the_same(here: Process, project: Project) -> None:
+async def test_transport_equivalence(here: Process, project: Project) -> None:
     await project.note("before", 3)
     start = project.cursor(0)
     async with (
@@ -51,13 +51,14 @@ async def test_the_stream_has_the_headers_and_the_form_of_the_contract(
     assert heard.headers["x-accel-buffering"] == "no"
     assert "content-encoding" not in heard.headers
     assert heard.raw.startswith(b"retry: 2000\n\n")
-    assert heard.types == ["project.snapshot", "sync.ready", "scene.updated"]
+    told = [kind for kind in heard.types if kind != "presence.updated"]  # comes when it comes
+    assert told == ["project.snapshot", "sync.ready", "scene.updated"]
     assert heard.of("scene.updated") == [ODD]
     assert heard.of("sync.ready") == [{"cursor": project.cursor(1)}]
-    assert heard.ids == [None, None, project.cursor(2)]
+    assert [place for place in heard.ids if place] == [project.cursor(2)]
 
 
-async def test_a_snapshot_that_is_ahead_of_the_hub_repeats_nothing(
+async def test_snapshot_then_commit_that_the_hub_has_not_heard_of(
     database: str, project: Project
 ) -> None:
     async with process(LocalBus(), Pace(head_check=3600), hears_commits=False) as here:

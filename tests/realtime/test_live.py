@@ -85,7 +85,7 @@ async def test_deltas_are_joined_while_they_come_fast(here: Process, project: Pr
     assert 3 <= len(heard.of("code.delta")) <= 60
 
 
-async def test_joining_in_the_middle_gets_the_text_so_far(here: Process, project: Project) -> None:
+async def test_delta_join_mid_message(here: Process, project: Project) -> None:
     turn, call = Turn(project, here.hubs), new_id()
     await turn.start()
     await turn.call(call)
@@ -116,9 +116,7 @@ async def test_joining_in_the_middle_gets_the_text_so_far(here: Process, project
     assert any(len(h.of("run.snapshot")[0]["calls"][0]["code"]) > 0 for _, h in joins)
 
 
-async def test_what_comes_too_late_or_from_an_older_attempt_is_dropped(
-    here: Process, project: Project
-) -> None:
+async def test_delta_after_completed_and_regenerate(here: Process, project: Project) -> None:
     turn, call = Turn(project, here.hubs), new_id()
     async with events(here, project) as heard:
         await heard.ready()
@@ -147,7 +145,7 @@ async def test_what_comes_too_late_or_from_an_older_attempt_is_dropped(
     assert heard.of("run.progress") == []
 
 
-async def test_a_lost_delta_is_healed_by_a_snapshot(here: Process, project: Project) -> None:
+async def test_lost_delta(here: Process, project: Project) -> None:
     turn, call = Turn(project, here.hubs), new_id()
     async with events(here, project) as heard:
         await heard.ready()

@@ -40,7 +40,7 @@ async def being_written(project: Project, writers: int = 3) -> AsyncIterator[Non
     ("held", "becomes", "reason"),
     [("editor", None, "removed"), ("editor", "viewer", "role"), ("owner", "editor", "role")],
 )
-async def test_a_lost_role_ends_the_streams_before_anything_later(
+async def test_revoke_race(
     here: Process, project: Project, held: str, becomes: str | None, reason: str
 ) -> None:
     guest: dict[str, Any] = {"user": GUEST, "role": held}
@@ -76,9 +76,7 @@ async def test_a_raised_role_or_another_ones_ends_nothing(here: Process, project
         assert not heard.ended.is_set()
 
 
-async def test_a_long_poll_in_flight_tells_nothing_after_the_loss(
-    here: Process, project: Project
-) -> None:
+async def test_revoke_race_of_a_long_poll_in_flight(here: Process, project: Project) -> None:
     await project.note()
     waiting = asyncio.create_task(
         poll(here, project, project.cursor(1), wait=20, user=GUEST, role="editor")
@@ -130,7 +128,7 @@ async def test_deleting_the_project_ends_all_streams(here: Process, project: Pro
     assert over_socket.code == 4404
 
 
-async def test_a_session_that_ended_is_noticed_with_a_heartbeat(project: Project) -> None:
+async def test_token_expiry_mid_stream(project: Project) -> None:
     async with process(LocalBus(), Pace(heartbeat=0.2)) as here:
         async with (
             events(here, project) as over_sse,

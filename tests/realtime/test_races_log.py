@@ -1,0 +1,275 @@
+"""Races between a commit and whoever reads the log.
+
+The 36 races that realtime servers lose, and where each is tested: a test has its race's name.
+Here: snapshot_then_commit, inverted_publish, commit_no_publish, sequence_hole,
+duplicate_delivery, replica_lag, deadlock, rolling_deploy.
+`test_races_redis`: redis_blackhole, subscribe_ack_race, last_leave_first_join, hub_callback.
+`test_races_readers`: catch_up_slower_than_writes, epoch_change_while_away,
+retention_mid_catch_up, cut_at_every_byte, half_open, thundering_herd, revoke_race in a catch-up.
+`test_redis`: redis_kill, redis_restart, output_buffer_kill, poison_event, zombie_worker.
+`test_cursors`: ring_pg_seam, last_event_id_vs_cursor, epoch_change, cursor_older_than_retention.
+`test_live`: delta_join_mid_message, lost_delta, delta_after_completed_and_regenerate.
+`test_endings`, `test_sockets`: slow_reader. `test_rights`: revoke_race, token_expiry.
+`test_database`: publish_no_commit. `test_following`: transport_equivalence.
+`tests/test_races.py` (the whole app): commit_during_snapshot, link_atomicity, read_your_writes,
+sigkill_with_n_streams. `tests/test_operation.py`: SIGTERM with N streams, 1 and 2 workers.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.problems import Problem
+from app.realtime import log
+from app.realtime.bus import Hint, LocalBus
+from app.realtime.watcher import Pace
+from app.store.engine import DB, transaction
+from tests.realtime.clients import events, poll, socket
+from tests.realtime.studio import USER, Process, Project, open_project, process
+from tests.running import environment
+
+ROOT = Path(__file__).parents[2]
+DEAF = Pace(head_check=3600.0)
+
+
+async def test_snapshot_then_commit(here: Process, project: Project) -> None:
+    await project.note()
+    async with events(here, project) as heard:
+        await heard.ready()
+    cursor = heard.of("project.snapshot")[0]["cursor"]
+    await project.note("between the snapshot and the stream")
+    async with (
+        events(here, project, after=cursor) as over_sse,
+        socket(here, project, after=cursor) as (over_socket, _),
+    ):
+        for again in (over_sse, over_socket):
+            await again.ready()
+            await again.revision(2)
+            assert [revision for revision, _ in again.durable] == [2]
+    assert [e["revision"] for e in (await poll(here, project, cursor))["events"]] == [2]
+
+
+async def test_inverted_publish(database: str, project: Project) -> None:
+    """What is said about 42 comes before what is said about 41, and 41 is not committed yet."""
+    bus = LocalBus()
+    async with process(bus, DEAF, hears_commits=False) as here:
+        worker = bus.sibling()
+        async with events(here, project) as heard:
+            await heard.ready()
+            release, locked = asyncio.Event(), asyncio.Event()
+
+            async def slow() -> None:
+                async with transaction() as tx:
+                    async with log.changing(tx, project.id, actor_id=USER, request_id="r") as it:
+                        it.emit("scene.updated", {"n": 41})
+                        locked.set()
+                        await release.wait()
+
+            first = asyncio.create_task(slow())
+            await locked.wait()
+            second = asyncio.create_task(project.note("42"))
+            for revision in (2, 1, 2):
+                worker.publish(project.id, Hint(revision))
+            assert (await poll(here, project, project.cursor(0), wait=0.1))["events"] == []
+            release.set()
+            await asyncio.gather(first, second)
+            worker.publish(project.id, Hint(2))
+            worker.publish(project.id, Hint(1))
+            await heard.revision(2, within=1)
+            assert [revision for revision, _ in heard.durable] == [1, 2]
+
+
+COMMIT_AND_DIE = """
+import asyncio, os, sys
+from app.realtime import log
+from app.store.engine import connected, transaction
+
+async def main(dsn, project):
+    log.announcers.append(lambda *_: os._exit(9))
+    async with connected(dsn), transaction() as tx:
+        async with log.changing(tx, project, actor_id="a", request_id="r") as change:
+            change.emit("scene.updated", {"n": 1})
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_commit_no_publish(database: str, here: Process, project: Project) -> None:
+    """A process dies between its commit and its first word of it; nothing else happens."""
+    async with events(here, project) as heard, socket(here, project) as (other, _):
+        await heard.ready()
+        await other.ready()
+        dying = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", COMMIT_AND_DIE, database, project.id, env=environment(), cwd=ROOT
+        )
+        assert await dying.wait() == 9
+        assert await project.head() == 1
+        await heard.revision(1, within=2.6)
+        await other.revision(1, within=2.6)
+
+
+async def test_sequence_hole(here: Process, project: Project) -> None:
+    """16 writers, a third of whom roll back: who reads `revision > last` misses nothing."""
+
+    class Changed(Exception):
+        pass
+
+    done = asyncio.Event()
+    naive: list[int] = []
+
+    async def read() -> None:
+        while not done.is_set() or (naive[-1:] or [0])[0] < await project.head():
+            rows = await log.read(DB, project.id, naive[-1] if naive else 0, 5)
+            naive.extend(row.revision for row in rows)
+            await asyncio.sleep(0)
+
+    async def write(number: int) -> None:
+        for turn in range(8):
+            try:
+                async with transaction() as tx:
+                    async with log.changing(tx, project.id, actor_id=USER, request_id="r") as it:
+                        it.emit("scene.updated", {"writer": number, "turn": turn})
+                        await asyncio.sleep(0)
+                        if (number + turn) % 3 == 0:
+                            raise Changed
+            except Changed:
+                continue
+
+    async with events(here, project) as heard:
+        await heard.ready()
+        reading = asyncio.create_task(read())
+        await asyncio.gather(*(write(number) for number in range(16)))
+        done.set()
+        await reading
+        head = await project.head()
+        await heard.revision(head)
+    assert 60 < head < 128
+    assert naive == list(range(1, head + 1)) == [revision for revision, _ in heard.durable]
+    assert heard.durable == await project.logged()
+
+
+async def test_duplicate_delivery(database: str, project: Project) -> None:
+    """Every word comes three times, pages and ring overlap, clients come again with old cursors."""
+    bus = LocalBus()
+    async with process(bus, DEAF) as here:
+        worker = bus.sibling()
+        async with events(here, project) as heard:
+            await heard.ready()
+            for number in range(30):
+                revision = await project.note(str(number), size=2)
+                for _ in range(3):
+                    worker.publish(project.id, Hint(revision))
+                    here.hubs.announce(project.id, revision)
+                    here.hubs.suspect()
+            await heard.revision(60)
+            last = 0
+            while last < 60:
+                async with events(here, project, after=project.cursor(last)) as again:
+                    await again.ready()
+                    assert [n for n, _ in again.durable] == list(range(last + 1, 61))
+                last += 7
+        assert heard.durable == await project.logged()
+
+
+async def test_replica_lag(
+    here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log is read where it lags behind: late, or a reset, and never a hole."""
+    read, lag = log.read, 0
+
+    async def lagging(reader: Any, project_id: str, after: int, limit: int = log.PAGE) -> Any:
+        rows = await read(reader, project_id, after, limit)
+        known = await project.head() - lag
+        return [row for row in rows if row.commit <= known]
+
+    monkeypatch.setattr(log, "read", lagging)
+    async with events(here, project) as heard:
+        await heard.ready()
+        for number in range(20):
+            lag = number % 4
+            await project.note(str(number))
+            async with events(here, project, after=project.cursor(0)) as joined:
+                await joined.ready()
+            numbers = [revision for revision, _ in joined.durable]
+            assert numbers == list(range(1, len(numbers) + 1)) or "sync.reset" in joined.types
+        lag = 0
+        await heard.revision(20, within=3)
+    assert heard.durable == await project.logged()
+
+
+@pytest.mark.parametrize("what", ["hole", "epoch"])
+async def test_a_log_with_a_hole_is_not_passed_on(project: Project, what: str) -> None:
+    """Half a restore: revisions are missing, or of another epoch; only a word tells of them."""
+    await project.note()
+    async with process(LocalBus(), DEAF, hears_commits=False) as here:
+        async with events(here, project) as heard:
+            await heard.ready()
+            last = await project.note("lost", size=2)
+            async with transaction() as tx:
+                if what == "hole":
+                    sql = "delete from project_event where project_id = $1 and revision = 2"
+                else:
+                    sql = "update project set epoch = 'other' where id = $1"
+                await tx.execute(sql, project.id)
+            here.hubs.announce(project.id, last)
+            await heard.until(lambda heard: heard.types.count("project.snapshot") == 2)
+    assert heard.durable == []
+    assert heard.of("project.snapshot")[1]["revision"] == last
+
+
+async def test_deadlock(here: Process, project: Project) -> None:
+    """Two projects locked in two orders: one change is told to come again, nothing is lost."""
+    other = await open_project()
+
+    async def change(first: Project, second: Project, wait: asyncio.Barrier) -> str:
+        try:
+            async with transaction() as tx:
+                async with log.changing(tx, first.id, actor_id=USER, request_id="r") as one:
+                    one.emit("scene.updated", {})
+                    await wait.wait()
+                    async with log.changing(tx, second.id, actor_id=USER, request_id="r") as two:
+                        two.emit("scene.updated", {})
+        except Problem as problem:
+            return problem.code
+        return "committed"
+
+    async with events(here, project) as one, events(here, other) as two:
+        await one.ready()
+        await two.ready()
+        barrier = asyncio.Barrier(2)
+        won = await asyncio.gather(change(project, other, barrier), change(other, project, barrier))
+        assert sorted(won) in (
+            ["DATABASE_ERROR", "committed"],
+            ["SERVICE_UNAVAILABLE", "committed"],
+        )
+        alone = asyncio.Barrier(1)
+        first, second = sorted((project, other), key=lambda each: each.id)
+        for _ in range(3):
+            turns = await asyncio.gather(*(change(first, second, alone) for _ in range(4)))
+            assert turns == ["committed"] * 4
+        for heard, where in ((one, project), (two, other)):
+            await heard.revision(13)
+            assert heard.durable == await where.logged()
+
+
+async def test_rolling_deploy_with_two_event_schema_versions(
+    here: Process, project: Project
+) -> None:
+    """The newer version writes kinds and fields that this one has never heard of."""
+    newer: list[tuple[str, Any]] = [
+        ("camera.moved", {"to": [1, 2]}),
+        ("member.updated", {"member": {"userId": "u", "role": "director", "since": 4}}),
+        ("member.updated", {"person": "u"}),
+        ("run.started", {"run": {"attempt": "first"}}),
+        ("project.updated", [1]),
+    ]
+    async with events(here, project) as heard:
+        await heard.ready()
+        for kind, data in newer:
+            await project.commit((kind, data, "0197a000-0000-7000-8000-000000000000"))
+        await heard.revision(await project.note("old and known"))
+        assert heard.durable == await project.logged()
+        assert [e["type"] for e in heard.events if "revision" in e][:5] == [k for k, _ in newer]

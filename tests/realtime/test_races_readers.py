@@ -1,0 +1,268 @@
+"""Races and faults of those who read: late, cut, gone, many at once, or no longer allowed to."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+
+from app.realtime import follow, log, metrics
+from app.realtime.bus import LocalBus
+from app.realtime.watcher import Pace
+from app.store.engine import transaction
+from tests.fault_proxy import FaultProxy
+from tests.realtime.clients import Heard, events, parse, poll, socket
+from tests.realtime.studio import Process, Project, eventually, process
+from tests.realtime.test_rights import GUEST, member
+
+
+@contextlib.asynccontextmanager
+async def wired(where: Process) -> AsyncIterator[tuple[FaultProxy, str]]:
+    """The process behind a network that may fail."""
+    host, port = where.address.removeprefix("http://").split(":")
+    async with FaultProxy(host, int(port)).running() as wire:
+        yield wire, f"http://127.0.0.1:{wire.port}"
+
+
+async def test_catch_up_slower_than_writes(
+    here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each page costs more than what is written meanwhile: it ends with a snapshot."""
+    monkeypatch.setattr(follow, "TOO_FAR", 1000)
+    await project.note(size=400)
+    page = here.hubs._hub(project.id).page
+
+    async def slow(after: int) -> Any:
+        await project.note(size=250)
+        return (await page(after))[:200]
+
+    monkeypatch.setattr(here.hubs._hub(project.id), "page", slow)
+    monkeypatch.setattr(here.hubs._hub(project.id).ring, "_most", 100)
+    async with events(here, project, after=project.cursor(0)) as heard:
+        await heard.ready()
+        monkeypatch.undo()
+        await heard.revision(await project.note("the last"))
+    assert heard.of("sync.reset") == [{"reason": "too_far"}]
+    assert heard.types.count("project.snapshot") == 1
+
+
+@pytest.mark.parametrize("restored", [3, 9])
+async def test_epoch_change_while_away(project: Project, restored: int) -> None:
+    """A backup is restored while nobody is connected; its revisions go back, or beyond."""
+    await project.note(size=5)
+    async with process(LocalBus()) as here:
+        async with events(here, project) as heard:
+            await heard.ready()
+    async with transaction() as tx:
+        await tx.execute("delete from project_event where project_id = $1", project.id)
+        await tx.execute(
+            "update project set epoch = 'other', revision = $2 where id = $1", project.id, restored
+        )
+    async with process(LocalBus()) as here:
+        async with (
+            events(here, project, after=project.cursor(5)) as over_sse,
+            socket(here, project, after=project.cursor(5)) as (over_socket, _),
+        ):
+            for heard in (over_sse, over_socket):
+                await heard.ready()
+                assert heard.of("sync.reset") == [{"reason": "epoch"}]
+                assert heard.durable == []
+        answer = await poll(here, project, project.cursor(5))
+        assert (answer["reset"], answer["cursor"]) == (True, f"other.{restored}")
+
+
+async def test_retention_mid_catch_up(
+    here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest of the log is trimmed between two pages: a reset, and no half of it after that."""
+    for _ in range(6):
+        await project.note(size=100)
+    hub = here.hubs._hub(project.id)
+    page, pages = hub.page, 0
+
+    async def trimming(after: int) -> Any:
+        nonlocal pages
+        pages += 1
+        if pages == 2:
+            async with transaction() as tx:
+                await tx.execute(
+                    "delete from project_event where project_id = $1 and revision <= 450",
+                    project.id,
+                )
+            hub._pages.clear()
+        return await page(after)
+
+    monkeypatch.setattr(hub, "page", trimming)
+    async with events(here, project, after=project.cursor(0)) as heard:
+        await heard.ready()
+        await heard.revision(await project.note())
+    numbers = [revision for revision, _ in heard.durable]
+    assert numbers == [*range(1, 201), 601]
+    assert heard.of("sync.reset") == [{"reason": "trimmed"}]
+    assert heard.of("project.snapshot")[0]["revision"] == 600
+
+
+async def test_cut_at_every_byte(here: Process, project: Project) -> None:
+    """Three events, cut after each of their bytes: resuming gives exactly the rest."""
+    for text in ("one", "two \U0001f600", "three"):
+        await project.note(text)
+    logged = await project.logged()
+    path = f"/p/{project.id}/events?after={project.cursor(0)}"
+    async with wired(here) as (wire, address):
+        whole = await _bytes_of(address + path, ends=b"sync.ready")
+        length = len(whole)
+        assert length > 600
+        for cut in range(length):
+            kept = whole[:cut]
+            heard = Heard()
+            *blocks, _rest = kept.split(b"\n\n")
+            for block in blocks:
+                parse(block, heard)
+            last = heard.durable[-1][0] if heard.durable else 0
+            assert heard.durable == logged[:last]
+        for cut in random.sample(range(200, 200 + length), 25):
+            wire.cut_after = cut
+            got = await _bytes_of(address + path, ends=None)
+            heard = Heard()
+            *blocks, _rest = got.split(b"\n\n")
+            for block in blocks:
+                parse(block, heard)
+            last = heard.durable[-1][0] if heard.durable else 0
+            wire.cut_after = None
+            async with events(here, project, last_event_id=project.cursor(last)) as again:
+                await again.ready()
+            assert heard.durable + again.durable == logged
+
+
+async def _bytes_of(url: str, *, ends: bytes | None) -> bytes:
+    """The body until something was in it, or until the connection broke."""
+    got = b""
+    with contextlib.suppress(httpx.TransportError):
+        async with httpx.AsyncClient() as client, client.stream("GET", url) as answer:
+            async for chunk in answer.aiter_raw():
+                got += chunk
+                if ends and ends in got:
+                    break
+    return got
+
+
+async def test_half_open(project: Project) -> None:
+    """A socket vanishes without a word: it is closed, and its person is gone for the others."""
+    async with process(LocalBus(), Pace(heartbeat=0.2), ws_ping=0.3) as here:
+        async with wired(here) as (wire, address), events(here, project, user="ann") as ann:
+            url = address.replace("http", "ws", 1) + f"/p/{project.id}/socket?user=bob"
+            async with connect(url, ping_interval=None, close_timeout=0.1) as line:
+                await line.send('{"type":"hello"}')
+                await eventually(lambda: len(here.hubs._followers) == 2)
+                await ann.until(lambda heard: _people(heard) == ["ann", "bob"])
+                wire.hold = True
+                await eventually(lambda: len(here.hubs._followers) == 1, within=4)
+                await ann.until(lambda heard: _people(heard) == ["ann"])
+                wire.hold = False
+
+
+def _people(heard: Heard) -> list[str]:
+    told = heard.of("presence.updated")
+    return [one["userId"] for one in told[-1]["users"]] if told else []
+
+
+@pytest.mark.parametrize("crowd", [300, pytest.param(2000, marks=pytest.mark.long)])
+async def test_thundering_herd(
+    project: Project, crowd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All come again within a second: one query for each cursor, whoever asks for it."""
+    for _ in range(3):
+        await project.note(size=50)
+    asked: list[int] = []
+    read = log.read
+
+    async def counting(reader: Any, project_id: str, after: int, limit: int = log.PAGE) -> Any:
+        if project_id == project.id:
+            asked.append(after)
+        return await read(reader, project_id, after, limit)
+
+    heads = 0
+    head_of = log.head_of
+
+    async def counting_heads(reader: Any, project_id: str) -> Any:
+        nonlocal heads
+        heads += 1
+        return await head_of(reader, project_id)
+
+    async with process(LocalBus(), Pace(head_check=3600.0)) as here:
+        host, port = here.address.removeprefix("http://").split(":")
+        await here.hubs.ready(project.id)
+        monkeypatch.setattr(log, "read", counting)
+        monkeypatch.setattr(log, "head_of", counting_heads)
+        cursors = [0, 50, 100, 120]
+        came: list[asyncio.StreamWriter] = []
+
+        async def join(number: int) -> None:
+            await asyncio.sleep(random.random())
+            first = cursors[number % len(cursors)]
+            reader, writer = await asyncio.open_connection(host, int(port))
+            path = f"/p/{project.id}/events?after={project.cursor(first)}"
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            got = b""
+            while b"event: sync.ready" not in got:
+                chunk = await reader.read(65_536)
+                assert chunk, "the stream ended"
+                got += chunk
+            assert got.count(b"\nid: ") == 150 - first
+            came.append(writer)
+
+        await asyncio.gather(*(join(number) for number in range(crowd)))
+        for writer in came:
+            writer.close()
+    assert set(asked) <= set(cursors)
+    assert len(asked) <= len(cursors), asked
+    assert heads <= 1, "whoever comes while others are here asks nothing more"
+
+
+async def test_revoke_race_in_a_catch_up(here: Process, project: Project) -> None:
+    """Whoever is removed while the old part of the log is replayed gets nothing after it."""
+    for _ in range(10):
+        await project.note(size=100)
+    seen = project.cursor(await project.head())
+    lost = await project.commit(member(None), ("scene.updated", {"secret": 1}))
+    here.valid = False
+    async with events(
+        here, project, user=GUEST, role="editor", after=project.cursor(0), seen=seen
+    ) as heard:
+        await heard.over(within=3)
+    assert max((revision for revision, _ in heard.durable), default=0) <= lost - 2
+    assert heard.types[-1] == "sync.revoked"
+
+
+async def test_randomised_life_spreads_the_ends(project: Project) -> None:
+    """No two restarts of one herd: each stream has its own end of life."""
+    async with process(LocalBus(), Pace(life=(600.0, 900.0))) as here:
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(20):
+                heard = await stack.enter_async_context(events(here, project))
+                await heard.ready()
+            ends = sorted(follower._expiry for follower in here.hubs._followers)
+    now = asyncio.get_running_loop().time()
+    assert len(set(ends)) == 20
+    assert 590 < ends[0] - now < ends[-1] - now < 901
+    assert ends[-1] - ends[0] > 60
+
+
+async def test_f02_a_client_that_leaves_during_a_replay_is_gone_at_once(
+    here: Process, project: Project
+) -> None:
+    for _ in range(10):
+        await project.note("x" * 2000, size=100)
+    joins = metrics.JOINS.labels("log")._value.get()
+    for _ in range(10):
+        async with httpx.AsyncClient() as client:
+            url = f"{here.address}/p/{project.id}/events?after={project.cursor(0)}"
+            async with client.stream("GET", url) as answer:
+                async for _ in answer.aiter_raw():
+                    break
+    await eventually(lambda: not here.hubs._followers, within=2)
+    assert metrics.JOINS.labels("log")._value.get() > joins

@@ -1,0 +1,249 @@
+"""Races and faults of Redis (F12, F15 to F23); each has its number or its race's name.
+
+Also in `test_redis`: F16 redis_restart, F18 redis_kill, F19 output_buffer_kill, F22 and F23
+poison_event, F15 at the start, F20 frozen.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from app.realtime import redis_bus
+from app.realtime.bus import Hint, LocalBus
+from app.realtime.follow import Follower
+from app.realtime.frames import Frame
+from app.realtime.hubs import Hubs
+from app.realtime.redis_bus import RedisBus
+from app.realtime.watcher import Pace
+from tests.fault_proxy import FaultProxy
+from tests.realtime.clients import events, poll, socket
+from tests.realtime.conftest import RedisServer
+from tests.realtime.studio import Process, Project, eventually, process, running, snapshot
+from tests.realtime.test_redis import RARE, two
+
+
+@pytest.fixture
+async def wire(redis_server: RedisServer) -> Any:
+    async with FaultProxy("127.0.0.1", redis_server.port).running() as proxy:
+        yield proxy
+
+
+async def test_redis_blackhole(
+    database: str,
+    redis_server: RedisServer,
+    wire: FaultProxy,
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Packets are dropped and the connection looks open: the probe finds out, the log goes on."""
+    monkeypatch.setattr(redis_bus, "PING", 1.0)
+    monkeypatch.setattr(redis_bus, "DEAD", 2.0)
+    bus = RedisBus(f"redis://127.0.0.1:{wire.port}/0")
+    async with process(bus, hears_commits=False) as web, events(web, project) as heard:
+        await heard.ready()
+        listening = bus._pubsub
+        wire.hold = True
+        loop = asyncio.get_running_loop()
+        for _ in range(2):
+            began = loop.time()
+            revision = await project.note("into the hole")
+            assert loop.time() - began < 0.5
+            await heard.revision(revision, within=2.7)
+        await eventually(lambda: bus._pubsub is not listening, within=6)
+        wire.hold = False
+        wire.reset()
+        await heard.revision(await project.note("out of it"), within=2.7)
+        assert heard.durable == await project.logged()
+
+
+async def test_subscribe_ack_race(
+    database: str, redis_server: RedisServer, wire: FaultProxy, project: Project
+) -> None:
+    """A hub asks for its channel over a slow line; commits and words come before the answer."""
+    bus = RedisBus(f"redis://127.0.0.1:{wire.port}/0")
+    async with (
+        process(RedisBus(redis_server.url), RARE),
+        process(bus, RARE, hears_commits=False) as web,
+    ):
+        await eventually(lambda: bus._acked)
+        wire.delay = 0.1
+        joining = asyncio.create_task(_join(web, project))
+        for number in range(12):
+            await project.note(str(number))
+            await asyncio.sleep(0.03)
+        heard = await joining
+        try:
+            await heard[1].revision(12, within=2)
+            first = heard[1].durable[0][0]
+            assert heard[1].durable == (await project.logged())[first - 1 :]
+            assert heard[1].of("project.snapshot")[0]["revision"] == first - 1
+        finally:
+            await heard[0].__aexit__(None, None, None)
+
+
+async def _join(web: Process, project: Project) -> Any:
+    stream = events(web, project)
+    heard = await stream.__aenter__()
+    await heard.ready()
+    return stream, heard
+
+
+async def test_last_leave_first_join_while_unsubscribing(
+    database: str, redis_server: RedisServer, wire: FaultProxy, project: Project
+) -> None:
+    """The last one leaves, and somebody joins while the farewell to Redis is on its slow way."""
+    bus = RedisBus(f"redis://127.0.0.1:{wire.port}/0")
+    pace = Pace(head_check=3600.0, linger=0.02)
+    async with (
+        process(RedisBus(redis_server.url), RARE),
+        process(bus, pace, hears_commits=False) as web,
+    ):
+        wire.delay = 0.02
+        for number in range(12):
+            async with events(web, project) as heard:
+                await heard.ready()
+            await asyncio.sleep(0.01 * (number % 6))
+            async with events(web, project) as again:
+                await again.ready()
+                await again.revision(await project.note(str(number)), within=2)
+        assert again.durable == [(12, {"text": "11", "n": 0})]
+
+
+async def test_hub_callback_exception(
+    here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One stream breaks inside, one listener raises: everybody else goes on."""
+    allowed = Follower.allowed
+
+    def broken(self: Follower, batch: list[Frame]) -> list[Frame]:
+        if self.watcher.user_id == "unlucky" and batch and batch[-1].revision:
+            raise RuntimeError("a stream with a fault")
+        return allowed(self, batch)
+
+    monkeypatch.setattr(Follower, "allowed", broken)
+    async with (
+        events(here, project) as heard,
+        socket(here, project) as (other, _),
+        socket(here, project, user="unlucky") as (unlucky, _),
+    ):
+        for each in (heard, other, unlucky):
+            await each.ready()
+        await project.note("breaks one")
+        await unlucky.over()
+        for each in (heard, other):
+            await each.revision(await project.note("told to the others"))
+            assert each.durable == await project.logged()
+    await eventually(lambda: not here.hubs._followers)
+
+
+async def test_f12_two_processes_tell_the_same(
+    database: str, redis_server: RedisServer, project: Project
+) -> None:
+    async with two(redis_server, RARE) as (one, other):
+        async with (
+            events(one, project) as first,
+            socket(other, project, packed=True) as (second, _),
+        ):
+            await first.ready()
+            await second.ready()
+            await asyncio.gather(*(project.note(str(number), size=2) for number in range(25)))
+            for heard in (first, second):
+                await heard.revision(50, within=2)
+        polled = await poll(other, project, project.cursor(0))
+        assert first.durable == second.durable == await project.logged()
+        assert [(e["revision"], e["data"]) for e in polled["events"]] == first.durable
+
+
+async def test_f17_a_redis_that_is_empty_again_changes_nothing(
+    database: str, redis_server: RedisServer, project: Project
+) -> None:
+    async with two(redis_server) as (_, web), events(web, project) as heard:
+        await heard.ready()
+        await heard.revision(await project.note(), within=2.6)
+        redis_server.stop()
+        redis_server.start()
+        await heard.revision(await project.note(), within=2.7)
+        with redis_server.admin as admin:
+            admin.flushall()
+            assert admin.keys() == [], "nothing of ours is kept there"
+        await heard.revision(await project.note(), within=2.7)
+        assert heard.durable == await project.logged()
+
+
+async def test_f20_a_slow_redis_slows_no_request(
+    database: str, redis_server: RedisServer, wire: FaultProxy, project: Project
+) -> None:
+    slow = RedisBus(f"redis://127.0.0.1:{wire.port}/0")
+    async with process(slow) as one, events(one, project) as heard:
+        await heard.ready()
+        wire.delay = 0.1
+        loop, worst = asyncio.get_running_loop(), 0.0
+        for _ in range(20):
+            began = loop.time()
+            revision = await project.note()
+            worst = max(worst, loop.time() - began)
+            await heard.revision(revision, within=0.5)
+        assert worst < 0.2, "a commit waits for no word to Redis"
+
+
+async def test_f21_a_redis_without_memory_costs_no_event(
+    database: str, redis_server: RedisServer, project: Project
+) -> None:
+    async with two(redis_server) as (_, web), events(web, project) as heard:
+        await heard.ready()
+        with redis_server.admin as admin:
+            admin.config_set("maxmemory-policy", "noeviction")
+            admin.config_set("maxmemory", "1")
+            try:
+                for _ in range(3):
+                    await heard.revision(await project.note(), within=2.7)
+            finally:
+                admin.config_set("maxmemory", "0")
+        await heard.revision(await project.note(), within=2.7)
+        assert heard.durable == await project.logged()
+
+
+async def test_f23_doubled_and_reordered_words(project: Project) -> None:
+    bus = LocalBus()
+    async with process(bus, RARE, hears_commits=False) as here:
+        worker = bus.sibling()
+        async with events(here, project) as heard, socket(here, project) as (other, _):
+            await heard.ready()
+            await other.ready()
+            for _ in range(5):
+                head = await project.note(size=3)
+                for revision in (head, head - 1, head, head + 4, head - 2, 0):
+                    worker.publish(project.id, Hint(revision))
+            for each in (heard, other):
+                await each.revision(15, within=2)
+                assert each.durable == await project.logged()
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_the_bus_ends_at_any_moment(redis_server: RedisServer, away: bool) -> None:
+    """redis-py may swallow the cancellation that ends a process; then it would never end."""
+    if away:
+        redis_server.stop()
+
+    async def once() -> None:
+        bus = RedisBus(redis_server.url)
+        await bus.open(Hubs(bus, snapshot, running))
+        await asyncio.sleep(random.random() * 0.1)
+        for number in range(5):
+            bus.publish("p", Hint(number))
+            await asyncio.sleep(random.random() * 0.01)
+        async with asyncio.timeout(5):
+            await bus.close()
+
+    for _ in range(4):
+        await asyncio.gather(*(once() for _ in range(30)))
+
+
+@pytest.fixture(autouse=True)
+def redis_is_up(redis_server: RedisServer) -> Iterator[None]:
+    yield
+    if redis_server.child is None:
+        redis_server.start()

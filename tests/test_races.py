@@ -1,0 +1,191 @@
+"""Races of the whole app: snapshots, links, one's own writes, and servers that are killed."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from app.projects.replay import State, replay, shown, state_of
+from app.realtime.model import Event
+from tests.conftest import NewDatabase
+from tests.people import Person
+from tests.running import Reelroom, run
+
+
+def told(event: Any) -> Event:
+    return Event(
+        type=event["type"],
+        project_id=event["projectId"],
+        revision=event["revision"],
+        run_id=event.get("runId"),
+        request_id=event["requestId"],
+        actor_id=event["actorId"],
+        at=event["at"],
+        data=event["data"],
+    )
+
+
+def folded(state: State, events: list[Any]) -> State:
+    for event in events:
+        state = replay(state, told(event))
+    return state
+
+
+async def test_commit_during_snapshot(person: Person) -> None:
+    """Snapshots taken while scenes come and go: each is the log up to its own revision."""
+    project = await person.project(title="read while written")
+    start = state_of(first := await person.snapshot(project))
+    done = asyncio.Event()
+    snapshots: list[Any] = []
+
+    async def read() -> None:
+        while not done.is_set():
+            snapshots.append(await person.snapshot(project))
+
+    async def write(number: int) -> None:
+        for turn in range(5):
+            path = f"/api/projects/{project}/scenes"
+            scene = await person.ok("POST", path, 201, json={"name": f"{number} {turn}"})
+            if turn % 2:
+                await person.ok("DELETE", f"/api/scenes/{scene['id']}")
+
+    readers = [asyncio.create_task(read()) for _ in range(2)]
+    await asyncio.gather(*(write(number) for number in range(4)))
+    done.set()
+    await asyncio.gather(*readers)
+    events = await person.changes(project, first["cursor"])
+    seen = {snapshot["revision"] for snapshot in snapshots}
+    assert len(seen) > 5
+    for snapshot in snapshots:
+        known = [event for event in events if event["revision"] <= snapshot["revision"]]
+        assert len(known) == snapshot["revision"] - first["revision"]
+        assert not known or known[-1]["commit"] == known[-1]["revision"], "half a transaction"
+        names = [scene["name"] for scene in shown(folded(start, known))["scenes"]]
+        assert names == [scene["name"] for scene in snapshot["scenes"]]
+
+
+async def test_link_atomicity(person: Person) -> None:
+    """An iteration is never seen without its message, nor a scene's change without its iteration.
+
+    At the end of each transaction, as a client applies them.
+    """
+    project = await person.project(title="linked")
+    start = await person.snapshot(project)
+    for prompt in ("Add a title", "Make it blue", "Add a bar chart"):
+        await person.turn(project, prompt)
+    events = await person.changes(project, start["cursor"])
+    messages = {message["id"] for message in start["messages"]}
+    commits: dict[int, list[Any]] = {}
+    for event in events:
+        commits.setdefault(event["commit"], []).append(event)
+    linked = 0
+    for commit in commits.values():
+        scenes = {
+            event["data"]["scene"]["id"]
+            for event in commit
+            if event["type"].startswith("scene.") and event["type"] != "scenes.reordered"
+        }
+        iterations = [e["data"]["iteration"] for e in commit if e["type"] == "iteration.created"]
+        messages |= {e["data"]["message"]["id"] for e in commit if e["type"] == "message.created"}
+        assert scenes == {iteration["sceneId"] for iteration in iterations}
+        for iteration in iterations:
+            assert iteration["messageId"] in messages
+            linked += 1
+            path = f"/api/projects/{project}/iterations"
+            found = await person.ok("GET", path, params={"messageIds": iteration["messageId"]})
+            assert iteration["id"] in [one["id"] for one in found["items"]]
+    assert linked >= 3
+
+
+async def test_read_your_writes(person: Person) -> None:
+    """Who was answered finds the change in the next read; a repeated request changes nothing."""
+    project = await person.project(title="mine")
+    cursor = (await person.snapshot(project))["cursor"]
+    for number in range(10):
+        path, headers = f"/api/projects/{project}/scenes", {"idempotency-key": f"key {number}"}
+        body = {"name": f"scene {number}"}
+        first = await person.post(path, json=body, headers=headers)
+        again = await person.post(path, json=body, headers=headers)  # its answer was lost
+        assert first.status_code == again.status_code == 201
+        assert first.content == again.content
+        revision = first.json()["meta"]["revision"]
+        events = await person.changes(project, cursor)
+        assert events[-1]["revision"] == revision
+        created = [event for event in events if event["type"] == "scene.created"]
+        assert len(created) == 1
+        assert created[0]["data"]["scene"]["id"] == first.json()["data"]["id"]
+        cursor = f"{cursor.partition('.')[0]}.{revision}"
+        assert (await person.snapshot(project))["revision"] == revision
+
+
+async def test_sigkill_with_n_streams(
+    new_database: NewDatabase, redis_url: str, tmp_path: Path
+) -> None:
+    """A server is killed in the middle of changes; its clients go on at another one."""
+    settings = {
+        "DATABASE_URL": await new_database(),
+        "REDIS_URL": redis_url,
+        "REELROOM_LOCAL_TOKEN": "local",
+    }
+    with Reelroom(cwd=tmp_path, **settings) as doomed:
+        await asyncio.to_thread(doomed.ready)
+        with Reelroom(cwd=tmp_path, **settings) as other:
+            await asyncio.to_thread(other.ready)
+            await _kill_one(doomed, other)
+            status = await asyncio.to_thread(other.end)
+            assert status == 0
+    checked = await asyncio.to_thread(run, "check", cwd=tmp_path, **settings)
+    assert checked.stdout == "all invariants hold\n"
+
+
+async def _kill_one(doomed: Reelroom, other: Reelroom) -> None:
+    headers = {"authorization": "Bearer local"}
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(headers=headers, timeout=30, limits=limits) as client:
+        made = await client.post(f"{other.url}/api/projects", json={"title": "survives"})
+        project = made.json()["data"]["id"]
+        base = f"/api/projects/{project}"
+        epoch = (await client.get(f"{other.url}{base}/snapshot")).json()["data"]["epoch"]
+        here, killed = 0, asyncio.Event()
+        lists: list[list[int]] = []
+
+        async def follow() -> None:
+            nonlocal here
+            applied: list[int] = []
+            lists.append(applied)
+            where = doomed.url
+            while not applied or applied[-1] < head:
+                last = f"{epoch}.{applied[-1] if applied else 0}"
+                try:
+                    async with client.stream(
+                        "GET", f"{where}{base}/events", headers={"last-event-id": last}
+                    ) as answer:
+                        here += where == doomed.url
+                        async for line in answer.aiter_lines():
+                            if line.startswith("id: "):
+                                applied.append(int(line.rpartition(".")[2]))
+                            if applied and applied[-1] >= head:
+                                break
+                except httpx.TransportError:
+                    assert killed.is_set()
+                where = other.url
+
+        head = 10**9
+        followers = [asyncio.create_task(follow()) for _ in range(40)]
+        async with asyncio.timeout(30):
+            while here < 40:
+                await asyncio.sleep(0.02)
+        for number in range(20):
+            if number == 10:
+                killed.set()
+                doomed.tell(signal.SIGKILL)
+            answer = await client.post(f"{other.url}{base}/scenes", json={"name": f"{number}"})
+            assert answer.status_code == 201
+        head = answer.json()["meta"]["revision"]
+        await client.post(f"{other.url}{base}/scenes", json={"name": "the last word"})
+        async with asyncio.timeout(15):
+            await asyncio.gather(*followers)
+        for applied in lists:
+            assert applied[:head] == list(range(1, head + 1))
