@@ -24,7 +24,9 @@ from app.brain.offline import OfflineModel
 from app.chat.routes import router as chat
 from app.chat.runner import Runner
 from app.chat.signals import SIGNALS
+from app.chat.variations import VariationMaker
 from app.chat.waiting import WAITING
+from app.generations.routes import router as generations
 from app.health import router as health
 from app.http.errors import HANDLERS
 from app.http.guard import Guard
@@ -40,6 +42,7 @@ from app.realtime import log as event_log
 from app.realtime.bus import Bus, LocalBus
 from app.realtime.hub import Snapshot
 from app.realtime.hubs import Hubs
+from app.scenes.history_routes import router as scene_history
 from app.scenes.routes import router as scenes
 from app.scenes.snapshot import read_snapshot
 from app.settings import Settings
@@ -66,6 +69,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     hubs: Hubs
     provider: Any
     runner: Runner
+    maker: VariationMaker
 
 
 def make_parts(settings: Settings) -> Parts:
@@ -73,7 +77,14 @@ def make_parts(settings: Settings) -> Parts:
     hubs = Hubs(bus, snapshot_of, running_seeds)
     provider = choose_provider(settings)
     runner = Runner(provider, hubs.emit_live, hubs.settle)
-    return Parts(settings=settings, redis=redis, hubs=hubs, provider=provider, runner=runner)
+    return Parts(
+        settings=settings,
+        redis=redis,
+        hubs=hubs,
+        provider=provider,
+        runner=runner,
+        maker=VariationMaker(provider),
+    )
 
 
 @asynccontextmanager
@@ -90,8 +101,9 @@ async def living(parts: Parts, *, works: bool) -> AsyncIterator[None]:
             stack.push_async_callback(parts.redis.aclose)
         stack.push_async_callback(parts.provider.close)
         await stack.enter_async_context(parts.hubs.serving())
-        stack.enter_context(_passing_signals(parts.hubs, parts.runner))
+        stack.enter_context(_passing_signals(parts))
         if works:
+            await stack.enter_async_context(parts.maker.running())
             await stack.enter_async_context(parts.runner.running())
         yield
 
@@ -109,7 +121,18 @@ def create_app(settings: Settings | None = None, *, works: bool = True) -> ASGIA
             with _ending_answers_at_exit(parts.hubs):
                 yield
 
-    routes = [auth, projects, following, scenes, chat, health, pages, *assets()]
+    routes = [
+        auth,
+        projects,
+        following,
+        scenes,
+        scene_history,
+        generations,
+        chat,
+        health,
+        pages,
+        *assets(),
+    ]
     app = Litestar(
         [Router("", route_handlers=routes, guards=[require_access], request_class=StrictRequest)],
         lifespan=[lifespan],
@@ -178,8 +201,9 @@ def choose_provider(settings: Settings) -> Provider:
 
 
 @contextlib.contextmanager
-def _passing_signals(hubs: Hubs, runner: Runner) -> Iterator[None]:
-    """Wake those who wait for a commit, and pass the runner's calls to all processes."""
+def _passing_signals(parts: Parts) -> Iterator[None]:
+    """Wake those who wait for a commit, and pass the workers' calls to all processes."""
+    hubs, runner = parts.hubs, parts.runner
 
     def wake() -> None:
         hubs.tell("wake", "")
@@ -192,6 +216,7 @@ def _passing_signals(hubs: Hubs, runner: Runner) -> Iterator[None]:
             runner.stop(payload)
         elif kind == "wake":
             runner.wake()
+            parts.maker.wake()
 
     hubs.on_control(hear)
     SIGNALS.on_wake.append(wake)

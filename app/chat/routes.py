@@ -1,6 +1,5 @@
 """Send a prompt, follow a run, stop it; read the chat."""
 
-import re
 from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
@@ -15,11 +14,11 @@ from app.chat import runs
 from app.chat.answers import answer_of
 from app.chat.messages import PAGE, PAGE_MOST, list_messages
 from app.chat.runs import Begun, Turn
-from app.chat.waiting import WAITING
+from app.chat.variation_routes import router as variations
+from app.chat.waiting import WAITING, wait_of
 from app.http.envelope import Done, Envelope, Page, answer, declare
 from app.http.idempotency import change, once
 from app.http.openapi import CHANGES, READS, STREAM
-from app.problems import InvalidInput
 from app.projects.access import access_project
 from app.projects.chat import OVER, Message, Run
 from app.projects.following import watcher_of
@@ -30,12 +29,10 @@ from app.scenes.model import Scene
 from app.scenes.reads import scene_in_project
 from app.store.engine import DB, Tx
 
-WAIT_MOST = 60  # seconds
 CANCEL_PATIENCE = 3.0  # seconds that a worker gets to stop by itself
 IMAGES_MOST = 8
 
 ImageUrl = Annotated[str, msgspec.Meta(max_length=2000, pattern=r"^https?://\S+$")]
-_SECONDS = re.compile(r"0{0,8}[1-9][0-9]{0,8}")
 
 AnyRequest = Request[Any, Any, Any]
 Begins = Response[Envelope[Begun]]  # `RUN` tells of 200 and of the stream
@@ -209,16 +206,7 @@ async def read_messages(
     return answer(request.scope, Done(data=page, revision=access.revision))
 
 
-def wait_of(request: AnyRequest) -> int:
-    """Seconds of `Prefer: wait=n`, at most a minute; 0 without."""
-    prefer = request.headers.get("prefer", "")
-    for part in prefer.split(","):
-        name, _, value = part.strip().partition("=")
-        if name.lower() == "wait":
-            if not _SECONDS.fullmatch(value):
-                raise InvalidInput("Prefer: wait= takes 1 to 60 seconds.")
-            return min(int(value), WAIT_MOST)
-    return 0
-
-
-router = Router("", route_handlers=[create_run, read_run, follow_run, cancel_run, read_messages])
+router = Router(
+    "",
+    route_handlers=[create_run, read_run, follow_run, cancel_run, read_messages, variations],
+)
