@@ -9,6 +9,7 @@ from app.scenes.model import Scene
 from app.scenes.reads import SCENE, scene_of
 from app.store.engine import Reader
 
+CANCELLED = "This turn was cancelled."
 SUGGESTIONS = {
     "addScene": ["Make it 3 seconds", "Change the colours", "Add a closing title"],
     "editScene": ["Make the text bigger", "Slow it down", "Undo this change"],
@@ -42,14 +43,15 @@ async def answer_of(reader: Reader, run: Run) -> Done[list[Scene]]:
     if said is None:
         raise NotFound("The answer of this turn was deleted.")
     decision: dict[str, Any] = run.decision or {}
+    cancelled = run.status == "cancelled"
     return Done(
         data=scenes,
         affected=[scene.id for scene in scenes],
         revision=said["revision"],
         context=AnswerContext(
             reasoning=decision.get("reasoning"),
-            chat_response=said["content"],
-            suggestions=SUGGESTIONS.get(decision.get("toolName") or "", []),
+            chat_response=said["content"] or (CANCELLED if cancelled else ""),
+            suggestions=[] if cancelled else SUGGESTIONS.get(decision.get("toolName") or "", []),
             needs_clarification=True if said["kind"] == "clarification" else None,
         ),
         assistant_message_id=run.assistant_message_id,

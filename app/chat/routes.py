@@ -32,7 +32,7 @@ from app.store.engine import DB, Tx
 CANCEL_PATIENCE = 3.0  # seconds that a worker gets to stop by itself
 IMAGES_MOST = 8
 
-ImageUrl = Annotated[str, msgspec.Meta(max_length=2000, pattern=r"^https?://\S+$")]
+ImageUrl = Annotated[str, msgspec.Meta(max_length=2000, pattern=r"^https?://\S+\Z")]
 
 AnyRequest = Request[Any, Any, Any]
 Begins = Response[Envelope[Begun]]  # `RUN` tells of 200 and of the stream
@@ -66,6 +66,7 @@ class NewRun(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only
         msgspec.Meta(
             min_length=1,
             max_length=12_000,
+            pattern=r"\S",
             examples=['Add a neon title "Hello" for 3 seconds, then a bar chart of 10, 20, 35'],
         ),
     ]

@@ -19,6 +19,7 @@ from app.generations.routes import change_of
 from app.http.envelope import Done, Envelope, Page, declare
 from app.http.idempotency import change, once
 from app.http.openapi import CHANGES
+from app.projects.access import access_project
 from app.store.engine import DB, Tx
 
 Asked = Request[Any, Any, Any]
@@ -83,9 +84,10 @@ async def _answer(request: Asked, caller: Caller, begun: Answer, wait: int) -> A
         return begun
 
     async def read(tx: Tx) -> Done[Page[Generation]]:
+        access = await access_project(tx, caller, first.project_id, "viewer")  # still
         items = await batch_of(tx, batch_id)
-        revision = await tx.fetchval("select revision from project where id = $1", first.project_id)
-        return Done(data=Page(items=items), affected=[item.id for item in items], revision=revision)
+        affected = [item.id for item in items]
+        return Done(data=Page(items=items), affected=affected, revision=access.revision)
 
     return await once(request, caller.user_id, read, scope=f"{first.project_id} generated")
 

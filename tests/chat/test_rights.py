@@ -84,6 +84,18 @@ async def test_who_left_is_not_shown_what_became_of_their_turn(
     assert answer.status_code == 404, answer.text
 
 
+async def test_who_left_is_not_shown_what_became_of_their_variations(
+    person: Person, new_person: NewPerson
+) -> None:
+    project, guest = await person.project(), await new_person()
+    await join(person, guest, project, "editor")
+    path, key = f"/api/projects/{project}/generations", {"idempotency-key": "variations"}
+    await guest.ok("POST", path, 202, json={"prompt": TITLE}, headers=key)
+    await person.ok("DELETE", f"/api/projects/{project}/members/{guest.id}")
+    answer = await guest.post(path, json={"prompt": TITLE}, headers={**key, "prefer": "wait=20"})
+    assert answer.status_code == 404, answer.text
+
+
 async def test_numbers_beyond_every_limit_are_refused(person: Person) -> None:
     project = await person.project()
     path = f"/api/projects/{project}"
