@@ -82,8 +82,8 @@ class Following(RuleBasedStateMachine):
         self.change_role("editor")
         self.edit("add", 0)
         for transport in TRANSPORTS:
-            self.join(transport, guest=transport != "poll", from_zero=False)
-        self.join("sse", guest=False, from_zero=True)
+            self.join(transport, guest=True, from_zero=False)
+            self.join(transport, guest=False, from_zero=transport == "sse")
         self.settle()
 
     @rule(
