@@ -16,11 +16,7 @@ from app.store.engine import DB
 
 WAIT_MOST = 60  # seconds
 LOOK = 0.5  # seconds between two looks when nothing was announced (another process works on it)
-<<<<<<< HEAD
-_SECONDS = re.compile(r"0{0,8}[1-9][0-9]{0,8}")
-=======
 _SECONDS = re.compile(r"0{0,8}[1-9][0-9]{0,8}")  # digits without end can't be converted
->>>>>>> attack
 
 
 class Waiting:
