@@ -127,8 +127,7 @@ def _import_early() -> None:
     for name in (
         "app.main",
         "app.store.migration",
-        "uvicorn.protocols.http.httptools_impl",
-        "uvicorn.protocols.websockets.websockets_sansio_impl",
+        "app.realtime.direct",
         "uvicorn.lifespan.on",
     ):
         importlib.import_module(name)
@@ -299,8 +298,8 @@ def _config(settings: Settings, app: Any, **more: Any) -> Any:
 
     return uvicorn.Config(
         app,
-        http="httptools",
-        ws="websockets-sansio",
+        http="app.realtime.direct:DirectHttp",
+        ws="app.realtime.direct:DirectSocket",
         ws_max_size=FRAME_MOST,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=GRACE,

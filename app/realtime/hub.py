@@ -4,13 +4,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from itertools import groupby
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from app.problems import DatabaseError, NotFound, Problem
 from app.realtime import frames, log, metrics
 from app.realtime.crowd import Crowd
+from app.realtime.fan import Fan
 from app.realtime.frames import Frame
 from app.realtime.live import LiveRun, LiveRuns
 from app.realtime.live_line import POISON, LiveLine
@@ -43,6 +44,7 @@ class Around(Protocol):
     def flush(self, project_id: str) -> None: ...
     def so_far(self, run_id: str) -> LiveEvent | None: ...
     def ask(self, project_id: str, run_id: str) -> None: ...
+    def recheck(self, follower: Any) -> None: ...
 
 
 class Hub:
@@ -60,6 +62,7 @@ class Hub:
         self.ring = Ring(0)
         self.rights = Rights()
         self.followers = Crowd()
+        self.fan = Fan(self)
         self.idle_since = asyncio.get_running_loop().time()
         self._around = around
         self._wanted = 0
@@ -70,6 +73,8 @@ class Hub:
         self._pages = Shared[list[Frame]](f"page {project_id}", kept=PAGES)
         self._snapshots = Shared[Snapshot](f"snapshot {project_id}")
         self._kept: Snapshot | None = None
+        self._whole: tuple[Snapshot, Frame] | None = None
+        self.recheck = around.recheck
         self.subscribed = False
 
     @property
@@ -137,13 +142,13 @@ class Hub:
         self._wanted = 0
         self._kept = None
         self._pages.clear()
-        self.followers.wake()
+        self._wake()
 
     def receive(self, event: LiveEvent) -> None:
         """Tell a live event, behind the durable ones that it knew of, if it still fits."""
         if self.ready and event.after <= self.head:
             if self._line.admit(event):
-                self.followers.wake()
+                self._wake()
         else:
             self._line.hold(event)
             self.hint(event.after)
@@ -154,7 +159,7 @@ class Hub:
             frame = frames.own(event.type, self.project_id, event.data)
             frame.request_id, frame.actor_id = event.request_id, event.actor_id
             self.ring.append([frame])
-            self.followers.wake()
+            self._wake()
 
     async def page(self, after: int) -> list[Frame]:
         """Whole transactions after a revision, read once for all who ask; none: it was trimmed."""
@@ -170,11 +175,25 @@ class Hub:
         )
         return self._kept
 
+    def whole(self, snapshot: Snapshot) -> Frame:
+        """The frame of a snapshot, the same for all who are given it."""
+        if self._whole is None or self._whole[0] is not snapshot:
+            self._whole = (
+                snapshot,
+                frames.own("project.snapshot", self.project_id, snapshot.data),
+            )
+        return self._whole[1]
+
     def tidy(self) -> None:
         """Let go of what was kept for those who come at once."""
         self._pages.clear()
+        self.fan.tidy()
         if not self.followers:
-            self._kept = None
+            self._kept = self._whole = None
+
+    def _wake(self) -> None:
+        self.followers.wake()
+        self.fan.wake()
 
     async def _begin(self) -> None:
         if not self.subscribed:
@@ -191,7 +210,7 @@ class Hub:
         self.ready = True
         self._line.release()
         self.hint(self._wanted)
-        self.followers.wake()
+        self._wake()
 
     async def _read(self) -> None:
         self._failure = None
@@ -234,7 +253,7 @@ class Hub:
                     logger.exception("project %s: odd event %d", self.project_id, frame.revision)
             self.ring.append(commit)
             self._line.release()
-        self.followers.wake()
+        self._wake()
 
     async def _page(self, after: int) -> list[Frame]:
         metrics.LOG_READS.labels("catch_up").inc()
@@ -247,7 +266,3 @@ class Hub:
 def reset(project_id: str, reason: str) -> Frame:
     metrics.RESETS.labels(reason).inc()
     return frames.own("sync.reset", project_id, {"reason": reason})
-
-
-def whole(project_id: str, snapshot: Snapshot) -> Frame:
-    return frames.own("project.snapshot", project_id, snapshot.data)

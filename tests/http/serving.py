@@ -9,17 +9,20 @@ from typing import Any
 import uvicorn
 
 from app.http.envelope import REQUEST_KEY, RequestInfo
+from app.realtime.direct import DirectHttp, DirectSocket
 
 
 @asynccontextmanager
-async def serving(app: Callable[..., Any]) -> AsyncIterator[str]:
-    """Serve the app on a free port; yield its address."""
+async def serving(app: Callable[..., Any], *, direct: bool = True) -> AsyncIterator[str]:
+    """Serve the app on a free port; yield its address. Not `direct`: as any ASGI server would."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(
         app,
         log_level="warning",
-        ws="websockets-sansio",
+        http=DirectHttp if direct else "httptools",
+        ws=DirectSocket if direct else "websockets-sansio",
+        ws_per_message_deflate=False,
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=1,
