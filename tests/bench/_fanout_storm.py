@@ -1,0 +1,116 @@
+"""A thousand clients that come back at once and lack a hundred events each."""
+
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from tests.bench._fanout_peers import Around, running
+
+CLIENTS, MISSED = 1000, 100
+LINE = (
+    "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer bench\r\n"
+    "Origin: http://127.0.0.1:{port}\r\n{more}\r\n"
+)
+UPGRADE = (
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+def publish(driver: int, count: int) -> None:
+    body = msgspec.json.encode({"text": "x" * 580})
+    with socket.create_connection(("127.0.0.1", driver)) as line:
+        for _ in range(count):
+            head = f"POST /pub/0 HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n"
+            line.sendall(head.encode() + body)
+            line.recv(1000)
+
+
+def connect(port: int, request: bytes) -> list[socket.socket]:
+    lines = []
+    for _ in range(CLIENTS):
+        line = socket.create_connection(("127.0.0.1", port))
+        line.setblocking(False)
+        if request:
+            line.send(request)
+        lines.append(line)
+    return lines
+
+
+def collect(lines: list[socket.socket], mark: bytes, count: int) -> float:
+    """When each line has been sent a mark so often, on the monotonic clock."""
+    poll = select.epoll()
+    seen: dict[int, Any] = {line.fileno(): [line, 0, b""] for line in lines}
+    for number in seen:
+        poll.register(number, select.EPOLLIN)
+    left = len(seen)
+    while left:
+        found = poll.poll(20)
+        if not found:
+            raise RuntimeError(f"{left} clients wait in vain")
+        for number, _ in found:
+            entry = seen[number]
+            data: bytes = entry[2] + entry[0].recv(1 << 20)
+            before = entry[1]
+            entry[1] += data.count(mark)
+            entry[2] = data[-(len(mark) - 1) :]
+            if before < count <= entry[1]:
+                left -= 1
+    return time.monotonic()
+
+
+def storm(around: Around, run: Callable[[int, int], float]) -> None:
+    with running("reelroom", around) as peer:
+        assert peer
+        publish(around.driver, MISSED)
+        with socket.create_connection(("127.0.0.1", peer.port)) as line:
+            line.sendall(request(peer.port, "/events/0").encode())
+            told = b""
+            while b"sync.ready" not in told or not told.endswith(b"\n\n\r\n"):
+                told += line.recv(1 << 20)
+        head = int(told.rpartition(b'"cursor":"bench.')[2].partition(b'"')[0])
+        run(peer.port, head - MISSED)
+        run(peer.port, head - MISSED)
+
+
+def request(port: int, path: str, more: str = "") -> str:
+    return LINE.format(path=path, port=port, more=more)
+
+
+def over_sse(port: int, after: int) -> float:
+    """Everything: handshakes, rights, catching up."""
+    began = time.monotonic()
+    asked = request(port, f"/events/0?after=bench.{after}").encode()
+    lines = connect(port, asked)
+    took = collect(lines, b"event: scene.updated", MISSED) - began
+    for line in lines:
+        line.close()
+    print(f"SSE: {CLIENTS} connect with {MISSED} missed events: {took * 1000:.0f} ms", flush=True)
+    return took
+
+
+def over_socket(port: int, after: int) -> float:
+    """Catching up alone: all are connected, and say hello at once."""
+    lines = connect(port, request(port, "/socket/0", UPGRADE).encode())
+    collect(lines, b"\r\n\r\n", 1)
+    hello = b'{"type":"hello","after":"bench.%d"}' % after
+    frame = struct.pack("!BB4x", 0x81, 0x80 | len(hello)) + hello
+    began = time.monotonic()
+    for line in lines:
+        line.send(frame)
+    took = collect(lines, b'"type":"scene.updated"', MISSED) - began
+    for line in lines:
+        line.close()
+    print(f"WebSocket: {CLIENTS} resume {MISSED} missed events: {took * 1000:.0f} ms", flush=True)
+    return took
+
+
+def measure(around: Around) -> None:
+    print("\n## Reconnect storm (the second run of each has the server warm)")
+    storm(around, over_sse)
+    storm(around, over_socket)
