@@ -24,6 +24,8 @@ from app.store.tasks import spawn
 
 logger = logging.getLogger(__name__)
 
+TICK_EACH = 10e-6  # seconds of rest for each follower after a read: about what telling it takes
+TICK_LEAST, TICK_MOST = 1e-3, 25e-3  # seconds; a small project's events go out at once
 PAGES = 4  # pages of the log kept for others who ask for the same
 
 
@@ -68,6 +70,7 @@ class Hub:
         self._wanted = 0
         self._line = LiveLine(project_id, self.ring, lambda run: around.ask(project_id, run))
         self._beginnings = Shared[None](f"begin {project_id}")
+        self._pause: asyncio.TimerHandle | None = None
         self._reading: asyncio.Task[None] | None = None
         self._failure: Problem | None = None
         self._pages = Shared[list[Frame]](f"page {project_id}", kept=PAGES)
@@ -109,7 +112,10 @@ class Hub:
         """Pass the log on up to a revision, or as far as it goes."""
         while self.ready and self.head < revision:
             before = self.head
-            self.hint(revision)
+            self._wanted = max(self._wanted, revision)
+            if self._pause:
+                self._pause.cancel()
+            self._rested()
             if self._reading:
                 await asyncio.shield(self._reading)
             if self.head == before:
@@ -120,9 +126,24 @@ class Hub:
     def hint(self, revision: int) -> None:
         """The log may have grown; old news is ignored."""
         self._wanted = max(self._wanted, revision)
+        if self._pause is None and self._wanted > self.head:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Read, unless that goes on already."""
         idle = self._reading is None or self._reading.done()
         if self.ready and idle and self._wanted > self.head:
             self._reading = spawn(self._read(), name=f"read {self.project_id}")
+
+    def _rest(self) -> None:
+        """After a pass over many followers what comes next waits for what comes with it."""
+        most = min(TICK_MOST, TICK_EACH * len(self.followers))
+        if most > TICK_LEAST and self._pause is None:
+            self._pause = asyncio.get_running_loop().call_later(most, self._rested)
+
+    def _rested(self) -> None:
+        self._pause = None
+        self._go_on()
 
     def compare(self, head: log.Head, seen: tuple[int, int], cause: str) -> None:
         """Hold our place against the log's; `seen`: our generation and head before it was read."""
@@ -214,7 +235,7 @@ class Hub:
 
     async def _read(self) -> None:
         self._failure = None
-        while self.ready and self.head < self._wanted:
+        while self.ready and self.head < self._wanted and self._pause is None:
             generation, head, wanted = self.generation, self.head, self._wanted
             try:
                 metrics.LOG_READS.labels("follow").inc()
@@ -240,6 +261,8 @@ class Hub:
                 self.restart()
                 return
             self._pass_on(rows)
+            if len(rows) < log.PAGE:
+                self._rest()
 
     def _pass_on(self, rows: list[log.Row]) -> None:
         self._kept = None

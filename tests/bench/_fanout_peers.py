@@ -49,7 +49,7 @@ def pinned(words: list[str], cpu: int, **more: str) -> subprocess.Popen[str]:
     child = subprocess.Popen(
         words, stdout=subprocess.PIPE, text=True, env={**os.environ, **more}, cwd=Path.cwd()
     )
-    if len(os.sched_getaffinity(0)) > 1:
+    if (os.cpu_count() or 1) > 1:
         os.sched_setaffinity(child.pid, {cpu})
     return child
 

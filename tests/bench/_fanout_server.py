@@ -3,6 +3,7 @@
 `/events/<n>` and `/socket/<n>` lead to the n-th project, so that a load generator can count them.
 """
 
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -85,6 +86,7 @@ def channels() -> uvicorn.Config:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that a profiler gets to write
     kinds = {"product": product, "plain": plain, "channels": channels}
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     config = kinds[sys.argv[1]]()

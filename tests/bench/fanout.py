@@ -7,6 +7,7 @@ to PostgreSQL; the others pass on what Redis (nchan: HTTP) hands them.
 
 import argparse
 import asyncio
+import os
 import shutil
 import statistics
 import subprocess
@@ -112,6 +113,7 @@ def one_round(
         "--pub-conns", "8" if projects == 1 else "16", *phases,
     )  # fmt: skip
     found["conns/s"].append(rows[0]["conns_s"])
+    found["us/conn"].append(rows[0]["server_us_per_conn"])
     for name, row in zip(("us 1", "us 8"), rows[1:3], strict=False):
         if row["server_us_per_msg"]:
             found[name].append(row["server_us_per_msg"])
@@ -139,7 +141,7 @@ def measure(
 
 def show(title: str, table: dict[str, Figures]) -> None:
     """Medians; the last two columns are the cost against the C floor's."""
-    columns = ["conns/s", "us 1", "us 8", "p50", "p99"]
+    columns = ["conns/s", "us/conn", "us 1", "us 8", "p50", "p99"]
     print(f"\n## {title}")
     print("| server | " + " | ".join(columns) + " | x floor, 1 | x floor, 8 |")
     print("|---" * (len(columns) + 3) + "|")
@@ -152,7 +154,7 @@ def show(title: str, table: dict[str, Figures]) -> None:
             f"{cells[key] / floor[key]:.2f}" if floor.get(key) else "-" for key in ("us 1", "us 8")
         ]
         shown = [
-            f"{cells[key]:,.0f}" if key == "conns/s" else f"{cells[key]:.2f}" for key in columns
+            f"{cells[key]:,.0f}" if "conn" in key else f"{cells[key]:.2f}" for key in columns
         ]
         print(f"| {name} | " + " | ".join(shown + ratios) + " |", flush=True)
 
@@ -186,6 +188,8 @@ def idle_memory(around: Around, names: list[str], clients: int) -> None:
 
 @contextmanager
 def surroundings(options: argparse.Namespace) -> Iterator[Around]:
+    if len(os.sched_getaffinity(0)) > 1:
+        os.sched_setaffinity(0, {OTHER_CPU})  # and with us PostgreSQL and all that follows
     nginx = options.nginx or shutil.which("nginx")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
