@@ -1,5 +1,6 @@
 """uvicorn's two protocols, whose connections a stream can write to without going through ASGI."""
 
+import asyncio
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -50,6 +51,11 @@ class DirectHttp(HttpToolsProtocol):
         if self.noise > NOISE:
             self.transport.abort()
 
+    def handle_websocket_upgrade(self) -> None:
+        cast(Any, self.scope).pop(DIRECT, None)
+        super().handle_websocket_upgrade()
+        self._forget()
+
     def pause_writing(self) -> None:
         super().pause_writing()
         if self.owner:
@@ -86,10 +92,41 @@ class DirectHttp(HttpToolsProtocol):
             setattr(self, name, None)
 
 
+class Inbox:
+    """As much of an `asyncio.Queue` as uvicorn uses for one reader, at a tenth of its size."""
+
+    __slots__ = ("_items", "_waiting")
+
+    def __init__(self) -> None:
+        self._items: list[Any] = []
+        self._waiting: asyncio.Future[None] | None = None
+
+    def put_nowait(self, item: Any) -> None:
+        self._items.append(item)
+        if self._waiting and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    def empty(self) -> bool:
+        return not self._items
+
+    async def get(self) -> Any:
+        while not self._items:
+            self._waiting = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiting
+            finally:
+                self._waiting = None
+        return self._items.pop(0)
+
+
 class DirectSocket(WebSocketsSansIOProtocol):
     """A WebSocket; its messages out may be written behind uvicorn's back, which keeps no state."""
 
     owner: Owner | None = None
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        super().__init__(*values, **named)
+        self.queue = cast(Any, Inbox())
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
@@ -98,6 +135,7 @@ class DirectSocket(WebSocketsSansIOProtocol):
 
     def take(self, owner: Owner) -> None:
         self.owner = owner
+        self.request = self.response = cast(Any, None)
         bound(self.transport)
 
     def release(self) -> None:

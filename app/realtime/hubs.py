@@ -17,6 +17,7 @@ from app.realtime.follow import Follower
 from app.realtime.follow_run import RunFollower
 from app.realtime.hub import Hub, Snapshot
 from app.realtime.live import LiveRun
+from app.realtime.loop import watch_loop
 from app.realtime.model import Event, LiveEvent
 from app.realtime.watcher import Pace, Watcher
 from app.store.engine import DB
@@ -65,6 +66,7 @@ class Hubs:
         tasks = [
             spawn(self._check_heads(), name="head check"),
             spawn(self._keep_time(), name="hub clock"),
+            spawn(watch_loop(), name="loop watch"),
         ]
         try:
             yield self

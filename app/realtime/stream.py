@@ -27,8 +27,8 @@ class Stream:
     """
 
     __slots__ = (
-        "_busy", "_ended", "_fan", "_room", "encoding", "follower", "gone", "live", "over", "paused_at",
-        "rights", "wire", "write",
+        "_busy", "_ended", "_fan", "_room", "encoding", "follower", "gone", "live", "over",
+        "paused_at", "rights", "wire", "write",
     )  # fmt: skip
 
     def __init__(self, follower: "Follower", wire: Wire, encoding: Encoding, ended: Ended) -> None:

@@ -47,7 +47,11 @@ BOTH = {"sse": "/events/{p}", "ws": "/socket/{p}"}
 def pinned(words: list[str], cpu: int, **more: str) -> subprocess.Popen[str]:
     """A child on one processor, where there are several."""
     child = subprocess.Popen(
-        words, stdout=subprocess.PIPE, text=True, env={**os.environ, **more}, cwd=Path.cwd()
+        words,
+        stdout=subprocess.PIPE,
+        stderr=None if os.environ.get("LOUD") else subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, **more},
     )
     if (os.cpu_count() or 1) > 1:
         os.sched_setaffinity(child.pid, {cpu})

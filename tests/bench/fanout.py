@@ -153,9 +153,7 @@ def show(title: str, table: dict[str, Figures]) -> None:
         ratios = [
             f"{cells[key] / floor[key]:.2f}" if floor.get(key) else "-" for key in ("us 1", "us 8")
         ]
-        shown = [
-            f"{cells[key]:,.0f}" if "conn" in key else f"{cells[key]:.2f}" for key in columns
-        ]
+        shown = [f"{cells[key]:,.0f}" if "conn" in key else f"{cells[key]:.2f}" for key in columns]
         print(f"| {name} | " + " | ".join(shown + ratios) + " |", flush=True)
 
 
