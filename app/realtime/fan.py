@@ -1,7 +1,6 @@
 """The streams of one project and the passes over them: one write of the same bytes to each."""
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 from app.realtime import frames, metrics
@@ -33,7 +32,6 @@ class Fan:
         self._pieces: dict[tuple[Encoding, int], Piece] = {}  # of this pass
         self._batches: dict[tuple[Encoding, int, int, int], bytes] = {}
         self._placed: tuple[tuple[str, str], float, Frame] | None = None
-        self._measured = 0  # revision up to which the lag is known
 
     def add(self, stream: "Stream") -> None:
         self._streams.add(stream)
@@ -139,12 +137,4 @@ class Fan:
         revision = next((frame.revision for frame in reversed(batch) if frame.revision), 0)
         cursor = Cursor(self._hub.epoch, revision) if revision else None
         piece = self._pieces[key] = joined(encoding, batch), position, cursor, len(batch)
-        self._measure(batch)
         return piece
-
-    def _measure(self, batch: list[Frame]) -> None:
-        now = time.time()
-        for frame in batch:
-            if frame.revision > self._measured:
-                self._measured = frame.revision
-                metrics.LAG.observe(max(0.0, now - frame.at.timestamp()))

@@ -23,8 +23,8 @@ class Frame:
     """One event. `revision` and `commit` are 0 on events that are not durable."""
 
     __slots__ = (
-        "_data", "_framed", "_head", "_json", "_msgpack", "_sse", "_tail", "_text", "actor_id", "at",
-        "commit", "cursor", "request_id", "revision", "run_id", "size", "type",
+        "_data", "_framed", "_head", "_json", "_msgpack", "_sse", "_tail", "_text", "actor_id",
+        "at", "commit", "cursor", "request_id", "revision", "run_id", "size", "type",
     )  # fmt: skip
 
     def __init__(

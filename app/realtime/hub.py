@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable
 from itertools import groupby
 from typing import Any, Protocol
@@ -265,7 +266,7 @@ class Hub:
                 self._rest()
 
     def _pass_on(self, rows: list[log.Row]) -> None:
-        self._kept = None
+        self._kept, now = None, time.time()
         for _, group in groupby(rows, key=lambda row: row.commit):
             commit = [frames.durable(self.project_id, row) for row in group]
             for frame in commit:
@@ -274,6 +275,7 @@ class Hub:
                     self.live.apply(frame)
                 except POISON:
                     logger.exception("project %s: odd event %d", self.project_id, frame.revision)
+                metrics.LAG.observe(max(0.0, now - frame.at.timestamp()))
             self.ring.append(commit)
             self._line.release()
         self._wake()

@@ -20,7 +20,7 @@ BUS = Counter("reelroom_bus", "Messages of the bus, by outcome", ["outcome"])
 BUS_UP = Gauge("reelroom_bus_up", "Whether the bus to other processes is connected")
 LAG = Histogram(
     "reelroom_lag_seconds",
-    "From a durable event's time to its first write to a stream",
+    "From a durable event to its being passed on to the streams of a process",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 LOOP_LAG = Gauge("reelroom_loop_lag_seconds", "The longest that the event loop was late of late")

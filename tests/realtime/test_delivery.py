@@ -1,4 +1,4 @@
-"""The hub's own writing: the same bytes to all, nothing for the idle, little for those who stall."""
+"""The hub's own writing: the same bytes to all, nothing for the idle, little for the stalled."""
 
 import asyncio
 import gc
@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.frames import Frame as Parsed
+from websockets.streams import StreamReader
 
 from app.realtime import metrics, wire
 from app.realtime.bus import LocalBus
-from app.realtime.frames import Frame, joined, message
+from app.realtime.frames import Frame, joined, message, own
 from app.realtime.stream import Stream
 from app.realtime.watcher import Pace
 from tests.realtime.clients import events, say, socket
@@ -27,9 +29,7 @@ def only_direct(direct: bool) -> None:
 
 
 def encodings() -> dict[str, float]:
-    return {
-        kind: metrics.ENCODED.labels(kind)._value.get() for kind in ("json", "sse", "msgpack")
-    }
+    return {kind: metrics.ENCODED.labels(kind)._value.get() for kind in ("json", "sse", "msgpack")}
 
 
 def streams(where: Process) -> list[Stream]:
@@ -68,9 +68,7 @@ async def test_all_at_one_place_are_written_the_same_bytes_object_at_once(
         for stream in streams(here):
             real = stream.write
 
-            def write(
-                body: bytes, kind: str = stream.encoding, real: Any = real
-            ) -> None:
+            def write(body: bytes, kind: str = stream.encoding, real: Any = real) -> None:
                 written[kind].append(body)
                 real(body)
 
@@ -123,7 +121,7 @@ async def test_a_client_that_goes_on_talking_to_a_stream_is_heard_out_then_cut(
         told = await loop.sock_recv(client, 100_000)
         assert b"HTTP/1.1 200" in told
         assert told.count(b"HTTP/1.1") == 1, "no second answer inside the stream"
-        with pytest.raises(OSError):  # noqa: PT011  reset or broken pipe, as it comes
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
             for _ in range(100):
                 await loop.sock_sendall(client, b"x" * 10_000)
                 await asyncio.sleep(0.01)
@@ -138,6 +136,7 @@ async def test_a_stalled_reader_holds_less_than_256_kb_and_is_reset(
     async with process(LocalBus(), Pace(stall=1.5)) as here:
         async with events(here, project) as quick:
             await quick.ready()
+            [known] = streams(here)
             if over == "sse":
                 stuck: Any = raw(here, project)
             else:
@@ -152,8 +151,7 @@ async def test_a_stalled_reader_holds_less_than_256_kb_and_is_reset(
                     )
                     await say(client, {"type": "hello"})
                 await eventually(lambda: len(streams(here)) == 2)
-                slow = max(streams(here), key=lambda stream: id(stream) != id(first(here)))
-                slow = next(s for s in streams(here) if s is not first(here))
+                slow = next(s for s in streams(here) if s is not known)
                 transport = slow.wire.transport
                 if over == "socket":
                     client.transport.pause_reading()
@@ -171,17 +169,12 @@ async def test_a_stalled_reader_holds_less_than_256_kb_and_is_reset(
             assert len(quick.durable) == 60
 
 
-def first(where: Process) -> Stream:
-    """The stream that reads: the one that has the most."""
-    return max(streams(where), key=lambda s: s.paused_at is None)
-
-
 def kernel(port: int) -> int:
     """Bytes that the kernel holds for the server's end of a connection from a port."""
     told = subprocess.run(
         ["ss", "-tmnH", "dst", f":{port}"], capture_output=True, text=True, check=True
     ).stdout
-    return sum(int(size) for size in re.findall(r"skmem:\(.*?,t(\d+),", told))
+    return sum(int(size) for size in re.findall(r"skmem:\(.*?,w(\d+),", told))
 
 
 @pytest.mark.usefixtures("only_direct")
@@ -217,22 +210,19 @@ async def test_many_commits_while_a_project_rests_are_one_read_of_the_log(
 
 
 async def test_the_lag_from_commit_to_write_is_counted(here: Process, project: Project) -> None:
-    async def count() -> float:
+    def count() -> float:
         [family] = metrics.LAG.collect()
         return next(s.value for s in family.samples if s.name.endswith("_count"))
 
     async with events(here, project) as heard:
         await heard.ready()
-        before = await count()
+        before = count()
         await heard.revision(await project.note(size=3))
-        assert await count() == before + 3
+        assert count() == before + 3
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 100_000])
 def test_a_prebuilt_message_is_what_a_websocket_client_reads(size: int) -> None:
-    from websockets.frames import Frame as Parsed
-    from websockets.streams import StreamReader
-
     body = b"x" * size
     reader = StreamReader()
     reader.feed_data(message(0x82, body))
@@ -240,12 +230,9 @@ def test_a_prebuilt_message_is_what_a_websocket_client_reads(size: int) -> None:
     with pytest.raises(StopIteration) as parsed:
         next(parsing)
     assert (parsed.value.value.data, parsed.value.value.fin) == (body, True)
-    assert reader.at_eof is not None
 
 
 def test_a_batch_over_sse_is_one_chunk() -> None:
-    from app.realtime.frames import own
-
     batch: list[Frame] = [own("a", "p", {}), own("b", "p", {})]
     head, _, rest = joined("sse", batch).partition(b"\r\n")
     assert int(head, 16) == len(rest) - 2
