@@ -87,6 +87,4 @@ class RedisHome:
     def _client_of(self, known: Any, host: str, port: int) -> Any:
         pool = known.connection_pool
         options = {**pool.connection_kwargs, "host": host, "port": port}
-        return Redis(
-            connection_pool=ConnectionPool(connection_class=pool.connection_class, **options)
-        )
+        return Redis.from_pool(ConnectionPool(connection_class=pool.connection_class, **options))

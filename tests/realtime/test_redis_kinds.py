@@ -91,8 +91,7 @@ class Cluster:
 
     def knows_all(self, node: Redis) -> bool:
         info = node.execute_command("CLUSTER", "INFO")
-        text = info if isinstance(info, dict) else {}
-        return text.get("cluster_state") == "ok" and text.get("cluster_known_nodes") == "3"
+        return b"cluster_state:ok" in info and b"cluster_known_nodes:3" in info
 
     def url(self, number: int) -> str:
         return f"redis://127.0.0.1:{self.ports[number]}/0"
