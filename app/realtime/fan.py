@@ -15,7 +15,25 @@ SLICE = 250  # streams written to before the loop may do something else
 KEPT = 1.0  # seconds that a frame saying the cursor is good for
 BATCHES = 64  # joined batches kept for a second
 
-Piece = tuple[bytes, int, Cursor | None, int]  # bytes, position behind them, its cursor, events
+
+class Place:
+    """A position of the ring, with what is written to the streams of one encoding that are there.
+
+    Streams in step hold the same place: a pass has nothing to work out for each of them.
+    """
+
+    __slots__ = ("body", "count", "cursor", "encoding", "next", "position", "rights")
+
+    def __init__(
+        self, encoding: Encoding, position: int, cursor: Cursor | None, rights: int
+    ) -> None:
+        self.encoding: Encoding = encoding
+        self.position = position
+        self.cursor = cursor  # None: as it was
+        self.rights = rights  # version of the hub's rights under which one came here
+        self.body = b""  # what follows, once it is known
+        self.count = 0  # events in it
+        self.next: Place | None = None  # where its reader is then
 
 
 class Fan:
@@ -29,7 +47,7 @@ class Fan:
         self._hub = hub
         self._streams: set[Stream] = set()
         self._walking = self._again = False
-        self._pieces: dict[tuple[Encoding, int], Piece] = {}  # of this pass
+        self._places: dict[tuple[Encoding, int], Place] = {}  # where streams came lately
         self._batches: dict[tuple[Encoding, int, int, int], bytes] = {}
         self._placed: tuple[tuple[str, str], float, Frame] | None = None
 
@@ -49,17 +67,15 @@ class Fan:
 
     def pump(self, stream: "Stream") -> None:
         """Write to one stream what it lacks, as far as it reads."""
-        while stream.live and stream.follower.position < self._hub.ring.end:
+        while stream.place is not None and stream.place.position < self._hub.ring.end:
             self._write([stream])
-        if not self._walking:
-            self._pieces.clear()
 
     def beat(self, stream: "Stream", now: float) -> None:
         """Tell a stream that lacks nothing how far that is, and have its right checked again."""
         follower = stream.follower
         follower.beat = now + follower.pace.heartbeat
         self._hub.recheck(follower)
-        if stream.live and follower.position == self._hub.ring.end:
+        if stream.place is not None and stream.place.position == self._hub.ring.end:
             metrics.WRITES.inc()
             metrics.WRITTEN.inc()
             stream.write(joined(stream.encoding, [self.placed("sync.heartbeat", now)]))
@@ -88,6 +104,8 @@ class Fan:
     def tidy(self) -> None:
         """Let go of what was joined for those who come at once."""
         self._batches.clear()
+        end = self._hub.ring.end
+        self._places = {key: place for key, place in self._places.items() if key[1] == end}
 
     def _step(self, streams: "list[Stream]", index: int) -> None:
         self._write(streams[index : index + SLICE])
@@ -96,45 +114,62 @@ class Fan:
             asyncio.get_running_loop().call_soon(self._step, streams, index)
             return
         self._walking = False
-        self._pieces.clear()
         if self._again:
             self._again = False
             asyncio.get_running_loop().call_soon(self.wake)
 
+    def place_of(self, encoding: Encoding, position: int, rights: int) -> Place:
+        """The place that all share who are at a position and were checked so far."""
+        key = encoding, position
+        place = self._places.get(key)
+        if place is None or place.rights != rights:
+            place = self._places[key] = Place(encoding, position, None, rights)
+        return place
+
     def _write(self, streams: "list[Stream]") -> None:
         """One write to each of the streams that lacks something and is able to read."""
-        hub, pieces = self._hub, self._pieces
-        ring, rights = hub.ring, hub.rights.version
         writes = events = 0
         for stream in streams:
-            if not stream.live:
+            place = stream.place
+            if place is None or not (place.body or self._fill(stream, place)):
                 continue
-            follower = stream.follower
-            if not hub.ready or follower.position < ring.base:
-                stream.look()
-                continue
-            if follower.position == ring.end:
-                continue
-            if stream.rights != rights:
-                if not stream.may_read():
-                    continue
-                stream.rights = rights
-            key = stream.encoding, follower.position
-            body, follower.position, cursor, count = pieces.get(key) or self._piece(key)
-            if cursor is not None:
-                follower.cursor = cursor
+            stream.place = place.next
             writes += 1
-            events += count
-            stream.write(body)
+            events += place.count
+            stream.write(place.body)
         metrics.WRITES.inc(writes)
         metrics.WRITTEN.inc(events)
 
-    def _piece(self, key: tuple[Encoding, int]) -> Piece:
-        encoding, start = key
-        batch, position = self._hub.ring.take(start)
-        if position < self._hub.ring.end:
+    def _fill(self, stream: "Stream", place: Place) -> bool:
+        """Work out what follows a place; False: nothing, or not for this stream."""
+        hub = self._hub
+        if not hub.ready or place.position < hub.ring.base:
+            stream.step_out()
+            stream.look()
+            return False
+        if place.position == hub.ring.end:
+            return False
+        if place.rights != hub.rights.version:
+            if stream.may_read():  # each is asked; then they meet again
+                stream.place = self._at(place, hub.rights.version)
+                return self._tell(stream)
+            return False
+        batch, position = hub.ring.take(place.position)
+        if position < hub.ring.end:
             self._again = True
         revision = next((frame.revision for frame in reversed(batch) if frame.revision), 0)
-        cursor = Cursor(self._hub.epoch, revision) if revision else None
-        piece = self._pieces[key] = joined(encoding, batch), position, cursor, len(batch)
-        return piece
+        following = self.place_of(place.encoding, position, place.rights)
+        following.cursor = Cursor(hub.epoch, revision) if revision else place.cursor
+        place.next, place.count = following, len(batch)
+        place.body = joined(place.encoding, batch)
+        return True
+
+    def _at(self, place: Place, rights: int) -> Place:
+        same = self.place_of(place.encoding, place.position, rights)
+        same.cursor = same.cursor or place.cursor
+        return same
+
+    def _tell(self, stream: "Stream") -> bool:
+        """Write to a stream that has changed its place in the middle of a pass."""
+        self._write([stream])
+        return False

@@ -11,7 +11,7 @@ from app.realtime.wire import Wire, cut
 from app.store.tasks import spawn
 
 if TYPE_CHECKING:
-    from app.realtime.fan import Fan
+    from app.realtime.fan import Fan, Place
     from app.realtime.follow import Follower
 
 Ended = Callable[["Stream"], None]
@@ -27,8 +27,8 @@ class Stream:
     """
 
     __slots__ = (
-        "_busy", "_ended", "_fan", "_room", "encoding", "follower", "gone", "live", "over",
-        "paused_at", "rights", "wire", "write",
+        "_busy", "_ended", "_fan", "_room", "encoding", "follower", "gone", "over",
+        "paused_at", "place", "wire", "write",
     )  # fmt: skip
 
     def __init__(self, follower: "Follower", wire: Wire, encoding: Encoding, ended: Ended) -> None:
@@ -36,10 +36,9 @@ class Stream:
         self.wire = wire
         self.encoding: Encoding = encoding
         self.write: Callable[[bytes], None] = wire.transport.write
-        self.live = False  # in the ring, and reading fast enough
+        self.place: Place | None = None  # in the ring, while it reads fast enough
         self.over = False
         self.gone = False  # the connection is
-        self.rights = -1  # the version of the hub's rights under which it may read
         self.paused_at: float | None = None
         self._fan: Fan = follower.hub.fan
         self._ended = ended
@@ -48,9 +47,21 @@ class Stream:
         follower.driver = self
         wire.take(self)
 
+    @property
+    def live(self) -> bool:
+        """Whether the passes write to it."""
+        return self.place is not None
+
+    def step_out(self) -> None:
+        """Be written to no more, and know where we are."""
+        if self.place is not None:
+            self.follower.position = self.place.position
+            self.follower.cursor = self.place.cursor or self.follower.cursor
+            self.place = None
+
     async def join(self) -> None:
         """Tell everything up to the ring's end; from then on the hub does."""
-        self.live, self._busy = False, True
+        self._busy = True
         try:
             async with aclosing(self.follower.joining()) as batches:
                 async for batch in batches:
@@ -71,15 +82,19 @@ class Stream:
         """Do what there is to do now: end, fall back to the log, or write what is pending."""
         if self.over or self._busy:
             return
+        self.step_out()
         if self.follower.ending is not None:
             self._end()
         elif self.follower.lost():
-            self.live = False
             spawn(self.join(), name="stream catching up")
         elif self.paused_at is None:
-            self.live = True
+            self.place = self._fan.place_of(self.encoding, self.follower.position, self._version())
             self._fan.add(self)
             self._fan.pump(self)
+
+    def _version(self) -> int:
+        """That of the hub's rights if we hold them all, else one that makes a pass ask."""
+        return -1 if self.follower.loss() else self.follower.hub.rights.version
 
     def tick(self, now: float) -> None:
         """Called now and then: end one that does not read or may not, reassure the others."""
@@ -87,7 +102,7 @@ class Stream:
             if now - self.paused_at > self.follower.pace.stall:
                 metrics.SLOW_KILLS.inc()
                 self.follower.end("slow")
-            elif not self.live and self.rights >= 0:
+            else:
                 self.follower.allowed([])
         if not self.over and now >= self.follower.beat:
             self._fan.beat(self, now)
@@ -96,8 +111,9 @@ class Stream:
         """Whether all that is in the ring may be told; else tell what may be, and end."""
         if self.follower.loss() is None:
             return True
+        self.step_out()
         batch, _ = self.follower.hub.ring.take(self.follower.position)
-        self.live, self._busy = False, True
+        self._busy = True
         if kept := self.follower.allowed(batch):
             self.write(joined(self.encoding, kept))
         self._busy = False
@@ -107,7 +123,8 @@ class Stream:
     # What the connection says (`Owner`)
 
     def pause(self) -> None:
-        self.live, self.paused_at = False, asyncio.get_running_loop().time()
+        self.step_out()
+        self.paused_at = asyncio.get_running_loop().time()
 
     def resume(self) -> None:
         self.paused_at = None
@@ -132,7 +149,8 @@ class Stream:
             self._room = None
 
     def _end(self) -> None:
-        self.over, self.live = True, False
+        self.step_out()
+        self.over = True
         if self._room:
             self._room.set()
         if self.follower.ending and self.follower.ending.kind == "slow":
