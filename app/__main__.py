@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from app import serve as service
-from app.serve import Refused, data_dir, database
+from app.prepare import Refused, data_dir, database
 from app.settings import Settings
 from app.store.binaries import EmbeddedError
 

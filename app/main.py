@@ -16,7 +16,6 @@ from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
-from redis.asyncio import Redis
 
 from app.auth.routes import router as auth
 from app.auth.session import find_caller, provide_caller
@@ -25,7 +24,9 @@ from app.brain.offline import OfflineModel
 from app.chat.routes import router as chat
 from app.chat.runner import Runner
 from app.chat.signals import SIGNALS
+from app.chat.variations import VariationMaker
 from app.chat.waiting import WAITING
+from app.generations.routes import router as generations
 from app.health import router as health
 from app.http.errors import HANDLERS
 from app.http.guard import Guard
@@ -41,7 +42,7 @@ from app.realtime import log as event_log
 from app.realtime.bus import Bus, LocalBus
 from app.realtime.hub import Snapshot
 from app.realtime.hubs import Hubs
-from app.realtime.redis_bus import RedisBus
+from app.scenes.history_routes import router as scene_history
 from app.scenes.routes import router as scenes
 from app.scenes.snapshot import read_snapshot
 from app.settings import Settings
@@ -68,15 +69,22 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     hubs: Hubs
     provider: Any
     runner: Runner
+    maker: VariationMaker
 
 
 def make_parts(settings: Settings) -> Parts:
-    redis = _limits_client(settings.redis_url) if settings.redis_url else None
-    bus: Bus = RedisBus(settings.redis_url) if settings.redis_url else LocalBus()
+    redis, bus = _over_redis(settings.redis_url) if settings.redis_url else (None, LocalBus())
     hubs = Hubs(bus, snapshot_of, running_seeds)
     provider = choose_provider(settings)
     runner = Runner(provider, hubs.emit_live, hubs.settle)
-    return Parts(settings=settings, redis=redis, hubs=hubs, provider=provider, runner=runner)
+    return Parts(
+        settings=settings,
+        redis=redis,
+        hubs=hubs,
+        provider=provider,
+        runner=runner,
+        maker=VariationMaker(provider),
+    )
 
 
 @asynccontextmanager
@@ -93,8 +101,9 @@ async def living(parts: Parts, *, works: bool) -> AsyncIterator[None]:
             stack.push_async_callback(parts.redis.aclose)
         stack.push_async_callback(parts.provider.close)
         await stack.enter_async_context(parts.hubs.serving())
-        stack.enter_context(_passing_signals(parts.hubs, parts.runner))
+        stack.enter_context(_passing_signals(parts))
         if works:
+            await stack.enter_async_context(parts.maker.running())
             await stack.enter_async_context(parts.runner.running())
         yield
 
@@ -112,7 +121,18 @@ def create_app(settings: Settings | None = None, *, works: bool = True) -> ASGIA
             with _ending_answers_at_exit(parts.hubs):
                 yield
 
-    routes = [auth, projects, following, scenes, chat, health, pages, *assets()]
+    routes = [
+        auth,
+        projects,
+        following,
+        scenes,
+        scene_history,
+        generations,
+        chat,
+        health,
+        pages,
+        *assets(),
+    ]
     app = Litestar(
         [Router("", route_handlers=routes, guards=[require_access], request_class=StrictRequest)],
         lifespan=[lifespan],
@@ -154,8 +174,13 @@ async def run_worker(settings: Settings) -> None:
         await over.wait()
 
 
-def _limits_client(url: str) -> Any:
-    return Redis.from_url(url, socket_timeout=1.0, socket_connect_timeout=1.0)
+def _over_redis(url: str) -> tuple[Any, Bus]:
+    """The client for limits and health, and the bus."""
+    from redis.asyncio import Redis  # late: most servers of one process do without
+
+    from app.realtime.redis_bus import RedisBus
+
+    return Redis.from_url(url, socket_timeout=1.0, socket_connect_timeout=1.0), RedisBus(url)
 
 
 async def snapshot_of(project_id: str) -> Snapshot:
@@ -177,8 +202,9 @@ def choose_provider(settings: Settings) -> Provider:
 
 
 @contextlib.contextmanager
-def _passing_signals(hubs: Hubs, runner: Runner) -> Iterator[None]:
-    """Wake those who wait for a commit, and pass the runner's calls to all processes."""
+def _passing_signals(parts: Parts) -> Iterator[None]:
+    """Wake those who wait for a commit, and pass the workers' calls to all processes."""
+    hubs, runner = parts.hubs, parts.runner
 
     def wake() -> None:
         hubs.tell("wake", "")
@@ -191,6 +217,7 @@ def _passing_signals(hubs: Hubs, runner: Runner) -> Iterator[None]:
             runner.stop(payload)
         elif kind == "wake":
             runner.wake()
+            parts.maker.wake()
 
     hubs.on_control(hear)
     SIGNALS.on_wake.append(wake)

@@ -21,7 +21,7 @@ FRAME_POLICY = (
     "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval';"
     " style-src 'unsafe-inline'; img-src data: blob:; font-src data:; media-src blob:;"
     " connect-src 'none'; worker-src 'none'; form-action 'none'; base-uri 'none';"
-    " frame-ancestors 'self'"
+    " frame-ancestors 'self'; require-trusted-types-for 'script'; trusted-types reelroom default"
 )
 
 

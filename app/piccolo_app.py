@@ -11,6 +11,7 @@ TABLES = [
     "app.auth.tables",
     "app.projects.tables",
     "app.scenes.tables",
+    "app.generations.tables",
     "app.chat.tables",
     "app.http.tables",
 ]

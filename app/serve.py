@@ -1,4 +1,4 @@
-"""`reelroom serve`: its database, its socket, its processes, and the line that says it is ready."""
+"""`reelroom serve`: its socket, its processes, and the line that says it is ready."""
 
 import asyncio
 import importlib
@@ -12,83 +12,17 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-import asyncpg
-import msgspec
-import platformdirs
-
+from app.prepare import DatabaseAway, Refused, database, prepare
 from app.settings import WORKERS_MOST, Settings
-from app.store import embedded
-from app.store.cluster import AlreadyRunningError
 
 GRACE = 4  # seconds that requests under way get at shutdown; runs get some more after them
 LEAVE = 12.0  # seconds after which a worker whose parent died ends in any case
 FRAME_MOST = 64 * 1024  # bytes of a WebSocket frame from a client
-ANSWER = 5.0  # seconds that the database may take to take a connection
 AGAIN = 1.0  # seconds between two looks for a database that is away
 READY = "Reelroom is ready: {url}"
 LINK = "Log in once: {url}"
-
-AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.QueryCanceledError,
-)
-WRONG = (
-    asyncpg.ClientConfigurationError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InsufficientPrivilegeError,
-    ValueError,
-)
-
-
-class Refused(Exception):
-    """Said on the way out; the command ends with status 2."""
-
-
-class DatabaseAway(Exception):
-    """The database takes no connections now."""
-
-
-def data_dir(settings: Settings) -> Path:
-    return Path(settings.reelroom_data_dir or platformdirs.user_data_dir("reelroom", False))
-
-
-@contextmanager
-def database(settings: Settings, *, url: str | None = None) -> Iterator[Settings]:
-    """The settings with a `database_url`: the given one, or that of our own PostgreSQL.
-
-    When a Reelroom already serves from the data folder its database is used; unless we are to
-    serve ourselves, at `url`, which is then told to those who come after us.
-    """
-    if settings.database_url is not None:
-        yield settings
-        return
-    folder = data_dir(settings)
-    try:
-        server = embedded.start(folder, pg_bin=settings.pg_bin)
-    except AlreadyRunningError:
-        dsn = embedded.running_dsn(folder)
-        if url is not None or dsn is None:
-            raise
-        yield msgspec.structs.replace(settings, database_url=dsn)
-        return
-    except OSError as error:
-        raise Refused(f"the data folder {folder} can't be used: {error.strerror}") from error
-    try:
-        if url is not None:
-            server.announce(url)
-        yield msgspec.structs.replace(settings, database_url=server.dsn)
-    finally:
-        server.stop()
 
 
 def serve(settings: Settings, *, workers: int, works: bool) -> None:
@@ -99,10 +33,10 @@ def serve(settings: Settings, *, workers: int, works: bool) -> None:
         url = f"http://{_shown(settings.host)}:{listener.getsockname()[1]}"
         early = threading.Thread(target=_import_early, daemon=True)
         early.start()
-        with database(settings, url=url + "/") as ready:
+        service = Service(listener, url, works=works, migrates=migrates)
+        with database(settings, service) as ready:
             early.join()  # two threads must not import what imports itself in a circle
-            service = Service(ready, listener, url, works=works, migrates=migrates)
-            service.prepare()
+            service.prepare(ready)
             if workers > 1:
                 service.run_many(workers)
             else:
@@ -136,28 +70,29 @@ def _import_early() -> None:
 class Service:
     """One listening socket, the database behind it, and the processes that serve both."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        listener: socket.socket,
-        url: str,
-        *,
-        works: bool,
-        migrates: bool,
-    ) -> None:
-        self._url = url
-        self._settings = settings
+    _settings: Settings
+
+    def __init__(self, listener: socket.socket, url: str, *, works: bool, migrates: bool) -> None:
+        self.url = url
         self._listener = listener
         self._works = works
         self._migrates = migrates
         self._prepared = False
         self._link: str | None = None
         self._failure: Exception | None = None
+        self._leave: Callable[[], None] | None = None
 
-    def prepare(self) -> None:
+    def fail(self, failure: Exception) -> None:
+        """End the service, and raise this where it was run."""
+        self._failure = failure
+        if self._leave:
+            self._leave()
+
+    def prepare(self, settings: Settings) -> None:
         """Bring the schema up to date and make a login link; later, if the database is away."""
+        self._settings = settings
         try:
-            self._link = asyncio.run(_prepare(self._settings, migrates=self._migrates))
+            self._link = asyncio.run(prepare(self._settings, migrates=self._migrates))
             self._prepared = True
         except DatabaseAway as error:
             print(f"reelroom: {error}; it is asked again until it does", file=sys.stderr)
@@ -178,7 +113,7 @@ class Service:
                 await super().startup(sockets)
                 service._say_ready()
                 if not service._prepared:
-                    spawn(service._prepare_later(self.leave), name="prepare the database")
+                    spawn(service._prepare_later(), name="prepare the database")
 
             async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
                 await super().shutdown(sockets)
@@ -189,6 +124,8 @@ class Service:
                 self.should_exit = True
 
         server = Server(_config(self._settings, create_app(self._settings, works=self._works)))
+        self._leave = server.leave
+        self._raise_failure()
         server.run(sockets=[self._listener])
         self._raise_failure()
 
@@ -204,6 +141,8 @@ class Service:
         factory = "app.serve:worker_app" if self._works else "app.serve:web_worker_app"
         config = _config(self._settings, factory, factory=True, workers=workers)
         supervisor = Multiprocess(config, [self._listener])
+        self._leave = supervisor.should_exit.set
+        self._raise_failure()
         threading.Thread(target=self._watch_many, args=[supervisor], daemon=True).start()
         supervisor.run()
         self._raise_failure()
@@ -213,7 +152,7 @@ class Service:
     def _watch_many(self, supervisor: Any) -> None:
         while not supervisor.should_exit.is_set():
             try:
-                with urllib.request.urlopen(self._url + "/health/live", timeout=1):
+                with urllib.request.urlopen(self.url + "/health/live", timeout=1):
                     break
             except OSError:
                 time.sleep(0.05)
@@ -221,58 +160,29 @@ class Service:
             return
         self._say_ready()
         if not self._prepared:
-            asyncio.run(self._prepare_later(supervisor.should_exit.set))
+            asyncio.run(self._prepare_later())
 
     def _say_ready(self) -> None:
-        print(READY.format(url=self._url + (self._link or "/")), flush=True)
+        print(READY.format(url=self.url + (self._link or "/")), flush=True)
 
-    async def _prepare_later(self, leave: Callable[[], None]) -> None:
-        """Ask the database until it answers; `leave` when it can't be used at all."""
+    async def _prepare_later(self) -> None:
+        """Ask the database until it answers; end when it turns out to be of no use."""
         while True:
             await asyncio.sleep(AGAIN)
             try:
-                link = await _prepare(self._settings, migrates=self._migrates)
+                link = await prepare(self._settings, migrates=self._migrates)
             except DatabaseAway:
                 continue
             except Exception as failure:  # noqa: BLE001  raised again where the process ends
-                self._failure = failure
-                leave()
+                self.fail(failure)
                 return
             if link:
-                print(LINK.format(url=self._url + link), flush=True)
+                print(LINK.format(url=self.url + link), flush=True)
             return
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
-
-
-async def _prepare(settings: Settings, *, migrates: bool) -> str | None:
-    """Migrate in local mode, insist on it elsewhere; return the path of a local login link.
-
-    Raises `DatabaseAway`, and `Refused` when the database will never do.
-    """
-    from app.auth.local import begin_local_mode
-    from app.problems import DatabaseError, ServiceUnavailable
-    from app.store.engine import connected
-    from app.store.migration import migrate, pending
-
-    dsn = settings.database_url
-    assert dsn is not None
-    try:
-        connection = await asyncpg.connect(dsn, timeout=ANSWER)
-        await connection.close()
-        if migrates:
-            await migrate(dsn, backups=data_dir(settings) / "backups")
-        elif waiting := await pending(dsn):
-            raise Refused(f"the database lacks {', '.join(waiting)}: run `reelroom migrate` first")
-        async with connected(dsn, connections=settings.database_connections):
-            return await begin_local_mode(settings)
-    except WRONG as error:
-        raise Refused(f"DATABASE_URL can't be used: {error}") from error
-    except (*AWAY, DatabaseError, ServiceUnavailable) as error:
-        said = str(error) or type(error).__name__
-        raise DatabaseAway(f"the database does not answer ({said})") from error
 
 
 @contextmanager
@@ -327,6 +237,7 @@ def _app_of_worker(*, works: bool) -> Any:
 
     settings = Settings.read()
     set_up(settings.log_level)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for our parent, who then tells us
     threading.Thread(target=_end_with_parent, daemon=True).start()
     return create_app(settings, works=works)
 

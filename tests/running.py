@@ -138,7 +138,11 @@ class Reelroom:
         return pids
 
     def tell(self, number: int) -> None:
-        self.process.send_signal(number)
+        """Send the signal; a Ctrl-C goes to the whole group, as from a terminal."""
+        if number == signal.SIGINT:
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
 
     def end(self, number: int = signal.SIGTERM, *, within: float = 20) -> int:
         """Send the signal; return the exit status once nothing is left of it."""

@@ -15,8 +15,11 @@ ROOT = Path(__file__).parent.parent
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 
+CONFORMANCE = {"REELROOM_CONFORMANCE": str(ROOT / "tests" / "conformance")}  # for both clients
+
+
 def run(*words: str, cwd: Path = ROOT) -> None:
-    environment = {**os.environ, "PATH": PATH}
+    environment = {**os.environ, "PATH": PATH, **CONFORMANCE}
     done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
 

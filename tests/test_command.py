@@ -1,8 +1,10 @@
 """The one command: from nothing to a link that logs in, through every way to end, and again."""
 
+import os
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -100,6 +102,17 @@ def test_every_end_leaves_no_process_and_a_database_that_starts_again(
         assert again.end() == 0
 
 
+def test_a_storm_of_signals_hurries_nothing_that_must_be_done(data: str, tmp_path: Path) -> None:
+    with Reelroom(cwd=tmp_path, REELROOM_DATA_DIR=data) as reelroom:
+        reelroom.ready()
+        while reelroom.process.poll() is None:
+            reelroom.tell(signal.SIGTERM)
+            time.sleep(0.005)
+        assert reelroom.family() == []
+        assert reelroom.process.returncode == 0
+        assert "Traceback" not in reelroom.err
+
+
 def test_a_signal_at_any_moment_of_the_start_ends_it(data: str, tmp_path: Path) -> None:
     running = Path(data, "database", "postmaster.pid")
     for fact in (lambda: True, running.exists):
@@ -137,6 +150,20 @@ def is_well(reelroom: Reelroom) -> bool:
     with reelroom.client() as client:
         said = client.get("/health/ready").json()
     return bool(said == {"status": "ok", "database": True, "redis": None})
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds the process in /proc")
+def test_it_ends_when_its_own_postgresql_was_killed(data: str, tmp_path: Path) -> None:
+    with Reelroom(cwd=tmp_path, REELROOM_DATA_DIR=data) as reelroom:
+        reelroom.ready()
+        os.kill(int(Path(data, "database", "postmaster.pid").read_text().split()[0]), 9)
+        assert reelroom.process.wait(20) == 2
+        assert reelroom.err.splitlines()[-1] == (
+            f"reelroom: PostgreSQL has ended by itself, see {data}/postgres.log"
+        )
+        wait_until(lambda: not reelroom.family())
+    checked = run("check", cwd=tmp_path, REELROOM_DATA_DIR=data)
+    assert checked.returncode == 0
 
 
 def test_commands_use_the_database_of_the_one_that_serves(data: str, tmp_path: Path) -> None:

@@ -273,6 +273,18 @@ async def test_workers_whose_parent_was_killed_end(
         assert seconds < 8
 
 
+@pytest.mark.parametrize("times", [1, 2])
+async def test_ctrl_c_reaches_all_workers_at_once(
+    times: int, redis_url: str, tmp_path: Path
+) -> None:
+    async with serving("serve", "--workers", "2", cwd=tmp_path, REDIS_URL=redis_url) as reelroom:
+        for _ in range(times - 1):
+            reelroom.tell(signal.SIGINT)
+        status, seconds = await ended(reelroom, signal.SIGINT)
+        assert (status, seconds < 10) == (0, True)
+        assert "Traceback" not in reelroom.err
+
+
 async def test_a_worker_that_dies_is_replaced(
     empty_database: str, redis_url: str, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ from app.auth.session import begin_session, end_session, session_cookie
 from app.http.envelope import Done, Envelope, Page, answer, declare
 from app.http.idempotency import change
 from app.http.limits import Limiter
+from app.http.openapi import CHANGES, READS
 from app.http.origin import session_of
 from app.store.engine import Tx, transaction
 
@@ -48,7 +49,7 @@ def address_of(request: AnyRequest) -> str:
     return request.client.host if request.client else "unknown"
 
 
-@post("/api/auth/register", status_code=201, **declare("account.create", "public"))
+@post("/api/auth/register", status_code=201, **declare("account.create", "public", **CHANGES))
 async def register(request: AnyRequest, data: JSONBody[NewAccount]) -> Response[Envelope[Account]]:
     """Make an account and log it in. An address belongs to one account, whatever its case."""
     limiter = limiter_of(request)
@@ -63,7 +64,7 @@ async def register(request: AnyRequest, data: JSONBody[NewAccount]) -> Response[
     return logged_in(request, account, secret, status=201)
 
 
-@post("/api/auth/login", status_code=200, **declare("session.create", "public"))
+@post("/api/auth/login", status_code=200, **declare("session.create", "public", **CHANGES))
 async def login(request: AnyRequest, data: JSONBody[Login]) -> Response[Envelope[Account]]:
     """Open a new session; the one that the browser held ends."""
     limiter = limiter_of(request)
@@ -85,7 +86,7 @@ def logged_in(
     )
 
 
-@post("/api/auth/logout", status_code=200, **declare("session.delete", "public"))
+@post("/api/auth/logout", status_code=200, **declare("session.delete", "public", **CHANGES))
 async def logout(request: AnyRequest) -> Response[Envelope[None]]:
     """End the session of this browser; without one it is over already."""
     if secret := session_of(request.scope):
@@ -94,13 +95,13 @@ async def logout(request: AnyRequest) -> Response[Envelope[None]]:
     return answer(request.scope, Done(data=None, cookies=[session_cookie(request.scope, None)]))
 
 
-@get("/api/auth/me", **declare("account.read", "account"))
+@get("/api/auth/me", **declare("account.read", "account", **READS))
 async def me(request: AnyRequest, caller: NamedDependency[Caller]) -> Response[Envelope[Account]]:
     """The account that is asking."""
     return answer(request.scope, Done(data=await accounts.get_account(caller.user_id)))
 
 
-@get("/api/auth/tokens", **declare("token.list", "account"))
+@get("/api/auth/tokens", **declare("token.list", "account", **READS))
 async def list_tokens(
     request: AnyRequest, caller: NamedDependency[Caller]
 ) -> Response[Envelope[Page[Token]]]:
@@ -108,7 +109,7 @@ async def list_tokens(
     return answer(request.scope, Done(data=Page(items=await tokens.list_tokens(caller.user_id))))
 
 
-@post("/api/auth/tokens", status_code=201, **declare("token.create", "account"))
+@post("/api/auth/tokens", status_code=201, **declare("token.create", "account", **CHANGES))
 async def create_token(
     request: AnyRequest, caller: NamedDependency[Caller], data: JSONBody[NewToken]
 ) -> Response[Envelope[IssuedToken]]:
@@ -121,7 +122,11 @@ async def create_token(
     return await change(request, caller.user_id, issue, status=201)
 
 
-@delete("/api/auth/tokens/{token_id:uuid}", status_code=200, **declare("token.delete", "account"))
+@delete(
+    "/api/auth/tokens/{token_id:uuid}",
+    status_code=200,
+    **declare("token.delete", "account", **CHANGES),
+)
 async def delete_token(
     request: AnyRequest, caller: NamedDependency[Caller], token_id: FromPath[UUID]
 ) -> Response[Envelope[None]]:

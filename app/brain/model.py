@@ -69,7 +69,10 @@ class Decision(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
 
 
 class WriteJob(msgspec.Struct, frozen=True, kw_only=True):
-    """Code to be written by a model: a new scene (`scene` None) or an edit of one."""
+    """Code to be written by a model: a new scene (`scene` None) or an edit of one.
+
+    `variation` counts from 0 when one prompt is to have `variations` different answers.
+    """
 
     instruction: str
     context: Context
@@ -77,6 +80,8 @@ class WriteJob(msgspec.Struct, frozen=True, kw_only=True):
     duration: int | None = None  # frames, when the decision fixed them
     complexity: Complexity | None = None
     references: list[ContextScene] = []
+    variation: int = 0
+    variations: int = 1
 
 
 class Usage(msgspec.Struct, rename="camel", frozen=True, kw_only=True):

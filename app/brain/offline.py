@@ -10,6 +10,7 @@ from app.brain.composer.brief import read_brief
 from app.brain.composer.compose import compose
 from app.brain.composer.edit import edit_code
 from app.brain.composer.intent import decide_offline
+from app.brain.composer.vary import vary_brief, vary_code
 from app.brain.composer.wording import seed_of
 from app.brain.model import Context, End, Piece, Text, Usage, WriteJob
 
@@ -42,11 +43,11 @@ class OfflineModel:
         self, job: WriteJob, *, complaint: str | None = None, model: str | None = None
     ) -> AsyncIterator[Piece]:
         if job.scene is None:
-            composed = compose(read_brief(job))
+            composed = compose(vary_brief(read_brief(job), job.variation))
             code, note = composed.code, composed.note
         else:
             edited = edit_code(job)
-            code, note = edited.code, edited.note
+            code, note = vary_code(edited.code, job), edited.note
         if job.context.image_urls:
             note = " ".join(filter(None, [note, "I am offline and cannot look at images."]))
         asked = len(job.instruction) + (len(job.scene.tsx_code) if job.scene else 0)

@@ -107,11 +107,30 @@ def code_messages(job: WriteJob, *, complaint: str | None = None) -> list[Messag
     else:
         parts.append(_code(f"Current code of scene {job.scene.number}, to be changed", job.scene))
         parts.append(EDITS[job.complexity])
+    if job.variations > 1:
+        parts.append(_direction(job))
     parts.append(f"The user's request (JSON string): {_quoted(job.instruction)}")
     return [
         {"role": "system", "content": WRITE_RULES},
         _user(parts, context.image_urls, complaint),
     ]
+
+
+# What sets the answers to one prompt apart, as far as the prompt leaves it open.
+DIRECTIONS = (
+    "the most obvious reading of the request, calm and clear",
+    "another palette and font, and motion that is quicker and bolder",
+    "another layout and composition, with more depth and fewer words at once",
+    "an unexpected visual idea, with other shapes and another rhythm",
+)
+
+
+def _direction(job: WriteJob) -> str:
+    return (
+        f"This is variation {job.variation + 1} of {job.variations}; the others are written by "
+        "others at the same time and must not look like this one. Take this direction where the "
+        f"request leaves it open: {DIRECTIONS[job.variation % len(DIRECTIONS)]}."
+    )
 
 
 EDITS: dict[Complexity | None, str] = {

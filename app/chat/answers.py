@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.http.envelope import AnswerContext, Done
-from app.problems import AiError, Conflict, InternalError, Problem, ServiceUnavailable
+from app.problems import AiError, Conflict, InternalError, NotFound, Problem, ServiceUnavailable
 from app.projects.chat import Run
 from app.scenes.model import Scene
 from app.scenes.reads import SCENE, scene_of
@@ -39,7 +39,8 @@ async def answer_of(reader: Reader, run: Run) -> Done[list[Scene]]:
         " from message where id = $1",
         run.assistant_message_id,
     )
-    assert said is not None
+    if said is None:
+        raise NotFound("The answer of this turn was deleted.")
     decision: dict[str, Any] = run.decision or {}
     return Done(
         data=scenes,

@@ -3,6 +3,7 @@
 import msgspec
 
 from app.chat.signals import SIGNALS
+from app.generations.records import fail_of_run
 from app.problems import LeaseLost, Problem
 from app.projects.chat import (
     MESSAGE,
@@ -66,6 +67,7 @@ async def end(change: Change, run_id: str, ending: Ending) -> Run:
     if row is None:
         raise LeaseLost
     run = run_of(row)
+    await fail_of_run(change, run_id, *_why_unwritten(ending))
     kind: MessageKind = "error" if ending.status == "failed" else ending.kind
     said = await tx.fetchrow(
         "update message set status = $2, content = $3, kind = $4, updated_at = clock_timestamp()"
@@ -80,6 +82,13 @@ async def end(change: Change, run_id: str, ending: Ending) -> Run:
     change.emit("run.finished", {"run": run}, run_id=run_id)
     tx.after_commit.append(SIGNALS.wake)
     return run
+
+
+def _why_unwritten(ending: Ending) -> tuple[str, str]:
+    """The code and the words for what was still being written when the run ended."""
+    if ending.problem is not None:
+        return ending.code or ending.problem.code, ending.problem.message
+    return "CANCELLED", "The turn was over before its code was there."
 
 
 async def close_calls(tx: Tx, run_id: str, status: str) -> None:

@@ -13,6 +13,7 @@ import msgspec
 
 from app.brain.model import Decision
 from app.chat.endings import Ending, break_off, close_calls
+from app.generations.records import LOST, fail_of_run
 from app.problems import Forbidden, LeaseLost, ServiceUnavailable
 from app.projects.access import require_role
 from app.projects.chat import RUN, Run, run_of
@@ -126,6 +127,8 @@ async def _held(change: Change, row: Any, kind: str) -> Held:
         if row["type"] == "tool.finished"
     }
     change.emit(kind, {"run": run}, run_id=run.id)
+    if kind == "run.retrying":
+        await fail_of_run(change, run.id, "WORKER_LOST", LOST)
     return Held(
         run=run,
         lease_epoch=lease_epoch,

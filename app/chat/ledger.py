@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from app.brain.model import Provider, Usage
 from app.chat.leases import Held
+from app.generations.leases import Taken
 from app.problems import LeaseLost
 from app.store.engine import transaction
 from app.store.ids import new_id
@@ -31,7 +32,9 @@ class Call:
 
 
 @asynccontextmanager
-async def calling(held: Held, stage: str, provider: Provider, model: str) -> AsyncIterator[Call]:
+async def calling(
+    held: Held, stage: str, provider: Provider, model: str, generation_id: str | None = None
+) -> AsyncIterator[Call]:
     """`stage` is `decide` or `write`. A row that outlives a crash is closed by the takeover.
 
     Raises `LeaseLost`.
@@ -40,7 +43,8 @@ async def calling(held: Held, stage: str, provider: Provider, model: str) -> Asy
     async with transaction() as tx:
         opened = await tx.execute(
             "insert into model_call (id, run_id, project_id, attempt, stage, provider, model,"
-            " status, request_id) select $1, id, $3, $4, $5, $6, $7, 'open', $8 from run"
+            " status, request_id, generation_id)"
+            " select $1, id, $3, $4, $5, $6, $7, 'open', $8, $10 from run"
             " where id = $2 and status = 'running' and lease_epoch = $9 for share",
             row_id,
             held.run.id,
@@ -51,9 +55,38 @@ async def calling(held: Held, stage: str, provider: Provider, model: str) -> Asy
             model,
             held.request_id,
             held.lease_epoch,
+            generation_id,
         )
-        if not opened:
-            raise LeaseLost
+    if not opened:
+        raise LeaseLost
+    async with _closing(row_id) as call:
+        yield call
+
+
+@asynccontextmanager
+async def calling_for(taken: Taken, provider: Provider, model: str) -> AsyncIterator[Call]:
+    """`calling` for a variation, which belongs to no run. Raises `LeaseLost`."""
+    row_id = new_id()
+    async with transaction() as tx:
+        opened = await tx.execute(
+            "insert into model_call (id, generation_id, project_id, attempt, stage, provider,"
+            " model, status, request_id)"
+            " select $1, id, project_id, attempt, 'write', $3, $4, 'open', request_id"
+            " from generation where id = $2 and status = 'pending' and lease_epoch = $5 for share",
+            row_id,
+            taken.generation.id,
+            provider.name,
+            model,
+            taken.lease_epoch,
+        )
+    if not opened:
+        raise LeaseLost
+    async with _closing(row_id) as call:
+        yield call
+
+
+@asynccontextmanager
+async def _closing(row_id: str) -> AsyncIterator[Call]:
     call, status, error = Call(), "succeeded", None
     try:
         yield call

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from app.brain.decide import Written, decide, write_code
+from app.brain.decide import decide
 from app.brain.model import Decision, Provider, Step, WriteJob
 from app.chat import steps
 from app.chat.context import Gathered, gather
@@ -17,6 +17,8 @@ from app.chat.leases import Held, RunCancelled
 from app.chat.ledger import calling
 from app.chat.live import LiveTurn
 from app.chat.steps import Effect, arguments_of, commit, is_stale
+from app.chat.writing import Writing, job_of, write
+from app.generations.records import Made
 from app.problems import (
     AiError,
     DatabaseError,
@@ -180,7 +182,8 @@ class Performance:
             gathered = await gather(self.held)
         try:
             await self._try_step(decision, step, call, last, gathered)
-        except StaleBase:
+        except StaleBase as stale:
+            self.live.after = await steps.writing_left(self.held, stale)
             self.live.restart_code(call["callId"])
             await self._try_step(decision, step, call, last, await gather(self.held))
 
@@ -194,23 +197,28 @@ class Performance:
     ) -> None:
         began = time.perf_counter()
         base = self._target(step, gathered)
-        written = None
+        writing = None
         if TOOLS[step.tool_name].writes_code:
-            written = await self._write(decision, step, call, base, gathered)
-        arguments = arguments_of(step, written.code if written else None, decision.edit_complexity)
+            job = job_of(decision, step, base, gathered)
+            writing = await self._write(job, call, base)
+        made = writing.made if writing else None
+        arguments = arguments_of(step, made.code if made else None, decision.edit_complexity)
         try:
             change = run_tool(step.tool_name, base.state if base else None, arguments)
         except ValidationFailed as problem:
             if not is_unchanged(problem):
                 raise
-            await self._leave(call, last, (written and written.note) or problem.message)
+            why = (made and made.note) or problem.message
+            if made is not None:
+                self.live.after = await steps.writing_left(self.held, ValidationFailed(why))
+            await self._leave(call, last, why)
             return
         self.live.progress("saving", 90, "Saving")
         if await is_stale(base, DB):
             raise StaleBase
         summary = change.summary
-        if written and written.note:
-            summary = f"{summary} {written.note}"
+        if made and made.note:
+            summary = f"{summary} {made.note}"
         cause = Cause(
             source="llm",
             prompt=self.held.run.prompt,
@@ -222,10 +230,12 @@ class Performance:
             complexity=change.complexity,
             generation_time_ms=round((time.perf_counter() - began) * 1000),
             model_used=self.model,
-            tokens_used=self._tokens + (_tokens(written) if written else 0),
+            tokens_used=self._tokens + (_tokens(made) if made else 0),
+            generation_id=writing.generation_id if writing else None,
         )
         change = msgspec.structs.replace(change, summary=summary)
-        await self._commit(Effect(change=change, base=base, cause=cause, call=call), last)
+        effect = Effect(change=change, base=base, cause=cause, call=call, made=made)
+        await self._commit(effect, last)
 
     async def _commit(self, effect: Effect, last: bool) -> None:
         """Said before it is done, so that the words go out before the end; taken back if not."""
@@ -256,42 +266,9 @@ class Performance:
             raise NotFound("The scene is not there any more.")
         return scene
 
-    async def _write(
-        self,
-        decision: Decision,
-        step: Step,
-        call: dict[str, Any],
-        base: Scene | None,
-        gathered: Gathered,
-    ) -> Written:
+    async def _write(self, job: WriteJob, call: dict[str, Any], base: Scene | None) -> Writing:
         self.live.progress("writing", 30, "Writing the scene")
-        scenes = {scene.id: scene for scene in gathered.context.scenes}
-        job = WriteJob(
-            instruction=step.context,
-            context=gathered.context,
-            scene=scenes[base.id] if base else None,
-            duration=step.target_duration,
-            complexity=decision.edit_complexity,
-            references=[scenes[id_] for id_ in decision.referenced_scene_ids if id_ in scenes],
-        )
-        async with calling(self.held, "write", self.provider, self.model) as ledger:
-
-            async def on_delta(text: str) -> None:
-                await ledger.saw_text(text)
-                self.live.write(call["callId"], text)
-
-            async def on_restart() -> None:
-                self.live.restart_code(call["callId"])
-
-            written = await write_code(
-                self.provider,
-                job,
-                model=self.held.run.model,
-                on_delta=on_delta,
-                on_restart=on_restart,
-            )
-            ledger.usage = written.usage
-        return written
+        return await write(self.held, self.live, self.provider, job, call, base)
 
     async def _leave(self, call: dict[str, Any], last: bool, why: str) -> None:
         """A tool that found nothing to change: said, and no scene touched."""
@@ -329,5 +306,5 @@ def is_unchanged(problem: ValidationFailed) -> bool:
     return any(isinstance(item, dict) and item.get("rule") == "unchanged" for item in details)
 
 
-def _tokens(written: Written) -> int:
-    return written.usage.input_tokens + written.usage.output_tokens
+def _tokens(made: Made) -> int:
+    return made.usage.input_tokens + made.usage.output_tokens

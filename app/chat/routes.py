@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from app.auth.model import Caller
@@ -13,10 +14,11 @@ from app.chat import runs
 from app.chat.answers import answer_of
 from app.chat.messages import PAGE, PAGE_MOST, list_messages
 from app.chat.runs import Begun, Turn
-from app.chat.waiting import WAITING
+from app.chat.variation_routes import router as variations
+from app.chat.waiting import WAITING, wait_of
 from app.http.envelope import Done, Envelope, Page, answer, declare
 from app.http.idempotency import change, once
-from app.problems import InvalidInput
+from app.http.openapi import CHANGES, READS, STREAM
 from app.projects.access import access_project
 from app.projects.chat import OVER, Message, Run
 from app.projects.following import watcher_of
@@ -26,20 +28,45 @@ from app.scenes.model import Scene
 from app.scenes.reads import scene_in_project
 from app.store.engine import DB, Tx
 
-WAIT_MOST = 60  # seconds
 CANCEL_PATIENCE = 3.0  # seconds that a worker gets to stop by itself
 IMAGES_MOST = 8
 
 ImageUrl = Annotated[str, msgspec.Meta(max_length=2000, pattern=r"^https?://\S+$")]
 AnyRequest = Request[Any, Any, Any]
+Begins = Response[Envelope[Begun]]  # `RUN` tells of 200 and of the stream
 Before = Annotated[int | None, QueryParameter(ge=0, description="A sequence.")]
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MOST, description="Messages on a page.")]
+
+
+RUN: dict[str, Any] = {
+    "responses": CHANGES["responses"]
+    | {
+        200: ResponseSpec(
+            Envelope[list[Scene]],
+            description="With `Prefer: wait=n`: the run ended; `data` are the scenes it changed."
+            " With `Accept: text/event-stream`: the run's events, until its last.",
+            generate_examples=False,
+        ),
+        502: ResponseSpec(
+            Envelope[None],
+            description="AI_ERROR: the model failed, with `Prefer: wait=n`.",
+            generate_examples=False,
+        ),
+    }
+}
 
 
 class NewRun(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
     """A chat turn; what the person wants, in words."""
 
-    prompt: Annotated[str, msgspec.Meta(min_length=1, max_length=12_000)]
+    prompt: Annotated[
+        str,
+        msgspec.Meta(
+            min_length=1,
+            max_length=12_000,
+            examples=['Add a neon title "Hello" for 3 seconds, then a bar chart of 10, 20, 35'],
+        ),
+    ]
     image_urls: Annotated[list[ImageUrl], msgspec.Meta(max_length=IMAGES_MOST)] = []
     selected_scene_id: UUID | None = None
     on_busy: Literal["enqueue", "reject", "interrupt"] = "enqueue"
@@ -48,7 +75,7 @@ class NewRun(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only
 
 @post(
     "/api/projects/{project_id:uuid}/runs",
-    **declare("run.create", "editor", status_code=202),
+    **declare("run.create", "editor", status_code=202, **RUN),
 )
 async def create_run(
     request: AnyRequest,
@@ -56,7 +83,7 @@ async def create_run(
     data: JSONBody[NewRun],
     caller: NamedDependency[Caller],
     hubs: NamedDependency[Hubs],
-) -> Response[Envelope[Begun]] | Response[Envelope[list[Scene]]] | EventStream:
+) -> Begins:
     """Start a turn. `Accept: text/event-stream` follows it, `Prefer: wait=n` waits for its end."""
     project = str(project_id)
     wait = wait_of(request)
@@ -89,16 +116,17 @@ async def create_run(
     kept = msgspec.json.decode(cast(bytes, begun.content), type=Envelope[Begun]).data
     assert kept is not None
     if streamed:
-        return await _stream(request, kept.run, caller, hubs)
+        return cast(Begins, await _stream(request, kept.run, caller, hubs))
     over = await WAITING.until_over(kept.run, wait)
     if over.status not in OVER:
         return begun
-    return await once(
+    ended = await once(
         request, caller.user_id, lambda tx: answer_of(tx, over), scope=f"{project} ended"
     )
+    return cast(Begins, ended)
 
 
-@get("/api/runs/{run_id:uuid}", **declare("run.read", "viewer"))
+@get("/api/runs/{run_id:uuid}", **declare("run.read", "viewer", **READS))
 async def read_run(
     request: AnyRequest, run_id: FromPath[UUID], caller: NamedDependency[Caller]
 ) -> Response[Envelope[Run]]:
@@ -107,7 +135,10 @@ async def read_run(
     return answer(request.scope, Done(data=run, revision=revision))
 
 
-@get("/api/runs/{run_id:uuid}/events", **declare("run.follow", "viewer"))
+@get(
+    "/api/runs/{run_id:uuid}/events",
+    **declare("run.follow", "viewer", responses=READS["responses"] | STREAM),
+)
 async def follow_run(
     request: AnyRequest,
     run_id: FromPath[UUID],
@@ -130,7 +161,9 @@ async def _stream(request: AnyRequest, run: Run, caller: Caller, hubs: Hubs) -> 
     )
 
 
-@post("/api/runs/{run_id:uuid}/cancel", **declare("run.cancel", "editor", status_code=200))
+@post(
+    "/api/runs/{run_id:uuid}/cancel", **declare("run.cancel", "editor", status_code=200, **CHANGES)
+)
 async def cancel_run(
     request: AnyRequest, run_id: FromPath[UUID], caller: NamedDependency[Caller]
 ) -> Response[Envelope[Run]]:
@@ -155,7 +188,7 @@ async def cancel_run(
     return await once(request, caller.user_id, tell, scope=f"{run_id} cancelled")
 
 
-@get("/api/projects/{project_id:uuid}/messages", **declare("message.list", "viewer"))
+@get("/api/projects/{project_id:uuid}/messages", **declare("message.list", "viewer", **READS))
 async def read_messages(
     request: AnyRequest,
     project_id: FromPath[UUID],
@@ -169,16 +202,7 @@ async def read_messages(
     return answer(request.scope, Done(data=page, revision=access.revision))
 
 
-def wait_of(request: AnyRequest) -> int:
-    """Seconds of `Prefer: wait=n`, at most a minute; 0 without."""
-    prefer = request.headers.get("prefer", "")
-    for part in prefer.split(","):
-        name, _, value = part.strip().partition("=")
-        if name.lower() == "wait":
-            if not (value.isascii() and value.isdigit() and int(value) >= 1):
-                raise InvalidInput("Prefer: wait= takes 1 to 60 seconds.")
-            return min(int(value), WAIT_MOST)
-    return 0
-
-
-router = Router("", route_handlers=[create_run, read_run, follow_run, cancel_run, read_messages])
+router = Router(
+    "",
+    route_handlers=[create_run, read_run, follow_run, cancel_run, read_messages, variations],
+)

@@ -8,7 +8,9 @@ import msgspec
 from app.brain.model import Decision, Step
 from app.chat.endings import Ending, break_off, end
 from app.chat.leases import Held, fence, holding
-from app.problems import StaleBase
+from app.generations.model import Generation
+from app.generations.records import Made, Wanted, begin, fail_of_run, succeed
+from app.problems import Problem, StaleBase
 from app.projects.chat import Run
 from app.realtime.log import Change
 from app.scenes import history
@@ -26,6 +28,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     base: Scene | None
     cause: Cause
     call: dict[str, Any]
+    made: Made | None = None  # the code of the cause's generation
 
 
 def arguments_of(step: Step, code: str | None, complexity: Any) -> Arguments:
@@ -55,6 +58,21 @@ async def step_started(held: Held, call: dict[str, Any]) -> int:
     async with transaction() as tx, holding(tx, held) as change:
         await fence(tx, held)
         return change.emit("tool.started", call, run_id=held.run.id)
+
+
+async def writing_started(held: Held, wanted: Wanted) -> tuple[Generation, int]:
+    """A pending generation for the code that is written next; it ends with the step, or the run."""
+    async with transaction() as tx, holding(tx, held) as change:
+        await fence(tx, held)
+        return await begin(change, wanted), change.revision
+
+
+async def writing_left(held: Held, problem: Problem) -> int:
+    """What was written is put on no scene."""
+    async with transaction() as tx, holding(tx, held) as change:
+        await fence(tx, held)
+        await fail_of_run(change, held.run.id, problem.code, problem.message)
+        return change.revision
 
 
 async def still_wanted(held: Held) -> None:
@@ -93,6 +111,8 @@ async def commit(
         finished = {**effect.call, "sceneId": scene.id, "success": True}
         finished["summary"] = effect.change.summary
         change.emit("tool.finished", finished, run_id=held.run.id)
+        if effect.made is not None and effect.cause.generation_id is not None:
+            await succeed(change, effect.cause.generation_id, effect.made, scene_id=scene.id)
         if ending is not None:
             await end(change, held.run.id, ending)
         tx.after_commit.append(lambda: done(change.revision))

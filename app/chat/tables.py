@@ -27,8 +27,8 @@ class RunRow(Table, tablename="run", db=DB):
     project_id = UUID(default=None)
     actor_id = Varchar(255, default=None)
     request_id = Text(default=None)
-    user_message_id = UUID(default=None)
-    assistant_message_id = UUID(default=None)
+    user_message_id = UUID(null=True, default=None)
+    assistant_message_id = UUID(null=True, default=None)
     prompt = Text(default=None)
     image_urls = JSONB(default="[]")
     selected_scene_id = UUID(null=True, default=None)
@@ -52,8 +52,10 @@ class RunRow(Table, tablename="run", db=DB):
 
 
 class ModelCall(Table, tablename="model_call", db=DB):
+    """A call of a run, or for a generation beside the chat."""
+
     id = UUID(primary_key=True, default=None)
-    run_id = UUID(default=None)
+    run_id = UUID(null=True, default=None)
     project_id = UUID(default=None)
     attempt = Integer(default=None)
     stage = Text(default=None)
@@ -69,5 +71,6 @@ class ModelCall(Table, tablename="model_call", db=DB):
     duration_ms = Integer(null=True, default=None)
     error = Text(null=True, default=None)
     request_id = Text(default=None)
+    generation_id = UUID(null=True, default=None)
     created_at = Timestamptz()
     closed_at = Timestamptz(null=True, default=None)

@@ -141,7 +141,11 @@ def reply(
 def from_problem(request: AnyRequest, problem: Problem) -> Response[Envelope[None]]:
     if problem.status >= 500:
         log.warning(
-            "request %s: %s", info_of(request.scope).request_id, problem.code, exc_info=problem
+            "request %s: %s: %s",
+            info_of(request.scope).request_id,
+            problem.code,
+            problem.message,
+            exc_info=problem.__cause__,
         )
     return reply(request, problem)
 

@@ -5,12 +5,12 @@ import hashlib
 import math
 import time
 from collections.abc import Callable
-from typing import Any
-
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from typing import TYPE_CHECKING, Any
 
 from app.problems import RateLimited
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 REDIS_SECONDS = 0.05  # how long a request waits for Redis
 REDIS_PAUSE = 1.0  # seconds without Redis after it failed
@@ -33,7 +33,7 @@ class Limiter:
     """
 
     def __init__(
-        self, redis: Redis | None = None, *, clock: Callable[[], float] = time.monotonic
+        self, redis: "Redis | None" = None, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.redis = redis
         self.clock = clock
@@ -54,6 +54,8 @@ class Limiter:
     async def _shared(self, limit: str, key: str, per: float) -> tuple[int, float] | None:
         if self.redis is None or self.clock() < self._away_until:
             return None
+        from redis.exceptions import RedisError  # late: most servers of one process do without
+
         name = f"reelroom:limit:{limit}:{hashlib.sha256(key.encode()).hexdigest()[:32]}"
         try:
             async with asyncio.timeout(REDIS_SECONDS):

@@ -32,4 +32,12 @@ def errors(*, changes: bool) -> dict[int, ResponseSpec]:
 
 
 READS: dict[str, Any] = {"responses": errors(changes=False)}
+STREAM = {
+    200: ResponseSpec(
+        str,
+        description="Server-Sent Events: `event:` a type, `id:` a cursor, `data:` one JSON object.",
+        media_type="text/event-stream",
+        generate_examples=False,
+    )
+}
 CHANGES: dict[str, Any] = {"responses": errors(changes=True)}

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from app.lifecycle.facts import FACTS, GENERATIONS, NO_GENERATIONS, Fact
+from app.lifecycle.facts import FACTS, Fact
+from app.lifecycle.history_facts import HISTORY
 from app.projects.replay import shown
 from app.realtime.log import head_of
 from app.scenes.snapshot import replayed, snapshot_now
@@ -28,14 +29,12 @@ class Violation(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
 
 
 async def check(reader: Reader, *, since: datetime | None = None) -> list[Violation]:
-    """Every violation of invariants 1 to 10, at most a hundred of each fact.
+    """Every violation of invariants 1 to 11, at most a hundred of each fact.
 
     Give it a transaction that sees one moment. Memory: one project's state and a page of events.
     `since` leaves out the replay of projects that were not changed after it.
     """
-    found = [violation for fact in FACTS for violation in await _broken(reader, fact)]
-    exists = await reader.fetchval("select to_regclass('generation') is not null")
-    found += await _broken(reader, GENERATIONS if exists else NO_GENERATIONS)
+    found = [violation for fact in (*FACTS, *HISTORY) for violation in await _broken(reader, fact)]
     after: str | None = None
     while ids := await _project_ids(reader, after, since):
         for project_id in ids:

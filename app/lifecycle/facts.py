@@ -59,7 +59,9 @@ MESSAGES_OF_RUNS = Fact(
         || coalesce(m.status, 'missing')
     from run r left join message m on m.id = r.assistant_message_id and m.role = 'assistant'
         and m.project_id = r.project_id
-    where m.id is null or (m.status = 'pending') <> (r.status in ('queued', 'running'))
+    where (m.id is null and (r.assistant_message_id is not null
+            or r.status in ('queued', 'running')))
+        or (m.status = 'pending') <> (r.status in ('queued', 'running'))
     """,
 )
 ONE_RUN = Fact(
@@ -100,8 +102,10 @@ MODEL_CALLS = Fact(
     8,
     """
     select c.project_id, c.id, 'a call of a run that is over is open'
-    from model_call c join run r on r.id = c.run_id
-    where r.status in ('succeeded', 'failed', 'cancelled')
+    from model_call c left join run r on r.id = c.run_id
+        left join generation g on g.id = c.generation_id
+    where (r.status in ('succeeded', 'failed', 'cancelled')
+            or r.id is null and g.status in ('success', 'failed'))
         and (c.status = 'open' or c.closed_at is null)
     """,
 )
@@ -153,9 +157,88 @@ REQUESTS = Fact(
         union all select project_id, id, request_id, 'message' from message
         union all select project_id, id, request_id, 'run' from run
         union all select id, id, request_id, 'project' from project
+        union all select project_id, id, request_id, 'generation' from generation
     ) row
     where not exists (select from project_event e
         where e.project_id = row.project_id and e.request_id = row.request_id)
+    """,
+)
+FAMILIES = Fact(
+    10,
+    """
+    with recursive line as (
+        select id, project_id, parent_generation_id as parent, array[id] as seen, false as loops
+        from generation
+        union all
+        select line.id, line.project_id, above.parent_generation_id, seen || above.id,
+            above.id = any(seen)
+        from line join generation above on above.id = line.parent where not line.loops
+    )
+    select project_id, id, 'it is its own ancestor' from line where loops
+    union all
+    select child.project_id, child.id, 'its parent belongs to another project'
+    from generation child join generation above on above.id = child.parent_generation_id
+    where above.project_id <> child.project_id
+    union all
+    select child.project_id, child.id, 'it names another root than its parent'
+    from generation child left join generation above on above.id = child.parent_generation_id
+    where child.root_generation_id is distinct from coalesce(above.root_generation_id, above.id)
+    union all
+    select g.project_id, g.id, 'its scene belongs to another project'
+    from generation g join scene s on s.id = g.scene_id where s.project_id <> g.project_id
+    """,
+)
+SHOWN_GENERATIONS = Fact(
+    10,
+    """
+    select row.project_id, row.id, 'the ' || row.kind || ' names a generation that is '
+        || case when g.id is null then 'not there' when g.project_id <> row.project_id
+            then 'of another project' else g.status end
+    from (
+        select id, project_id, generation_id, 'scene' as kind from scene
+        union all select id, project_id, generation_id, 'iteration' from scene_iteration
+    ) row left join generation g on g.id = row.generation_id
+    where row.generation_id is not null and (g.id is null or g.project_id <> row.project_id
+        or g.status <> 'success')
+    union all
+    select s.project_id, s.id, 'the scene shows a generation that was deleted'
+    from scene s join generation g on g.id = s.generation_id where g.deleted_at is not null
+    """,
+)
+PENDING_GENERATIONS = Fact(
+    10,
+    f"""
+    select g.project_id, g.id, 'it is pending and nobody works on it'
+    from generation g left join run r on r.id = g.run_id
+    where g.status = 'pending' and (
+        g.run_id is not null and r.status is distinct from 'running'
+        or g.run_id is null and g.attempt > 0 and (g.lease_expires_at is null
+            or g.lease_expires_at < clock_timestamp() - interval '{LEASE_GRACE} seconds'))
+    """,
+)
+ENDS_OF_GENERATIONS = Fact(
+    10,
+    """
+    select project_id, id, 'it is ' || status || ' without what that needs'
+    from generation
+    where (status = 'pending') <> (ended_at is null)
+        or (status = 'success') <> (tsx_code is not null or
+            (status = 'success' and deleted_at is not null))
+        or (status = 'failed') <> (error_message is not null)
+        or (status <> 'pending' and base_code is not null)
+    union all
+    select g.project_id, g.id, 'what its newest event tells is not what it is'
+    from generation g left join lateral (
+        select payload->'generation' as told from project_event e
+        where e.project_id = g.project_id and e.revision >= g.revision
+            and e.type in ('generation.created', 'generation.updated')
+            and e.payload->'generation'->>'id' = g.id::text
+        order by e.revision desc limit 1
+    ) newest on true
+    where newest.told->>'status' is distinct from g.status
+        or (newest.told->>'sceneId') is distinct from g.scene_id::text
+        or (newest.told->>'errorMessage') is distinct from g.error_message
+        or (newest.told->'deletedAt' = 'null') is distinct from (g.deleted_at is null)
     """,
 )
 FACTS = (
@@ -172,34 +255,8 @@ FACTS = (
     ITERATIONS_OF_CHANGES,
     EVENTS_OF_ITERATIONS,
     REQUESTS,
-)
-
-# While there are no generations, nothing may say that it came from one.
-NO_GENERATIONS = Fact(
-    10,
-    """
-    select project_id, id, 'it names a generation, and there are none'
-    from scene_iteration where generation_id is not null
-    union all
-    select project_id, id, 'it names a generation, and there are none'
-    from scene where generation_id is not null
-    """,
-)
-GENERATIONS = Fact(
-    10,
-    """
-    with recursive line as (
-        select id, project_id, parent_generation_id as parent, array[id] as seen, false as loops
-        from generation
-        union all
-        select line.id, line.project_id, above.parent_generation_id, seen || above.id,
-            above.id = any(seen)
-        from line join generation above on above.id = line.parent where not line.loops
-    )
-    select project_id, id, 'it is its own ancestor' from line where loops
-    union all
-    select child.project_id, child.id, 'its parent belongs to another project'
-    from generation child join generation above on above.id = child.parent_generation_id
-    where above.project_id <> child.project_id
-    """,
+    FAMILIES,
+    SHOWN_GENERATIONS,
+    PENDING_GENERATIONS,
+    ENDS_OF_GENERATIONS,
 )

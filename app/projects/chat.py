@@ -59,8 +59,8 @@ class Run(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     prompt: str
     model: str | None
     selected_scene_id: str | None
-    user_message_id: str
-    assistant_message_id: str
+    user_message_id: str | None  # null once the message was deleted
+    assistant_message_id: str | None
     base_revision: int
     sequence: int
     decision: dict[str, Any] | None

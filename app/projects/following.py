@@ -12,6 +12,7 @@ from litestar.params import FromPath, QueryParameter
 from app.auth.model import Caller
 from app.auth.session import is_valid
 from app.http.envelope import Done, Envelope, answer, declare, info_of
+from app.http.openapi import READS, STREAM
 from app.problems import Problem
 from app.projects.access import Access, access_project
 from app.projects.chat import RUN, Run, run_of
@@ -35,8 +36,7 @@ Wait = Annotated[float, QueryParameter(ge=0, le=WAIT_MOST, description="Seconds 
 
 @get(
     "/api/projects/{project_id:uuid}/events",
-    media_type="text/event-stream",
-    **declare("project.follow", "viewer"),
+    **declare("project.follow", "viewer", responses=READS["responses"] | STREAM),
 )
 async def events(
     request: Asked,
@@ -68,7 +68,7 @@ async def socket(
     await serve_socket(hubs_of(socket), socket, access.project_id, watcher, request_id=request_id)
 
 
-@get("/api/projects/{project_id:uuid}/changes", **declare("project.changes", "viewer"))
+@get("/api/projects/{project_id:uuid}/changes", **declare("project.changes", "viewer", **READS))
 async def read_changes(
     request: Asked,
     project_id: FromPath[UUID],

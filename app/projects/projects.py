@@ -12,6 +12,7 @@ from app.problems import AlreadyExists, InvalidInput, NotFound, ValidationFailed
 from app.projects.access import changing_project, require_role
 from app.projects.members import get_member
 from app.projects.model import (
+    TITLE_MOST,
     UNTITLED,
     Format,
     MyProject,
@@ -154,6 +155,22 @@ async def change_project(
     mine = await get_my_project(tx, caller, project_id)
     revision = change.revision if changed else None
     return Done(data=mine, affected=[project_id] if changed else [], revision=revision)
+
+
+async def title_like(tx: Tx, owner_id: str, title: str, mark: str) -> str:
+    """`title (mark)`, or `title (mark 2)`, … : the first that the owner does not use.
+
+    Nobody takes it before the transaction ends.
+    """
+    await _lock_titles(tx, owner_id)
+    rows = await tx.fetch(
+        "select title from project where owner_id = $1 and deleted_at is null", owner_id
+    )
+    taken, number, end = {row["title"] for row in rows}, 1, f" ({mark})"
+    while (found := title[: TITLE_MOST - len(end)] + end) in taken:
+        number += 1
+        end = f" ({mark} {number})"
+    return found
 
 
 async def delete_project(tx: Tx, caller: Caller, project_id: str) -> Done[Project]:

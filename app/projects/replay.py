@@ -22,7 +22,15 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # What these tell shows in no snapshot.
-SILENT = frozenset({"iteration.created", "tool.started", "tool.finished"})
+SILENT = frozenset(
+    {
+        "iteration.created",
+        "tool.started",
+        "tool.finished",
+        "generation.created",
+        "generation.updated",
+    }
+)
 
 
 def replay(state: State, event: Event) -> State:

@@ -10,10 +10,12 @@ import msgspec
 
 from app.problems import Conflict, NotFound, ValidationFailed
 from app.realtime.log import Change
+from app.scenes.diff import changed_fields, describe
 from app.scenes.model import (
     SCENES_MOST,
     ChangeSource,
     Complexity,
+    EntryKind,
     Iteration,
     Operation,
     Scene,
@@ -23,10 +25,27 @@ from app.scenes.reads import ITERATION, SCENE, find_scene, iteration_of, live_id
 from app.store.ids import new_id
 
 EDITED_AGAIN = "5 minutes"  # an edit that is edited again so soon did not satisfy
+CREATED = ["name", "tsxCode", "duration", "props", "layoutJson", "position"]
+TITLE_MOST = 200  # characters of a prompt that the timeline shows
+
+# The entry of the timeline that an iteration belongs to. One that goes on is no longer undone.
+ENTRY = """
+    with entry as (
+        insert into history_entry (id, project_id, kind, title, message_id, run_id, request_id,
+            actor_id, first_revision, last_revision)
+        values ($26, $2, $27, $28, $18, $19, $22, $23, $25, $25)
+        on conflict (id) do update
+            set last_revision = excluded.last_revision, undone_by_id = null
+    )
+"""
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a scene changes: what its iteration will tell."""
+    """Why a scene changes: what its iteration will tell.
+
+    All that one cause changes is one entry of the timeline, and so one step of undo; a run is one
+    entry however many causes it has.
+    """
 
     source: ChangeSource
     prompt: str
@@ -41,6 +60,9 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     model_used: str | None = None
     tokens_used: int | None = None
     reverts_iteration_id: str | None = None
+    generation_id: str | None = None  # whose code this is; none: the scene's stays what it was
+    entry_kind: EntryKind = "change"
+    entry_id: str = msgspec.field(default_factory=new_id)
 
 
 async def create(
@@ -59,8 +81,8 @@ async def create(
     await _shift(change, place, +1)
     row = await change.tx.fetchrow(
         "insert into scene (id, project_id, position, name, tsx_code, duration, props,"
-        " layout_json, request_id)"
-        f" values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning {SCENE}",
+        " layout_json, request_id, generation_id)"
+        f" values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning {SCENE}",
         new_id(),
         change.project_id,
         place,
@@ -70,13 +92,13 @@ async def create(
         state.props,
         state.layout_json,
         change.request_id,
+        cause.generation_id,
     )
     assert row is not None
     scene = scene_of(row)
     ids.insert(place, scene.id)
-    changed = ["name", "tsxCode", "duration", "props", "layoutJson", "position"]
-    _tell(change, "scene.created", scene, changed, cause, ids)
-    return scene, await _record(change, operation, None, scene, ["created"], cause)
+    tell(change, "scene.created", scene, CREATED, cause, ids)
+    return scene, await record(change, operation, None, scene, ["created"], cause)
 
 
 async def update(
@@ -87,7 +109,8 @@ async def update(
     changed = changed_fields(before.state, after)
     row = await change.tx.fetchrow(
         "update scene set name = $2, tsx_code = $3, duration = $4, props = $5, layout_json = $6,"
-        " request_id = $7, revision = revision + 1, updated_at = clock_timestamp()"
+        " request_id = $7, generation_id = coalesce($8, generation_id),"
+        " revision = revision + 1, updated_at = clock_timestamp()"
         f" where id = $1 returning {SCENE}",
         scene_id,
         after.name,
@@ -96,11 +119,13 @@ async def update(
         after.props,
         after.layout_json,
         change.request_id,
+        cause.generation_id,
     )
     assert row is not None
     scene = scene_of(row)
-    _tell(change, "scene.updated", scene, changed, cause)
-    iteration = await _record(change, operation, before, scene, describe(before, scene), cause)
+    tell(change, "scene.updated", scene, changed, cause)
+    await _mark_edited_again(change, scene_id, cause)
+    iteration = await record(change, operation, before, scene, describe(before, scene), cause)
     return scene, iteration
 
 
@@ -119,8 +144,8 @@ async def delete(change: Change, scene_id: str, cause: Cause) -> tuple[Scene, It
     await _shift(change, before.position + 1, -1)
     scene = scene_of(row)
     ids = await live_ids(change.tx, change.project_id)
-    _tell(change, "scene.deleted", scene, ["deletedAt", "position"], cause, ids)
-    return scene, await _record(change, "delete", before, scene, ["deleted"], cause)
+    tell(change, "scene.deleted", scene, ["deletedAt", "position"], cause, ids)
+    return scene, await record(change, "delete", before, scene, ["deleted"], cause)
 
 
 async def restore(
@@ -150,8 +175,8 @@ async def restore(
     assert row is not None
     scene = scene_of(row)
     ids.insert(place, scene_id)
-    _tell(change, "scene.restored", scene, ["deletedAt", "position"], cause, ids)
-    return scene, await _record(change, "restore", before, scene, ["restored"], cause)
+    tell(change, "scene.restored", scene, ["deletedAt", "position"], cause, ids)
+    return scene, await record(change, "restore", before, scene, ["restored"], cause)
 
 
 async def reorder(change: Change, scene_ids: list[str], cause: Cause) -> Iteration:
@@ -174,26 +199,8 @@ async def reorder(change: Change, scene_ids: list[str], cause: Cause) -> Iterati
     return await _insert(change, "reorder", None, before, after, (None, None), ["order"], cause)
 
 
-def changed_fields(before: SceneState, after: SceneState) -> list[str]:
-    """Wire names of the fields that differ."""
-    old, new = plain(before), plain(after)
-    return [name for name in new if name not in ("position", "deleted") and old[name] != new[name]]
-
-
-def describe(before: Scene, after: Scene) -> list[str]:
-    """What really changed, computed from both states."""
-    said: list[str] = []
-    if before.tsx_code != after.tsx_code:
-        said.append("code")
-    if before.name != after.name:
-        said.append(f"name {before.name} -> {after.name}")
-    if before.duration != after.duration:
-        said.append(f"duration {before.duration} -> {after.duration}")
-    if before.props != after.props:
-        said.append("props")
-    if before.layout_json != after.layout_json:
-        said.append("layout")
-    return said
+def shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 async def _get_live(change: Change, scene_id: str) -> Scene:
@@ -216,13 +223,14 @@ async def _shift(change: Change, place: int, by: int) -> None:
 async def _last_position(change: Change, scene_id: str) -> int | None:
     value = await change.tx.fetchval(
         "select (before->>'position')::int from scene_iteration"
-        " where scene_id = $1 and operation_type = 'delete' order by revision desc limit 1",
+        " where scene_id = $1 and operation_type = 'delete' and before->>'position' is not null"
+        " order by revision desc limit 1",
         scene_id,
     )
     return int(value) if value is not None else None
 
 
-def _tell(
+def tell(
     change: Change,
     kind: str,
     scene: Scene,
@@ -236,7 +244,7 @@ def _tell(
     change.emit(kind, data, run_id=cause.run_id)
 
 
-async def _record(
+async def record(
     change: Change,
     operation: Operation,
     before: Scene | None,
@@ -245,21 +253,22 @@ async def _record(
     cause: Cause,
 ) -> Iteration:
     codes = (before.tsx_code if before else None, None if after.deleted_at else after.tsx_code)
-    if before is not None:
-        await _mark_edited_again(change, after.id, cause)
     old = plain(before.state) if before else None
     new = plain(after.state)
     return await _insert(change, operation, after.id, old, new, codes, changes, cause)
 
 
 async def _mark_edited_again(change: Change, scene_id: str, cause: Cause) -> None:
-    if cause.source == "revert":
-        return
+    """An edit or a creation that was not let stand for five minutes; a run's own steps aside."""
     await change.tx.execute(
         "update scene_iteration set user_edited_again = true where not user_edited_again"
-        f" and created_at > clock_timestamp() - interval '{EDITED_AGAIN}' and id ="
+        f" and created_at > clock_timestamp() - interval '{EDITED_AGAIN}'"
+        " and change_source <> 'revert' and operation_type <> all($3::text[])"
+        " and ($2::uuid is null or run_id is distinct from $2) and id ="
         " (select id from scene_iteration where scene_id = $1 order by revision desc limit 1)",
         scene_id,
+        cause.run_id,
+        ["delete", "restore"],
     )
 
 
@@ -274,12 +283,14 @@ async def _insert(
     cause: Cause,
 ) -> Iteration:
     row = await change.tx.fetchrow(
-        "insert into scene_iteration (id, project_id, scene_id, operation_type, change_source,"
-        " edit_complexity, user_prompt, brain_reasoning, tool_reasoning, before, after,"
-        " code_before, code_after, changes_applied, generation_time_ms, model_used, tokens_used,"
-        " message_id, run_id, call_id, session_id, request_id, actor_id, reverts_iteration_id,"
-        " revision) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
-        f" $16, $17, $18, $19, $20, $21, $22, $23, $24, $25) returning {ITERATION}",
+        f"{ENTRY} insert into scene_iteration (id, project_id, scene_id, operation_type,"
+        " change_source, edit_complexity, user_prompt, brain_reasoning, tool_reasoning, before,"
+        " after, code_before, code_after, changes_applied, generation_time_ms, model_used,"
+        " tokens_used, message_id, run_id, call_id, session_id, request_id, actor_id,"
+        " reverts_iteration_id, revision, entry_id, generation_id) values ($1, $2, $3, $4, $5, $6,"
+        " $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,"
+        " $25, $26, $29)"
+        f" returning {ITERATION}",
         new_id(),
         change.project_id,
         scene_id,
@@ -304,6 +315,10 @@ async def _insert(
         change.actor_id,
         cause.reverts_iteration_id,
         change.next_revision,
+        cause.run_id or cause.entry_id,
+        cause.entry_kind,
+        shortened(cause.prompt, TITLE_MOST),
+        cause.generation_id,
     )
     assert row is not None
     iteration = iteration_of(row)

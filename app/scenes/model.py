@@ -43,6 +43,7 @@ Operation = Literal[
 ]
 ChangeSource = Literal["llm", "user", "revert"]
 Complexity = Literal["surgical", "creative", "structural"]
+EntryKind = Literal["change", "revert", "undo", "redo", "branch"]
 
 
 class SceneState(msgspec.Struct, rename="camel", frozen=True, kw_only=True):

@@ -14,8 +14,9 @@ from app.projects.projects import end_welcome
 from app.realtime.log import Change
 from app.scenes import history
 from app.scenes.blank import BLANK
-from app.scenes.history import Cause, changed_fields
-from app.scenes.model import DURATION, NAME_MOST, Operation, Scene, SceneState
+from app.scenes.diff import changed_fields, operation_of
+from app.scenes.history import Cause
+from app.scenes.model import DURATION, NAME_MOST, Scene, SceneState
 from app.scenes.reads import (
     access_scene,
     find_scene,
@@ -35,7 +36,6 @@ from app.store.engine import Tx
 START_FROM = "startFrom"  # a prop: the frame of its code that a split-off scene begins with
 COPY = " copy"
 ORDER_EVENTS = ("scene.created", "scene.deleted", "scene.restored", "scenes.reordered")
-ONE_FIELD: dict[str, Operation] = {"name": "rename", "duration": "trim", "props": "props"}
 
 
 async def add_scene(tx: Tx, caller: Caller, project_id: str, new: NewScene) -> Done[Scene]:
@@ -65,7 +65,7 @@ async def change_scene(
         changed = changed_fields(before.state, after)
         if not changed:
             return Done(data=before)
-        operation = ONE_FIELD.get(changed[0], "edit") if len(changed) == 1 else "edit"
+        operation = operation_of(changed)
         cause = _by_hand(f"Change {', '.join(changed)}", caller)
         scene, _ = await history.update(change, scene_id, after, operation, cause)
     return _done(change, scene)
@@ -92,7 +92,7 @@ async def duplicate_scene(tx: Tx, caller: Caller, scene_id: str, base: int | Non
         scene, _ = await history.create(
             change,
             msgspec.structs.replace(before.state, name=name),
-            _by_hand(f"Duplicate {before.name}", caller),
+            _by_hand(f"Duplicate {before.name}", caller, before.generation_id),
             operation="duplicate",
             position=_behind(before),
         )
@@ -118,7 +118,7 @@ async def split_scene(
             raise ValidationFailed.at(
                 "atFrame", "maximum", f"The scene lasts {before.duration} frames."
             )
-        cause = _by_hand(f"Split at frame {at_frame}", caller)
+        cause = _by_hand(f"Split at frame {at_frame}", caller, before.generation_id)
         state = before.state
         begun = state.props.get(START_FROM)
         start = (begun if type(begun) is int else 0) + at_frame
@@ -188,8 +188,10 @@ async def _changing_scene(
         yield change, scene
 
 
-def _by_hand(said: str, caller: Caller) -> Cause:
-    return Cause(source="user", prompt=said, session_id=caller.session_id)
+def _by_hand(said: str, caller: Caller, generation_id: str | None = None) -> Cause:
+    return Cause(
+        source="user", prompt=said, session_id=caller.session_id, generation_id=generation_id
+    )
 
 
 def _behind(scene: Scene) -> int:

@@ -51,4 +51,21 @@ class SceneIteration(Table, tablename="scene_iteration", db=DB):
     reverts_iteration_id = UUID(null=True, default=None)
     user_edited_again = Boolean(default=False)
     revision = BigInt(default=None)
+    entry_id = UUID(null=True, default=None)
+    created_at = Timestamptz()
+
+
+class HistoryEntry(Table, tablename="history_entry", db=DB):
+    id = UUID(primary_key=True, default=None)
+    project_id = UUID(default=None)
+    kind = Text(default=None)
+    scope = Text(null=True, default=None)
+    title = Text(default=None)
+    message_id = UUID(null=True, default=None)
+    run_id = UUID(null=True, default=None)
+    request_id = Text(default=None)
+    actor_id = Varchar(255, default=None)
+    undone_by_id = UUID(null=True, default=None)
+    first_revision = BigInt(default=None)
+    last_revision = BigInt(default=None)
     created_at = Timestamptz()

@@ -90,6 +90,10 @@ class Embedded:
         if self._lock is not None:
             sign_lock(self._lock, url)
 
+    def wait(self) -> None:
+        """Return when the server has ended, by `stop` or by itself."""
+        self._supervisor.wait()
+
     def stop(self) -> None:
         """Shut the server down in order, then free the data folder; repeated, it does nothing."""
         if self._lock is None:

@@ -4,6 +4,13 @@ import asyncio
 from contextlib import aclosing
 from typing import Any
 
+import msgspec
+
+from app.auth.session import TOKEN_PREFIX, secret_hash
+from app.realtime.log import changing
+from app.scenes.history import Cause, update
+from app.scenes.reads import find_scene
+from app.store.ids import new_id
 from tests.chat.conftest import House
 from tests.chat.test_model_faults import OTHER, one_scene
 from tests.chat.watching import (
@@ -92,9 +99,6 @@ async def test_a_scene_that_was_deleted_meanwhile_stays_deleted(
 
 async def member(house: House, owner: Person, project: str, name: str) -> Person:
     """Somebody else with an editor's role."""
-    from app.auth.session import TOKEN_PREFIX, secret_hash
-    from app.store.ids import new_id
-
     await house.fetch(
         "insert into user_account (id, name, email) values ($1, $2, $3) returning 1",
         name,
@@ -187,3 +191,44 @@ async def test_an_interruption_stops_the_model(model_house: House, modelled: Per
     assert (await until_over(modelled, urgent["run"]["id"], 10))["status"] == "succeeded"
     assert (await run_now(modelled, stuck["run"]["id"]))["status"] == "cancelled"
     assert len(await scenes_of(modelled, project)) == 1
+
+
+async def test_an_edit_at_the_moment_of_the_commit_takes_the_turn_s_words_back(
+    model_house: House, modelled: Person
+) -> None:
+    """The worker has looked and found its base unchanged; it waits for the project's lock."""
+    project, scene = await one_scene(model_house, modelled)
+    edit = decide(toolName="editScene", targetSceneId=scene["id"])
+    model_house.model.script(edit, code(OTHER, delay=SLOW), code(OTHER, delay=SLOW))
+
+    async def edit_when_it_waits() -> None:
+        async with model_house.reading() as tx, tx.connection.transaction():
+            async with changing(tx, project, actor_id="local", request_id="by-hand") as change:
+                await model_house.until(
+                    "select 1 from pg_stat_activity where datname = current_database()"
+                    " and wait_event_type = 'Lock'",
+                    seconds=10,
+                )
+                before = await find_scene(tx, scene["id"])
+                assert before is not None
+                after = msgspec.structs.replace(before.state, tsx_code=BY_HAND)
+                await update(change, scene["id"], after, "edit", Cause(source="user", prompt=""))
+
+    seen = Seen()
+    other: asyncio.Task[None] | None = None
+    path = f"/api/projects/{project}/runs"
+    async with modelled.listening(path, method="POST", json={"prompt": "Edit it"}) as events:
+        async for event in events:
+            seen.take(event)
+            if event.event == "code.delta" and other is None:
+                other = asyncio.create_task(edit_when_it_waits())
+    assert other is not None
+    await other
+    assert "By hand" in str(model_house.model.requests[-1])  # written anew on its base
+    assert seen.run["status"] == "succeeded"
+    assert seen.gaps == []
+    [iteration] = await iterations_of(modelled, project, seen.run["assistantMessageId"])
+    assert (iteration["codeBefore"], iteration["codeAfter"]) == (BY_HAND, OTHER)
+    message = seen.of("message.updated")[-1]["message"]
+    assert message["content"].count(seen.of("tool.finished")[0]["summary"]) == 1
+    assert seen.messages[message["id"]] == message["content"]

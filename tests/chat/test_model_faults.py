@@ -36,11 +36,11 @@ BROKEN = CODE.replace("export default", "export defualt")
 FOREIGN = "00000000-0000-7000-8000-000000000000"
 
 WRITING = {
-    "cut off": lambda: truncate(300),
-    "no finish_reason": lambda: no_finish(),
-    "broken JSON": lambda: broken_json(),
-    "a proxy's page": lambda: html(),
-    "a reset": lambda: hard_cut(200),
+    "twice cut off": lambda: repeated(truncate(300)),
+    "twice no finish_reason": lambda: repeated(no_finish()),
+    "twice broken JSON": lambda: repeated(broken_json()),
+    "twice a proxy's page": lambda: repeated(html()),
+    "twice a reset": lambda: repeated(hard_cut(200)),
     "too long": lambda: finish("length"),
     "refused": lambda: finish("content_filter"),
     "an error in the stream": lambda: error_event(),
@@ -50,8 +50,8 @@ WRITING = {
     "twice broken code": lambda: repeated(code(BROKEN)),
 }
 DECIDING = {
-    "cut off": lambda: truncate(30, '{"toolName": "addScene", "reasoning": "x"}'),
-    "a proxy's page": lambda: html(),
+    "twice cut off": lambda: repeated(truncate(30, '{"toolName": "addScene", "reasoning": "x"}')),
+    "twice a proxy's page": lambda: repeated(html()),
     "always broken": lambda: status(500, times=3),
     "twice no JSON": lambda: repeated(decide("let me think")),
     "twice an unknown tool": lambda: repeated(decide(toolName="flyAway")),
@@ -139,7 +139,7 @@ async def test_one_who_waits_is_told_that_the_model_failed(
     model_house: House, modelled: Person
 ) -> None:
     project = await modelled.project()
-    model_house.model.script(decide(), truncate(100))
+    model_house.model.script(decide(), repeated(truncate(100)))
     answer = await modelled.post(
         f"/api/projects/{project}/runs", json={"prompt": "x"}, headers={"prefer": "wait=30"}
     )
@@ -171,11 +171,14 @@ async def test_a_decision_that_does_not_fit_is_asked_for_once_more(
     assert len(await scenes_of(modelled, project)) == 1
 
 
-async def test_faulty_code_is_taken_back_and_written_once_more(
-    model_house: House, modelled: Person
+@pytest.mark.parametrize(
+    "bad", [code(BROKEN, delay=0.05), truncate(400), no_finish(), hard_cut(400), broken_json(90)]
+)
+async def test_bad_code_is_taken_back_and_written_once_more(
+    model_house: House, modelled: Person, bad: Behaviour
 ) -> None:
     project = await modelled.project()
-    model_house.model.script(decide(), code(BROKEN, delay=0.05), code(OTHER, delay=0.05))
+    model_house.model.script(decide(), bad, code(OTHER, delay=0.05))
     async with followed(modelled, project):
         seen = await stream_turn(modelled, project, "Add a title")
     assert seen.run["status"] == "succeeded"
@@ -184,7 +187,8 @@ async def test_faulty_code_is_taken_back_and_written_once_more(
     back = [
         number
         for number, event in enumerate(seen.events)
-        if event.event == "run.snapshot" and event.data["data"]["calls"][0]["code"] == ""
+        if event.event == "run.snapshot"
+        and [call["code"] for call in event.data["data"]["calls"]] == [""]
     ]
     assert any(places[0] < place < places[-1] for place in back)
     [iteration] = await iterations_of(modelled, project, seen.run["assistantMessageId"])
@@ -219,7 +223,7 @@ async def test_a_failing_second_step_leaves_the_first_done_and_says_so(
         {"toolName": "addScene", "context": "a title"},
         {"toolName": "deleteScene", "context": "away", "targetSceneId": scene["id"]},
     ]  # fmt: skip
-    model_house.model.script(decide(toolName=None, workflow=workflow), truncate(200))
+    model_house.model.script(decide(toolName=None, workflow=workflow), repeated(truncate(200)))
     async with followed(modelled, project):
         seen = await stream_turn(modelled, project, "Shorter, add a title, delete the first")
     await check_failed(modelled, project, seen)
@@ -255,7 +259,9 @@ async def test_a_model_that_falls_silent_is_given_up(
     model_house: House, modelled: Person, after: int
 ) -> None:
     project, scene = await one_scene(model_house, modelled)
-    model_house.model.script(decide(toolName="editScene", targetSceneId=scene["id"]), stall(after))
+    model_house.model.script(
+        decide(toolName="editScene", targetSceneId=scene["id"]), repeated(stall(after))
+    )
     seen = await stream_turn(modelled, project, "Make it blue")
     await check_failed(modelled, project, seen)
     assert await scenes_of(modelled, project) == [scene]

@@ -90,8 +90,10 @@ async def test_a_server_that_is_told_to_leave_hands_its_turn_over(house: House) 
     first.signal(signal.SIGTERM)
     async with asyncio.timeout(20):
         assert await first.process.wait() in (0, -signal.SIGTERM)
+    left = "attempt = 2 or status = 'succeeded' or lease_expires_at <= clock_timestamp()"
+    assert await house.fetch(f"select 1 from run where {left}")  # not after a whole lease
     ann = await house.person(second)
-    run = await until_over(ann, begun["run"]["id"], 15)  # not the whole lease
+    run = await until_over(ann, begun["run"]["id"], 15)
     assert run["attempt"] == 2
     await check_once(house, ann, project, begun)
 
@@ -117,6 +119,22 @@ async def test_a_worker_that_slept_over_its_lease_writes_nothing(house: House) -
     assert len(await iterations_of(bob, project, begun["assistantMessage"]["id"])) == 1
     assert before["revision"] < (await bob.snapshot(project))["revision"]
     assert len(await scenes_of(bob, project)) == 2
+
+
+async def test_who_lost_the_lease_commits_nothing(house: House) -> None:
+    ann = await house.person(await house.start())
+    project = await ann.project()
+    house.model.script(decide(), code(pieces=8, delay=0.1))  # over before the lease is renewed
+    begun = await begin(ann, project, "Add a title")
+    async with ann.listening(f"/api/runs/{begun['run']['id']}/events") as events:
+        await watch(events, until="code.delta")
+    await house.fetch(
+        "update run set lease_epoch = lease_epoch + 1,"
+        " lease_expires_at = clock_timestamp() + interval '2 seconds' returning 1"
+    )
+    run = await until_over(ann, begun["run"]["id"], 30)
+    assert run["attempt"] == 2
+    await check_once(house, ann, project, begun)
 
 
 async def test_a_turn_that_kills_its_workers_is_given_up(house: House) -> None:

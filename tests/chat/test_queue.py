@@ -99,9 +99,13 @@ async def test_the_twenty_first_waiting_prompt_is_told_when_to_come_again(
         project,
     )
     assert most <= 20
-    for answer in answers:
-        if answer.status_code == 202:
-            await until_over(person, answer.json()["data"]["run"]["id"])
+    taken = [a.json()["data"]["run"]["id"] for a in answers if a.status_code == 202]
+    ended = await asyncio.gather(
+        *(person.ok("POST", f"/api/runs/{run}/cancel", json={}) for run in taken)
+    )
+    assert {run["status"] for run in ended} <= {"cancelled", "succeeded"}
+    again = await begin(person, project, TITLE)  # there is room now
+    assert (await until_over(person, again["run"]["id"]))["status"] == "succeeded"
 
 
 async def test_fifty_prompts_at_once_are_each_answered_once(person: Person) -> None:
@@ -283,8 +287,16 @@ async def test_whoever_wins_a_cancel_at_any_moment_wins_wholly(person: Person) -
         for event in done:  # what was done is said, and nothing else
             assert event["data"]["summary"] in message["content"]
 
-    for round_ in range(8):
-        await asyncio.gather(*(one(random.uniform(0, 0.7), 1 + number % 2) for number in range(6)))
+    most = 0.7  # seconds; found anew for how busy the machine is
+    for round_ in range(12):
+        before = set(outcomes)
+        outcomes.clear()
+        await asyncio.gather(*(one(random.uniform(0, most), 1 + n % 2) for n in range(6)))
+        if outcomes == {"cancelled"}:
+            most *= 1.7
+        elif outcomes == {"succeeded"}:
+            most /= 1.7
+        outcomes |= before
         if round_ >= 3 and outcomes == {"succeeded", "cancelled"}:
             break
     assert outcomes == {"succeeded", "cancelled"}

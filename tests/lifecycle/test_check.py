@@ -9,13 +9,20 @@ import asyncpg
 import pytest
 
 from app.auth.model import Caller
+from app.generations.changes import apply
+from app.generations.model import Apply, TokenUsage
+from app.generations.records import Made, Wanted, begin, fail, succeed
 from app.lifecycle.check import check
+from app.projects.access import changing_project
 from app.projects.chat import Run
 from app.projects.members import accept_invite, invite
 from app.projects.model import NewInvite, NewProject
 from app.projects.projects import create_project
+from app.scenes.blank import BLANK
+from app.scenes.going_back import GoBack, revert_iteration
 from app.scenes.requests import NewScene, SceneOrder, ScenePatch
 from app.scenes.scenes import add_scene, change_scene, delete_scene, reorder_scenes
+from app.scenes.undo import Walk, undo
 from app.store.engine import Tx, prepare
 from tests.turns import begun, ended, said
 
@@ -23,10 +30,27 @@ NEWEST = (
     "(select id from scene_iteration where scene_id is not null order by revision desc limit 1)"
 )
 DDL = re.compile(r"\s*(create|drop)\b")
-NEW_GENERATIONS = """
-    create table generation (id uuid primary key, project_id uuid not null,
-        parent_generation_id uuid references generation (id));
+MADE = "select id from generation where status = 'success' order by revision"
+NEW_GENERATION = """
+    insert into generation (id, project_id, parent_generation_id, root_generation_id, prompt,
+        status, attempt, lease_expires_at, ended_at, error_message, run_id, actor_id, request_id,
+        revision)
 """
+
+
+async def generated(tx: Tx, caller: Caller, project_id: str) -> None:
+    """A generation, one that refines it and is on a scene, one that failed, one that waits."""
+    made = Made(code=BLANK, model="m", usage=TokenUsage(), milliseconds=1)
+    async with changing_project(tx, caller, project_id, "editor") as (change, _):
+        root = await begin(change, Wanted(prompt="One", format="square"))
+        await succeed(change, root.id, made)
+        child = await begin(change, Wanted(prompt="One", format="square", parent=root))
+        await succeed(change, child.id, made)
+        broken = await begin(change, Wanted(prompt="Two", format="square"))
+        await fail(change, broken.id, "AI_ERROR", "It broke.")
+        await begin(change, Wanted(prompt="Three", format="square"))
+    async with tx.savepoint():
+        await apply(tx, caller, child.id, Apply(), None)
 
 
 @pytest.fixture
@@ -58,6 +82,14 @@ async def filled(tx: Tx) -> tuple[str, Run]:
     async with tx.savepoint():
         order = SceneOrder(scene_ids=[UUID(scene_id) for scene_id in ids[::-1]])
         await reorder_scenes(tx, ann, project_id, order)
+    for kind in ("reorder", "rename"):
+        changed = await tx.fetchval(
+            "select id from scene_iteration where operation_type = $1", kind
+        )
+        async with tx.savepoint():
+            await revert_iteration(tx, ann, changed, GoBack(target="before", force=True))
+    async with tx.savepoint():
+        await undo(tx, ann, project_id, Walk())
     async with tx.savepoint():
         await delete_scene(tx, ann, ids[1], None)
         made = await invite(tx, ann, project_id, NewInvite(role="viewer"), "http://x")
@@ -70,6 +102,8 @@ async def filled(tx: Tx) -> tuple[str, Run]:
         await ended(tx, project_id, over)
     async with tx.savepoint():
         await begun(tx, "ann", project_id)
+    async with tx.savepoint():
+        await generated(tx, ann, project_id)
     return project_id, over
 
 
@@ -115,18 +149,61 @@ BREAKS: list[tuple[int, str, str]] = [
     (8, "an open call", "insert into model_call (id, run_id, project_id, attempt, stage, provider,"
      " model, status, request_id) select id, id, project_id, 1, 'decide', 'offline', 'x', 'open',"
      " 'r' from run where status = 'succeeded'"),
-    (9, "a lost iteration", "delete from scene_iteration where operation_type = 'rename'"),
+    (9, "a lost iteration", "delete from scene_iteration where operation_type = 'trim'"),
     (9, "a lost order", "delete from scene_iteration where operation_type = 'reorder'"),
     (9, "an iteration of another request", "update scene_iteration set request_id = 'x'"
      " where operation_type = 'rename'"),
     (9, "a scene of another request", "update scene set request_id = 'x'"),
-    (10, "a generation that is not there", "update scene_iteration set generation_id = id"
+    (10, "a circle", f"update generation set parent_generation_id = ({MADE} offset 1 limit 1)"
+     " where id in (select id from generation where prompt = 'One')"),
+    (10, "a foreign parent", "update generation set parent_generation_id = null,"
+     " root_generation_id = null where parent_generation_id is not null;"
+     f"{NEW_GENERATION} select gen_random_uuid(), (select id from project order by id desc limit"
+     " 1), id, id, 'x', 'pending', 0, null, null, null, null, actor_id, request_id, revision"
+     " from generation where id = (" + MADE + " limit 1)"),
+    (10, "another root", "update generation set root_generation_id = null"
+     " where parent_generation_id is not null"),
+    (10, "a scene that shows what failed", "with failed as (update generation set status ="
+     " 'failed', error_message = 'No', tsx_code = null where id in (select generation_id from"
+     " scene) returning id) update project_event set payload = jsonb_set(jsonb_set(payload,"
+     " '{generation,status}', '\"failed\"'), '{generation,errorMessage}', '\"No\"')"
+     " where payload->'generation'->>'id' in (select id::text from failed)"),
+    (10, "a history that names what waits", "update scene_iteration set generation_id = (select id"
+     " from generation where status = 'pending') where generation_id is not null"),
+    (10, "a scene that shows what was deleted", "with gone as (update generation"
+     " set deleted_at = clock_timestamp() where id in (select generation_id from scene)"
+     " returning id) update project_event set payload = jsonb_set(payload,"
+     " '{generation,deletedAt}', '\"now\"') where payload->'generation'->>'id' in"
+     " (select id::text from gone)"),
+    (10, "a generation that nobody works on", "update generation set attempt = 1,"
+     " lease_expires_at = clock_timestamp() - interval '61 seconds' where status = 'pending'"),
+    (10, "a generation of a run that is over", "update generation set run_id = (select id from run"
+     " where status = 'succeeded') where status = 'pending'"),
+    (10, "an end that no event told", "update generation set error_message = 'Other'"
+     " where status = 'failed'"),
+    (10, "an end without a time", "update generation set ended_at = null where status = 'failed'"),
+    (11, "a revert of nothing", "update scene_iteration set reverts_iteration_id = null"
+     " where change_source = 'revert' and scene_id is null"),
+    (11, "a revert of itself", "update scene_iteration set reverts_iteration_id = id"
+     " where change_source = 'revert' and scene_id is null"),
+    (11, "a revert to another state", "update scene_iteration older set before = older.before ||"
+     " '{\"name\": \"X\"}', after = older.after || '{\"name\": \"Y\"}' from scene_iteration newer"
+     " where newer.reverts_iteration_id = older.id and older.operation_type = 'rename'"),
+    (11, "a revert to another order", "update scene_iteration older set before = other.ids,"
+     " after = other.ids from scene_iteration newer, lateral (select jsonb_build_object('sceneIds',"
+     " jsonb_build_array(newer.before->'sceneIds'->1, newer.before->'sceneIds'->0,"
+     " newer.before->'sceneIds'->2)) as ids) other"
+     " where newer.reverts_iteration_id = older.id and older.scene_id is null"),
+    (11, "an edit that says it went back", "update scene_iteration set reverts_iteration_id = id"
+     " where change_source = 'user' and operation_type = 'rename'"),
+    (11, "an entry that ends too early", "update history_entry set last_revision ="
+     " last_revision - 1"),
+    (11, "an iteration in no entry", "update scene_iteration set entry_id = null"
      " where operation_type = 'rename'"),
-    (10, "a circle", NEW_GENERATIONS + "insert into generation select id, id, id from project"),
-    (10, "a foreign parent", NEW_GENERATIONS + "insert into generation"
-     " select id, id, null from project; insert into generation"
-     " select a.owner, b.id, a.id from (select id, gen_random_uuid() as owner from project"
-     " order by id limit 1) a, (select id from project order by id desc limit 1) b"),
+    (11, "an entry of somebody else", "update scene_iteration i set entry_id = other.id"
+     " from history_entry other where other.project_id <> i.project_id"
+     " and i.operation_type = 'rename'"),
+    (11, "undone by a change", "update history_entry set undone_by_id = id"),
 ]  # fmt: skip
 
 

@@ -25,10 +25,11 @@ def direct(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture(scope="package")
 async def database(new_database: Callable[[], Awaitable[str]]) -> AsyncIterator[str]:
     """A database of our own: what happens in our projects obeys no rule of the product."""
-    outer, dsn = DB.pool, await new_database()
+    outer, outer_dsn = DB.pool, DB.config.get("dsn")
+    DB.pool, dsn = None, await new_database()
     async with connected(dsn, connections=20):
         yield dsn
-    DB.pool = outer
+    DB.pool, DB.config["dsn"] = outer, outer_dsn
 
 
 class RedisServer:

@@ -379,7 +379,7 @@ async def test_iterations_of_many_messages_are_read_in_one_query(studio: Studio)
     for _ in range(2):
         turn = await begin_turn(ann.user_id, project_id)
         scenes.append(await write_scene(ann.user_id, project_id, turn))
-        messages.append(turn.assistant_message_id)
+        messages.append(str(turn.assistant_message_id))
         await end_turn(project_id, turn)
     path = f"/iterations?messageIds={','.join(messages)},{new_id()}"
     found = await ann.do("GET", f"/api/projects/{project_id}{path}")

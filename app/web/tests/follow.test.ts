@@ -2,12 +2,15 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Snapshot } from "../src/model";
 import type { LiveEvent, StreamEvent, SyncEvent } from "../src/sync/events";
 import { readCursor, readEvent } from "../src/sync/events";
-import { follow, type Follower } from "../src/sync/follow";
+import { follow } from "../src/sync/follow";
+import type { Follower } from "../src/sync/following";
+import { Ladder } from "../src/sync/ladder";
 import type { Sink, Transport } from "../src/sync/transport";
 import { durable, live, message, PROJECT, run, scene, snapshot } from "./project";
 
 /** A transport whose server side the test plays; remembers every connection. */
 class Wire implements Transport {
+  readonly name = "sse";
   connections: { after: string | null; sink: Sink; closed: boolean }[] = [];
 
   connect(_projectId: string, after: string | null, sink: Sink) {
@@ -28,7 +31,6 @@ class Wire implements Transport {
 
   /** What a server says to one who joins. */
   welcome(given: Snapshot): void {
-    this.latest.sink.onOpen();
     this.say(own("project.snapshot", given), own("sync.ready", { cursor: given.cursor }));
   }
 }
@@ -37,6 +39,7 @@ const own = (type: StreamEvent["type"], data: object) => ({ type, projectId: PRO
 const named = (revision: number, commit: number, name: string) =>
   durable(revision, commit, { type: "scene.updated", data: { scene: scene("a", { name, revision }), changed: ["name"] } });
 const gone = new Error("gone");
+const lost = { kind: "lost" } as const;
 
 let wire: Wire;
 let snapshots: (Snapshot | Error)[];
@@ -50,7 +53,7 @@ beforeEach(() => {
   wire = new Wire();
   snapshots = [];
   follower = follow(PROJECT, {
-    transport: wire,
+    ladder: new Ladder([wire]),
     random: () => 1,
     isFinal: (error) => error === gone,
     readSnapshot: async () => {
@@ -98,12 +101,15 @@ test("what comes twice counts once", () => {
   expect(nameOfA()).toBe("two");
 });
 
-test("after a gap everything is read anew, and followed from there", async () => {
+test("what is missing is asked of the log; if it is missing there, everything is read anew", async () => {
   wire.welcome(snapshot({ scenes: [scene("a")] }));
   snapshots = [snapshot({ revision: 5, scenes: [scene("a", { name: "five" })] })];
   wire.say(named(1, 1, "one"), named(3, 3, "three"));
   expect([nameOfA(), follower.current().connection]).toEqual(["one", "reconnecting"]);
   await rest(500);
+  expect(wire.latest.after).toBe("e1.1");
+  wire.say(named(3, 3, "three"));
+  await rest(1000);
   expect(nameOfA()).toBe("five");
   expect(wire.latest.after).toBe("e1.5");
   wire.say(own("sync.ready", { cursor: "e1.5" }), named(6, 6, "six"));
@@ -114,7 +120,7 @@ test("a broken stream goes on after the last whole transaction", async () => {
   wire.welcome(snapshot({ scenes: [scene("a")] }));
   wire.say(named(1, 1, "one"), named(2, 3, "half"));
   const first = wire.latest;
-  first.sink.onClosed();
+  first.sink.onClosed(lost);
   await rest(499);
   expect(wire.connections).toHaveLength(1);
   await rest(1);
@@ -127,19 +133,18 @@ test("a broken stream goes on after the last whole transaction", async () => {
 test("waits longer after each failure, and as at first after a good while", async () => {
   wire.welcome(snapshot());
   for (const wait of [500, 1000, 2000]) {
-    wire.latest.sink.onOpen();
-    wire.latest.sink.onClosed();
+    wire.say(own("sync.ready", { cursor: "e1.0" }));
+    wire.latest.sink.onClosed(lost);
     const before = wire.connections.length;
     await rest(wait - 1);
     expect(wire.connections).toHaveLength(before);
     await rest(1);
     expect(wire.connections).toHaveLength(before + 1);
   }
-  wire.latest.sink.onOpen();
   wire.say(own("sync.ready", { cursor: "e1.0" }));
   await rest(12_000);
   const before = wire.connections.length;
-  wire.latest.sink.onClosed();
+  wire.latest.sink.onClosed(lost);
   await rest(500);
   expect(wire.connections).toHaveLength(before + 1);
 });
@@ -190,7 +195,7 @@ test("who may still read after a revocation goes on", async () => {
   snapshots = [snapshot({ revision: 3 })];
   wire.say(own("sync.revoked", { reason: "role" }));
   await rest(500);
-  expect(wire.latest.after).toBe("e1.3");
+  expect(wire.latest.after).toBe("e1.2");
 });
 
 test("who may not read any more is told so and left alone", async () => {
@@ -204,7 +209,7 @@ test("who may not read any more is told so and left alone", async () => {
 
 test("a stream that never opens is explained by the snapshot", async () => {
   snapshots = [gone];
-  wire.latest.sink.onClosed();
+  wire.latest.sink.onClosed(lost);
   await rest(500);
   expect(follower.current()).toMatchObject({ connection: "ended", ending: gone });
 });
@@ -213,7 +218,7 @@ test("after closing nothing is heard and nothing is tried", async () => {
   wire.welcome(snapshot({ scenes: [scene("a")] }));
   follower.close();
   wire.say(named(1, 1, "late"));
-  wire.latest.sink.onClosed();
+  wire.latest.sink.onClosed(lost);
   await rest(120_000);
   expect([nameOfA(), wire.connections.length, wire.latest.closed]).toEqual(["a", 1, true]);
 });

@@ -11,6 +11,9 @@ export function CodePanel({ run, scene }: { run: RunState | null; scene: Scene |
   useEffect(() => {
     if (writing && box.current) box.current.scrollTop = box.current.scrollHeight;
   }, [writing, code]);
+  useEffect(() => {
+    if (!writing && box.current) box.current.scrollTop = 0; // another text: from its beginning
+  }, [writing, scene?.id]);
   const steps = call?.steps && call.steps > 1 && call.step !== null ? ` (${call.step} of ${call.steps})` : "";
   return (
     <section className="code" aria-label="Code" data-writing={writing}>

@@ -6,7 +6,8 @@ import { SIZES, type Scene } from "../model";
 import { Player } from "../preview/Player";
 import { Link } from "../router";
 import { isOver, type ProjectState, type RunState } from "../sync/apply";
-import type { Connection } from "../sync/follow";
+import type { Connection } from "../sync/following";
+import type { TransportName } from "../sync/transport";
 import { Chat } from "./Chat";
 import { CodePanel } from "./CodePanel";
 import { SceneList } from "./SceneList";
@@ -41,11 +42,20 @@ function useSelection(state: ProjectState, ownRuns: ReadonlySet<string>) {
   return { scene, choose };
 }
 
-function OpenProject({ state, connection }: { state: ProjectState; connection: Connection }) {
+interface Opened {
+  state: ProjectState;
+  connection: Connection;
+  transport: TransportName;
+  onSelect: (sceneId: string | null) => void;
+}
+
+function OpenProject({ state, connection, transport, onSelect }: Opened) {
   const { account, leave } = useSession();
   const { project, members, sceneIds, runs } = state;
   const [ownRuns, setOwnRuns] = useState<ReadonlySet<string>>(new Set());
   const { scene, choose } = useSelection(state, ownRuns);
+  const selected = scene?.id ?? null;
+  useEffect(() => onSelect(selected), [onSelect, selected]);
   const run = currentRun(runs);
   const isOwner = account?.id === project.ownerId;
   const canEdit = isOwner || (account ? members[account.id]?.role : undefined) !== "viewer";
@@ -64,7 +74,12 @@ function OpenProject({ state, connection }: { state: ProjectState; connection: C
         </span>
         <span className="spacer" />
         {isOwner && <Share projectId={project.id} />}
-        <span className={`connection connection-${connection}`} role="status" aria-label="Connection">
+        <span
+          className={`connection connection-${connection}`}
+          role="status"
+          aria-label="Connection"
+          data-transport={transport}
+        >
           {CONNECTION[connection]}
         </span>
         <button className="quiet" onClick={leave}>
@@ -94,7 +109,7 @@ function OpenProject({ state, connection }: { state: ProjectState; connection: C
 }
 
 export function Studio({ projectId }: { projectId: string }) {
-  const { state, connection, ending } = useProject(projectId);
+  const { state, connection, transport, ending, present } = useProject(projectId);
   const { expire } = useSession();
   const signedOut = ending instanceof ApiError && ending.code === "UNAUTHORIZED";
   useEffect(() => {
@@ -116,5 +131,5 @@ export function Studio({ projectId }: { projectId: string }) {
       </main>
     );
   }
-  return <OpenProject state={state} connection={connection} />;
+  return <OpenProject state={state} connection={connection} transport={transport} onSelect={present} />;
 }

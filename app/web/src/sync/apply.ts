@@ -147,7 +147,19 @@ function joinRun(state: ProjectState, known: RunSnapshot): ProjectState {
   });
 }
 
+/** What comes late for a run that is over changes nothing: the log has told its end. */
+function isLate(state: ProjectState, event: LiveEvent): boolean {
+  const runId = event.type === "run.snapshot" ? event.data.run.id : event.runId;
+  return state.runs.some(({ run }) => run.id === runId && isOver(run));
+}
+
+/** Whether a delta of a turn that still runs was missed. */
+export function isBroken({ runs }: ProjectState): boolean {
+  return runs.some(({ run, message, calls }) => !isOver(run) && (message?.text.broken || calls.some(({ code }) => code.broken)));
+}
+
 function applyLive(state: ProjectState, event: LiveEvent): ProjectState {
+  if (isLate(state, event)) return state;
   switch (event.type) {
     case "run.snapshot":
       return joinRun(state, event.data);

@@ -56,21 +56,11 @@ export type StreamEvent =
 
 export type SyncEvent = DurableEvent | LiveEvent | StreamEvent;
 
-export const EVENT_TYPES: readonly SyncEvent["type"][] = [
-  "message.created", "message.updated",
-  "run.queued", "run.started", "run.retrying", "run.finished",
-  "brain.decision", "tool.started", "tool.finished",
-  "scene.created", "scene.updated", "scene.deleted", "scene.restored", "scenes.reordered",
-  "iteration.created", "project.updated", "member.updated",
-  "run.progress", "message.delta", "code.delta", "run.snapshot",
-  "project.snapshot", "sync.ready", "sync.heartbeat", "sync.reset", "sync.revoked",
-];
-
 export function isDurable(event: SyncEvent): event is DurableEvent {
   return "revision" in event && typeof event.revision === "number";
 }
 
-/** The event in `text`, or null when it is none of this shape: the server is trusted for the fields of `data`. */
+/** The event in `text`, of whatever type, or null when it is none: the server is trusted for the fields of `data`. */
 export function readEvent(text: string): SyncEvent | null {
   let value: unknown;
   try {
@@ -81,6 +71,8 @@ export function readEvent(text: string): SyncEvent | null {
   if (typeof value !== "object" || value === null) return null;
   const { type, data } = value as { type?: unknown; data?: unknown };
   if (typeof type !== "string" || typeof data !== "object" || data === null) return null;
+  const { revision, commit } = value as { revision?: unknown; commit?: unknown };
+  if (revision !== undefined && !(Number.isSafeInteger(revision) && Number.isSafeInteger(commit))) return null;
   return value as SyncEvent;
 }
 

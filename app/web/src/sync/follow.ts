@@ -1,39 +1,19 @@
 // Follows one project: keeps its state equal to the server's log, whatever happens to the connection. Knows no user interface.
+// The rules are those of tests/conformance, which the Python client keeps, too.
 import type { Snapshot } from "../model";
-import { apply, fromSnapshot, type ProjectState } from "./apply";
-import { backoff } from "./backoff";
-import { isDurable, readCursor, type DurableEvent, type LiveEvent, type SyncEvent } from "./events";
-import { sse, type Transport } from "./transport";
+import { apply, fromSnapshot, isBroken } from "./apply";
+import { afterRestart, backoff, LoopGuard, MANY } from "./backoff";
+import { readCursor, type DurableEvent, type LiveEvent, type SyncEvent } from "./events";
+import type { Follower, Following, FollowOptions } from "./following";
+import { Intake } from "./intake";
+import { session, type Ladder } from "./ladder";
+import { Pulse } from "./pulse";
+import type { Closing, Connection } from "./transport";
+import { Wakes } from "./wakes";
 
-const SILENCE_MOST = 35_000; // ms without a word, heartbeats included: the connection is dead
-const BEHIND_MOST = 2_000; // ms that the log's head may be ahead of what arrived
-const STABLE_AFTER = 10_000; // ms of a good connection before its failures are forgotten
+const HELLO_MOST = 4_000; // ms until the first event of a connection
 const TICK = 1_000; // ms
-
-export type Connection = "connecting" | "live" | "reconnecting" | "ended";
-
-export interface Following {
-  /** Null until the first snapshot. */
-  state: ProjectState | null;
-  connection: Connection;
-  /** Why the following ended for good. */
-  ending: unknown;
-}
-
-export interface FollowOptions {
-  readSnapshot: (projectId: string) => Promise<Snapshot>;
-  /** True for an error of `readSnapshot` that no retry will cure: signed out, no such project. */
-  isFinal: (error: unknown) => boolean;
-  transport?: Transport;
-  random?: () => number;
-}
-
-export interface Follower {
-  current(): Following;
-  /** Calls back after each change; returns the way to stop that. */
-  subscribe(listener: () => void): () => void;
-  close(): void;
-}
+const SLEPT = 3_000; // ms between two ticks: the machine or the tab was asleep
 
 export function follow(projectId: string, options: FollowOptions): Follower {
   const following = new Follow(projectId, options);
@@ -41,27 +21,38 @@ export function follow(projectId: string, options: FollowOptions): Follower {
   return following;
 }
 
+/** Why to read the snapshot: the transport is suspected of not getting through, or the log has a hole. */
+type Cause = "short" | "mute" | "hole" | null;
+
 class Follow implements Follower {
-  #now: Following = { state: null, connection: "connecting", ending: null };
-  #listeners = new Set<() => void>();
-  #connection: { close(): void } | null = null;
+  readonly #ladder: Ladder;
+  readonly #random: () => number;
+  readonly #guard = new LoopGuard();
+  readonly #wakes = new Wakes(() => this.#hurry());
+  readonly #ticking = setInterval(() => this.#tick(), TICK);
+  readonly #listeners = new Set<() => void>();
+  #now: Following;
+  #sceneId: string | null = null;
+  #connection: Connection | null = null;
   #attempt = 0; // what an older connection still says is not heard
-  #batch: (DurableEvent | LiveEvent)[] = []; // part of a transaction, held until its last event
-  #received = 0; // the last revision in hand, applied or held
+  #intake = new Intake(null);
   #failures = 0;
-  #heardAt = 0;
-  #liveSince: number | null = null;
-  #behindSince: number | null = null;
+  #pulse = new Pulse();
+  #wentSilent = false; // the connection before this one
+  #holeAt: number | null = null; // the revision after which the last hole was
+  #tickedAt = Date.now();
+  #hello: ReturnType<typeof setTimeout> | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #again: (() => void) | null = null; // what waits for the retry
-  readonly #ticking = setInterval(() => this.#tick(), TICK);
 
   constructor(
     private readonly projectId: string,
     private readonly options: FollowOptions,
   ) {
-    globalThis.addEventListener?.("online", this.#hurry);
-    globalThis.document?.addEventListener("visibilitychange", this.#hurry);
+    this.#ladder = options.ladder ?? session;
+    this.#random = options.random ?? Math.random;
+    const { name } = this.#ladder.transport;
+    this.#now = { state: null, connection: "connecting", transport: name, resets: 0, looping: false, ending: null };
   }
 
   current(): Following {
@@ -73,12 +64,16 @@ class Follow implements Follower {
     return () => this.#listeners.delete(listener);
   }
 
+  present(sceneId: string | null): void {
+    if (sceneId === this.#sceneId) return;
+    this.#sceneId = sceneId;
+    if (this.#pulse.isLive) this.#connection?.present?.(sceneId);
+  }
+
   close(): void {
     this.#drop();
     clearInterval(this.#ticking);
-    clearTimeout(this.#retry);
-    globalThis.removeEventListener?.("online", this.#hurry);
-    globalThis.document?.removeEventListener("visibilitychange", this.#hurry);
+    this.#wakes.stop();
     this.#listeners.clear();
   }
 
@@ -86,127 +81,194 @@ class Follow implements Follower {
     this.#drop();
     const attempt = this.#attempt;
     const { state } = this.#now;
-    let opened = false;
-    this.#received = state?.revision ?? 0;
-    this.#heardAt = Date.now();
-    const after = state && `${state.epoch}.${state.revision}`;
-    this.#connection = (this.options.transport ?? sse).connect(this.projectId, after, {
-      onOpen: () => {
-        opened = true;
-      },
+    const { transport } = this.#ladder;
+    this.#intake = new Intake(state?.revision ?? null);
+    this.#set({ transport: transport.name });
+    this.#hello = setTimeout(() => this.#resync("mute"), HELLO_MOST);
+    this.#connection = transport.connect(this.projectId, state && `${state.epoch}.${state.revision}`, {
       onEvent: (event) => {
-        if (attempt === this.#attempt) this.#receive(event);
+        if (attempt === this.#attempt) this.#hear(event);
       },
-      onClosed: () => {
-        if (attempt !== this.#attempt) return;
-        // A stream that never opened does not say why; reading the snapshot does.
-        this.#later(opened ? () => this.connect() : () => this.#resync());
+      onClosed: (closing) => {
+        if (attempt === this.#attempt) this.#lost(closing);
       },
     });
   }
 
-  #receive(event: SyncEvent): void {
-    this.#heardAt = Date.now();
-    if (isDurable(event)) return this.#collect(event);
+  #lost(closing: Closing): void {
+    if (closing.kind === "restart") return this.#later(() => this.connect(), closing.wait ?? afterRestart(this.#random));
+    if (closing.kind === "revoked") return this.#later(() => this.#resync());
+    // A stream that never told anything does not say why; reading the snapshot does.
+    if (!this.#pulse.heard) return this.#later(() => this.#resync("short"));
+    if (this.#pulse.isShort) this.#ladder.strike();
+    this.#later(() => this.connect());
+  }
+
+  #hear(event: SyncEvent | null): void {
+    this.#pulse.hear();
+    clearTimeout(this.#hello);
+    if (this.#pulse.isFlowing) this.#ladder.flows();
+    if (event === null) return this.#lost({ kind: "malformed" });
     switch (event.type) {
       case "project.snapshot":
         return this.#adopt(event.data);
       case "sync.ready":
-        this.#liveSince = Date.now();
-        this.#set({ connection: "live" });
-        return this.#compareHead(event.data.cursor);
+        return this.#ready(event.data.cursor);
       case "sync.heartbeat":
         return this.#compareHead(event.data.cursor);
       case "sync.reset":
-        this.#batch = []; // the snapshot comes next
+        this.#intake = new Intake(null); // the snapshot comes next
+        if (this.#guard.count(Date.now())) this.#slowDown();
         return;
       case "sync.revoked":
-        return this.#later(() => this.#resync()); // the role changed: reading again tells what is left
+        return this.#lost({ kind: "revoked" }); // the role changed: reading again tells what is left
       default:
-        if (this.#batch.length > 0) this.#batch.push(event);
-        else this.#applyAll([event]);
+        return this.#take(event);
     }
   }
 
-  /** Hold the events of a transaction until all are there; then the state takes them in one step. */
-  #collect(event: DurableEvent): void {
-    if (event.revision <= this.#received) return;
-    if (this.#now.state === null || event.revision !== this.#received + 1) return this.#later(() => this.#resync());
-    this.#received = event.revision;
-    this.#batch.push(event);
-    if (event.revision < event.commit) return;
-    this.#applyAll(this.#batch.splice(0));
+  #ready(cursor: string): void {
+    const muted = this.#wentSilent && this.#intake.grew;
+    this.#wentSilent = false;
+    if (muted && this.#ladder.mute()) return this.connect();
+    this.#pulse.live();
+    this.#set({ connection: "live" });
+    if (this.#sceneId !== null) this.#connection?.present?.(this.#sceneId);
+    this.#compareHead(cursor);
+  }
+
+  #take(event: DurableEvent | LiveEvent): void {
+    const whole = this.#intake.take(event);
+    if (whole === null) this.#missed();
+    else if (whole.length > 0) this.#applyAll(whole);
+  }
+
+  /** A hole: the log has what is missing; if it has it not, all is read anew. */
+  #missed(): void {
+    const revision = this.#now.state?.revision ?? null;
+    const again = revision === null || this.#holeAt === revision;
+    this.#holeAt = revision;
+    this.#later(() => (again ? this.#resync("hole") : this.connect()));
   }
 
   #applyAll(events: (DurableEvent | LiveEvent)[]): void {
     const { state } = this.#now;
-    if (state !== null) this.#set({ state: events.reduce(apply, state) });
+    if (state === null) return;
+    const next = events.reduce(apply, state);
+    this.#pulse.broken(isBroken(next));
+    if (next !== state) this.#set({ state: next });
   }
 
   #adopt(snapshot: Snapshot): void {
-    this.#batch = [];
-    this.#received = snapshot.revision;
-    this.#behindSince = null;
-    this.#set({ state: fromSnapshot(snapshot) });
+    const { state, resets } = this.#now;
+    this.#intake = new Intake(snapshot.revision);
+    this.#holeAt = null;
+    this.#pulse.behind(false);
+    this.#pulse.broken(false);
+    this.#set({ state: fromSnapshot(snapshot), resets: resets + (state === null ? 0 : 1) });
   }
 
   /** The server names the head of the log from time to time; what is before it should have come. */
-  #compareHead(text: string): void {
+  #compareHead(text: string, atOnce = false): void {
     const head = readCursor(text);
     const { state } = this.#now;
     if (head === null || state === null) return;
     if (head.epoch !== state.epoch) return this.#later(() => this.#resync());
-    if (head.revision > this.#received) this.#behindSince ??= Date.now();
-    else this.#behindSince = null;
+    const behind = head.revision > this.#intake.received;
+    if (behind && atOnce) this.connect();
+    else this.#pulse.behind(behind);
   }
 
   #tick(): void {
     const now = Date.now();
+    const slept = now - this.#tickedAt > SLEPT;
+    this.#tickedAt = now;
     if (this.#connection === null) return;
-    if (this.#liveSince !== null && now - this.#liveSince > STABLE_AFTER) this.#failures = 0;
-    const behind = this.#behindSince !== null && now - this.#behindSince > BEHIND_MOST;
-    if (behind || now - this.#heardAt > SILENCE_MOST) this.#later(() => this.connect());
+    if (this.#pulse.isStable) this.#stable();
+    if (this.#pulse.isSilent) {
+      this.#wentSilent = !slept; // one who slept heard nothing either way
+      this.#later(() => this.connect());
+    } else if (this.#pulse.isOverdue) this.#later(() => this.connect());
   }
 
-  /** Read everything anew and go on from there. */
-  async #resync(): Promise<void> {
+  #stable(): void {
+    this.#failures = 0;
+    this.#ladder.stable();
+    if (this.#now.looping) this.#set({ looping: false });
+  }
+
+  /** Ask plainly for what there is: it tells why a connection failed, and is taken where the log does not lead on. */
+  async #resync(cause: Cause = null): Promise<void> {
     this.#drop();
     const attempt = this.#attempt;
     try {
       const snapshot = await this.options.readSnapshot(this.projectId);
       if (attempt !== this.#attempt) return;
-      this.#adopt(snapshot);
+      if (cause === "mute") this.#ladder.next();
+      if (cause === "short") this.#ladder.strike();
+      if (this.#isNeeded(snapshot, cause)) {
+        if (this.#now.state !== null && this.#guard.count(Date.now())) return this.#slowDown();
+        this.#adopt(snapshot);
+      }
       this.connect();
     } catch (error) {
       if (attempt !== this.#attempt) return;
       if (this.options.isFinal(error)) this.#end(error);
-      else this.#later(() => this.#resync());
+      else this.#later(() => this.#resync(cause === "hole" ? cause : null));
     }
   }
 
-  #later(again: () => void): void {
-    this.#drop();
-    this.#failures += 1;
-    this.#set({ connection: this.#now.state === null ? "connecting" : "reconnecting" });
-    this.#again = again;
-    this.#retry = setTimeout(this.#retryNow, backoff(this.#failures, this.options.random));
+  /** Within an epoch the log tells what happened; a snapshot never takes anyone back. */
+  #isNeeded({ epoch, revision }: Snapshot, cause: Cause): boolean {
+    const { state } = this.#now;
+    return state === null || epoch !== state.epoch || (cause === "hole" && revision > state.revision);
   }
 
-  #retryNow = (): void => {
+  #slowDown(): void {
+    this.#failures = MANY;
+    this.#set({ looping: true });
+    this.#later(() => this.connect());
+  }
+
+  /** Try again: after `wait` ms when the server says so, else after longer with each failure. */
+  #later(again: () => void, wait?: number): void {
+    this.#drop();
+    if (wait === undefined) this.#failures += 1;
+    this.#set({ connection: this.#now.state === null ? "connecting" : "reconnecting" });
+    this.#again = again;
+    this.#retry = setTimeout(() => this.#retryNow(), wait ?? backoff(this.#failures, this.#random));
+  }
+
+  #retryNow(): void {
     clearTimeout(this.#retry);
     const again = this.#again;
     this.#again = null;
     again?.();
-  };
+  }
 
-  /** The network or the tab is back: no reason to wait any longer. */
-  #hurry = (): void => {
-    if (globalThis.document?.visibilityState !== "hidden") this.#retryNow();
-  };
+  /** The network or the tab is back: no reason to wait any longer, nor to trust what was open. */
+  #hurry(): void {
+    if (this.#again !== null) return this.#retryNow();
+    if (this.#connection === null) return;
+    if (this.#pulse.isSilent) this.connect();
+    else void this.#check();
+  }
+
+  async #check(): Promise<void> {
+    const attempt = this.#attempt;
+    const { state } = this.#now;
+    const { readHead } = this.options;
+    if (readHead === undefined || state === null || !this.#pulse.isLive) return;
+    const heard = await readHead(this.projectId, `${state.epoch}.${this.#intake.received}`).catch(() => null);
+    if (attempt !== this.#attempt) return;
+    if (heard === null) this.#later(() => this.connect());
+    else this.#compareHead(heard, true);
+  }
 
   #end(error: unknown): void {
     this.#drop();
     clearInterval(this.#ticking);
+    this.#wakes.stop();
     this.#set({ connection: "ended", ending: error });
   }
 
@@ -214,9 +276,8 @@ class Follow implements Follower {
     this.#attempt += 1;
     this.#connection?.close();
     this.#connection = null;
-    this.#batch = [];
-    this.#liveSince = null;
-    this.#behindSince = null;
+    this.#pulse = new Pulse();
+    clearTimeout(this.#hello);
     clearTimeout(this.#retry);
     this.#again = null;
   }

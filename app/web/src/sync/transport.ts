@@ -1,33 +1,43 @@
-// A way to receive a project's stream. SSE is the one there is; a WebSocket or a long poll fits in the same place.
-import { EVENT_TYPES, readEvent, type SyncEvent } from "./events";
+// What every way to receive a project's stream has in common.
+import type { SyncEvent } from "./events";
+
+/** Why a connection is over. */
+export type Closing =
+  | { kind: "lost" } // cut, refused, or unexplained
+  | { kind: "malformed" } // the server sent what cannot be read: something may be missing
+  | { kind: "restart"; wait?: number } // the server says so, and perhaps when to come again (ms)
+  | { kind: "revoked" }; // the right to read is in question
 
 export interface Sink {
-  onOpen(): void;
-  onEvent(event: SyncEvent): void;
-  /** The connection is over, for whatever reason; nothing comes after it. */
-  onClosed(): void;
+  /** One event, or null for something that cannot be read. */
+  onEvent(event: SyncEvent | null): void;
+  /** The connection is over; nothing comes after it. */
+  onClosed(closing: Closing): void;
 }
+
+export interface Connection {
+  close(): void;
+  /** Tell the others which scene is looked at; missing where nothing can be sent. */
+  present?(sceneId: string | null): void;
+}
+
+export type TransportName = "sse" | "socket" | "poll";
 
 export interface Transport {
+  readonly name: TransportName;
   /** Everything after the cursor (all of it, from a snapshot on, when null) goes to the sink until closed. */
-  connect(projectId: string, after: string | null, sink: Sink): { close(): void };
+  connect(projectId: string, after: string | null, sink: Sink): Connection;
 }
 
-export const sse: Transport = {
-  connect(projectId, after, sink) {
-    const query = after === null ? "" : `?after=${encodeURIComponent(after)}`;
-    const source = new EventSource(`/api/projects/${encodeURIComponent(projectId)}/events${query}`);
-    source.onopen = () => sink.onOpen();
-    // EventSource would reconnect by itself, but from the last event it saw, which may lie in the middle of a transaction.
-    source.onerror = () => {
-      source.close();
-      sink.onClosed();
-    };
-    const receive = ({ data }: MessageEvent<string>) => {
-      const event = readEvent(data);
-      if (event) sink.onEvent(event);
-    };
-    for (const type of EVENT_TYPES) source.addEventListener(type, receive);
-    return { close: () => source.close() };
-  },
-};
+export const pathOf = (projectId: string, last: "events" | "socket" | "changes" | "snapshot"): string =>
+  `/api/projects/${encodeURIComponent(projectId)}/${last}`;
+
+/** What a refusal before the first event means. */
+export function refusal(response: Response): Closing {
+  if ([401, 403, 404].includes(response.status)) return { kind: "revoked" };
+  const seconds = Number(response.headers.get("Retry-After"));
+  if ([429, 503].includes(response.status) && seconds > 0) {
+    return { kind: "restart", wait: seconds * 1000 * (1 + Math.random()) }; // not all at the same time
+  }
+  return { kind: "lost" };
+}

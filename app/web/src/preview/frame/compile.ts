@@ -3,6 +3,7 @@ import * as React from "react";
 import * as jsxRuntime from "react/jsx-runtime";
 import { transform } from "sucrase";
 import * as remotion from "../../remotion";
+import { run } from "./lock";
 
 export type SceneComponent = React.ComponentType<Record<string, unknown>>;
 
@@ -53,7 +54,7 @@ export function compile(code: string): SceneComponent {
     production: true,
   });
   const module = { exports: {} as Record<string, unknown> };
-  new Function("require", "module", "exports", script)(load, module, module.exports);
+  run(script, ["require", "module", "exports"], [load, module, module.exports]);
   return choose(module.exports);
 }
 

@@ -1,14 +1,12 @@
 // The preview frame's entry: asks the studio for a port and plays what comes through it.
 import { createRoot } from "react-dom/client";
 import { PORT, READY, VERSION, type ToFrame } from "../protocol";
+import { lock } from "./lock";
 import { Player } from "./player";
 
 const ASK_EVERY = 200; // ms, until the studio listens
 
-// Not every browser lets a policy forbid these, and they could reach the network.
-for (const name of ["RTCPeerConnection", "webkitRTCPeerConnection", "RTCDataChannel", "WebTransport"]) {
-  Object.defineProperty(globalThis, name, { value: undefined });
-}
+lock();
 
 const stage = document.getElementById("stage");
 if (stage === null) throw new Error("preview.html has no #stage");

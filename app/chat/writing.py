@@ -1,0 +1,106 @@
+"""Having code written in a turn: each attempt is a generation, and a call of a model."""
+
+import time
+from typing import Any
+
+import msgspec
+
+from app.brain.decide import Written, write_code
+from app.brain.model import Decision, Provider, Step, WriteJob
+from app.chat import steps
+from app.chat.context import Gathered
+from app.chat.leases import Held
+from app.chat.ledger import calling
+from app.chat.live import LiveTurn
+from app.generations.model import TokenUsage
+from app.generations.reads import find_generation
+from app.generations.records import Made, Wanted
+from app.scenes.model import Scene
+from app.store.engine import DB
+
+
+class Writing(msgspec.Struct, frozen=True, kw_only=True):
+    """Code for a generation that is pending until its scene is committed."""
+
+    generation_id: str
+    made: Made
+
+
+def job_of(decision: Decision, step: Step, base: Scene | None, gathered: Gathered) -> WriteJob:
+    """What the model is asked for."""
+    scenes = {scene.id: scene for scene in gathered.context.scenes}
+    return WriteJob(
+        instruction=step.context,
+        context=gathered.context,
+        scene=scenes[base.id] if base else None,
+        duration=step.target_duration,
+        complexity=decision.edit_complexity,
+        references=[scenes[id_] for id_ in decision.referenced_scene_ids if id_ in scenes],
+    )
+
+
+async def write(
+    held: Held,
+    live: LiveTurn,
+    provider: Provider,
+    job: WriteJob,
+    call: dict[str, Any],
+    base: Scene | None,
+) -> Writing:
+    """Begin a generation and have its code streamed.
+
+    What it raises leaves the generation pending: the end of the step or of the run ends it.
+    """
+    model = held.run.model or provider.model
+    wanted = await _wanted(held, job, call, base)
+    generation, live.after = await steps.writing_started(held, wanted)
+    began = time.perf_counter()
+    async with calling(held, "write", provider, model, generation.id) as ledger:
+
+        async def on_delta(text: str) -> None:
+            await ledger.saw_text(text)
+            live.write(call["callId"], text)
+
+        async def on_restart() -> None:
+            live.restart_code(call["callId"])
+
+        written = await write_code(
+            provider, job, model=held.run.model, on_delta=on_delta, on_restart=on_restart
+        )
+        ledger.usage = written.usage
+    return Writing(generation_id=generation.id, made=made_of(written, model, began))
+
+
+def made_of(written: Written, model: str, began: float) -> Made:
+    """What a model wrote, as a generation keeps it; `began` is of `time.perf_counter`."""
+    usage = written.usage
+    return Made(
+        code=written.code,
+        model=model,
+        usage=TokenUsage(
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cached_tokens=usage.cached_tokens,
+            source=usage.source,
+        ),
+        milliseconds=round((time.perf_counter() - began) * 1000),
+        note=written.note,
+    )
+
+
+async def _wanted(held: Held, job: WriteJob, call: dict[str, Any], base: Scene | None) -> Wanted:
+    """An edit refines the generation that its scene shows, whoever changed the code since."""
+    parent = None
+    if base is not None and base.generation_id is not None:
+        parent = await find_generation(DB, base.generation_id)
+    return Wanted(
+        prompt=parent.prompt if parent else job.instruction,
+        refinement_prompt=job.instruction if parent else None,
+        parent=parent,
+        scene_id=base.id if base else None,
+        format=job.context.format,
+        duration=job.duration,
+        model=held.run.model,
+        run_id=held.run.id,
+        call_id=call["callId"],
+    )

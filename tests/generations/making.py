@@ -1,0 +1,94 @@
+"""Generations as a person asks for them."""
+
+from typing import Any
+
+from app.generations.model import Generation, TokenUsage
+from app.generations.reads import find_generation
+from app.generations.records import Made, Wanted, begin, succeed
+from app.realtime.log import changing
+from app.scenes.blank import BLANK
+from app.store.engine import DB, transaction
+from tests.people import Person
+
+WAIT = {"prefer": "wait=30"}
+
+
+async def variations(person: Person, project: str, prompt: str, **fields: Any) -> list[Any]:
+    """Variations that are over."""
+    page = await person.ok(
+        "POST",
+        f"/api/projects/{project}/generations",
+        json={"prompt": prompt, **fields},
+        headers=WAIT,
+    )
+    items: list[Any] = page["items"]
+    return items
+
+
+async def refined(person: Person, parent: str, prompt: str, **fields: Any) -> list[Any]:
+    """Children of a generation that are over."""
+    page = await person.ok(
+        "POST",
+        f"/api/generations/{parent}/refine",
+        json={"refinementPrompt": prompt, **fields},
+        headers=WAIT,
+    )
+    items: list[Any] = page["items"]
+    return items
+
+
+async def read(person: Person, generation: str) -> Any:
+    return await person.ok("GET", f"/api/generations/{generation}")
+
+
+async def chain(person: Person, generation: str) -> Any:
+    return await person.ok("GET", f"/api/generations/{generation}/chain")
+
+
+async def apply(person: Person, generation: str, status: int = 200, **body: Any) -> Any:
+    return await person.ok("POST", f"/api/generations/{generation}/apply", status, json=body)
+
+
+async def refused(person: Person, method: str, path: str, **more: Any) -> tuple[int, str]:
+    """Status and code of a request that must fail."""
+    answer = await person.request(method, path, **more)
+    body = answer.json()
+    assert body["data"] is None
+    return answer.status_code, body["error"]["code"]
+
+
+def code_of(number: int) -> str:
+    """Playable code that differs by its number."""
+    return BLANK.replace("New scene", f"Number {number}")
+
+
+async def line_of(person: Person, project: str, depth: int) -> list[str]:
+    """The ids of a root and what refined it, one after the other, as the slice writes them."""
+    parent: Generation | None = None
+    ids: list[str] = []
+    for number in range(depth):
+        async with (
+            transaction() as tx,
+            changing(tx, project, actor_id=person.id, request_id="a-line") as change,
+        ):
+            if parent is not None:
+                parent = await find_generation(tx, parent.id)
+            wanted = Wanted(
+                prompt="The first",
+                refinement_prompt=f"Step {number}" if parent else None,
+                parent=parent,
+                format="landscape",
+            )
+            parent = await begin(change, wanted)
+            made = Made(code=code_of(number), model="tests", usage=TokenUsage(), milliseconds=1)
+            await succeed(change, parent.id, made)
+        ids.append(parent.id)
+    return ids
+
+
+async def generations(project: str) -> list[dict[str, Any]]:
+    """The rows, oldest first."""
+    rows = await DB.fetch(
+        "select * from generation where project_id = $1 order by revision", project
+    )
+    return [dict(row) for row in rows]

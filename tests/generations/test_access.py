@@ -1,0 +1,133 @@
+"""Who may do what with generations, for every kind of caller; and what is described of it."""
+
+import re
+from typing import Any
+
+import pytest
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi.config import OpenAPIConfig
+
+from app.auth.session import find_caller, provide_caller
+from app.chat.variation_routes import router as variations
+from app.generations.routes import router as generations
+from app.http.errors import HANDLERS
+from app.http.policy import FIND_CALLER, handlers_of, require_access
+from app.http.strict import StrictRequest
+from app.settings import Settings
+from app.store.ids import new_id
+from tests.studio import Person, Studio, snapshot_of
+
+RANK = {"viewer": 1, "editor": 2, "owner": 3}
+BODIES: dict[str, Any] = {
+    "generation.create": {"prompt": "A title"},
+    "generation.refine": {"refinementPrompt": "Make it red"},
+    "generation.apply": {},
+}
+
+
+def generations_app() -> Litestar:
+    return Litestar(
+        [
+            Router(
+                "",
+                route_handlers=[generations, variations],
+                guards=[require_access],
+                request_class=StrictRequest,
+            )
+        ],
+        state=State({"settings": Settings(), FIND_CALLER: find_caller}),
+        dependencies={"caller": Provide(provide_caller)},
+        exception_handlers=HANDLERS,
+        openapi_config=OpenAPIConfig(title="R", version="1", use_handler_docstrings=True),
+        logging_config=None,
+    )
+
+
+def routes() -> list[tuple[str, str, str, str]]:
+    """Of the app itself, so that none is forgotten: operation, access, method, path."""
+    found = []
+    for path, handler in handlers_of(generations_app()):
+        operation = handler.opt.get("operation")
+        if operation is None or not operation.startswith("generation."):
+            continue  # the description's own
+        [method] = set(getattr(handler, "http_methods", ())) - {"OPTIONS", "HEAD"}
+        found.append((operation, handler.opt["access"], method, path))
+    return sorted(found)
+
+
+async def call(person: Person, operation: str, method: str, path: str, ids: dict[str, str]) -> Any:
+    for name, value in ids.items():
+        path = re.sub(rf"\{{{name}(:\w+)?\}}", value, path)
+    if operation == "generation.list":
+        path += f"?parentId={ids['generation_id']}"
+    return await person.ask(method, path, BODIES.get(operation))
+
+
+def test_every_route_is_here() -> None:
+    one = "/api/generations/{generation_id:uuid}"
+    assert {(method, path) for _, _, method, path in routes()} == {
+        ("GET", "/api/generations"),
+        ("GET", one),
+        ("GET", f"{one}/chain"),
+        ("POST", f"{one}/apply"),
+        ("POST", f"{one}/refine"),
+        ("DELETE", one),
+        ("POST", "/api/projects/{project_id:uuid}/generations"),
+    }
+
+
+@pytest.mark.parametrize(("operation", "access", "method", "path"), routes())
+async def test_a_route_is_open_to_its_role_and_those_above(
+    studio: Studio, operation: str, access: str, method: str, path: str
+) -> None:
+    ann = await studio.person("ann")
+    project = await ann.project()
+    people = {
+        "viewer": await studio.member(ann, project, "vic", "viewer"),
+        "editor": await studio.member(ann, project, "ed", "editor"),
+        "stranger": await studio.person("sam"),
+        "nobody": studio.nobody(),
+    }
+    wait = {"prefer": "wait=30"}
+    page = await ann.do(
+        "POST", f"/api/projects/{project}/generations", {"prompt": "A title"}, **wait
+    )
+    ids = {"project_id": project, "generation_id": page["items"][0]["id"]}
+    before = await snapshot_of(project)
+    refused = {"nobody": (401, "UNAUTHORIZED"), "stranger": (404, "NOT_FOUND")}
+    refused |= {role: (403, "FORBIDDEN") for role in RANK if RANK[role] < RANK[access]}
+    for role, expected in refused.items():
+        answer = await call(people[role], operation, method, path, ids)
+        assert (answer.status_code, answer.json()["error"]["code"]) == expected, role
+        assert await snapshot_of(project) == before, role
+    answer = await call(people[access], operation, method, path, ids)
+    assert answer.is_success, answer.text
+    assert answer.json()["meta"]["operation"] == operation
+
+
+@pytest.mark.parametrize(("operation", "access", "method", "path"), routes())
+async def test_an_id_that_is_none_is_not_found(
+    studio: Studio, operation: str, access: str, method: str, path: str
+) -> None:
+    ann = await studio.person("ann")
+    ids = {"project_id": new_id(), "generation_id": new_id()}
+    answer = await call(ann, operation, method, path, ids)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
+
+
+def test_every_route_is_described_with_its_errors() -> None:
+    described = generations_app().openapi_schema.to_schema()
+    found = {
+        operation["operationId"]: operation
+        for path in described["paths"].values()
+        for operation in path.values()
+    }
+    assert {name for name, _, _, _ in routes()} == set(found)
+    for name, operation in found.items():
+        assert operation["description"], name
+        assert {"400", "401", "403", "404", "422", "429", "500", "503"} <= set(
+            operation["responses"]
+        ), name
+    assert "409" in found["generation.apply"]["responses"]

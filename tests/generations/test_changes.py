@@ -1,0 +1,227 @@
+"""A generation is put on a scene, or let go; whoever comes too late is told."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from app.store.engine import DB, reading
+from tests.conftest import NewPerson
+from tests.generations.making import (
+    apply,
+    chain,
+    line_of,
+    read,
+    refined,
+    refused,
+    variations,
+)
+from tests.people import Person
+from tests.studio import Studio, snapshot_of
+
+
+async def test_a_variation_becomes_a_new_scene(person: Person) -> None:
+    project = await person.project()
+    one, other = await variations(person, project, 'A title "Hello"', count=2, duration=75)
+    scene = await apply(person, other["id"], 201)
+    assert scene["tsxCode"] == other["tsxCode"]
+    assert (scene["duration"], scene["position"]) == (75, 0)
+    assert scene["generationId"] == other["id"]
+    [iteration] = (await person.ok("GET", f"/api/scenes/{scene['id']}/iterations"))["items"]
+    assert iteration["changeSource"] == "user"
+    assert iteration["operationType"] == "create"
+    assert iteration["generationId"] == other["id"]
+    assert iteration["userPrompt"] == 'A title "Hello"'
+    assert iteration["messageId"] is None
+    assert (await read(person, other["id"]))["sceneId"] == scene["id"]
+    assert (await read(person, one["id"]))["sceneId"] is None
+
+
+async def test_a_variation_replaces_a_scene_s_code(person: Person) -> None:
+    project = await person.project()
+    [scene] = (await person.turn(project, 'Add a title "Hello" for 2 seconds'))["data"]
+    [made] = await variations(person, project, "Make it red", sceneId=scene["id"])
+    changed = await apply(person, made["id"], sceneId=scene["id"])
+    assert changed["tsxCode"] == made["tsxCode"]
+    assert (changed["name"], changed["duration"]) == (scene["name"], 60)
+    assert changed["revision"] == scene["revision"] + 1
+    newest, first = (await person.ok("GET", f"/api/scenes/{scene['id']}/iterations"))["items"]
+    assert newest["before"] == first["after"]
+    assert newest["codeAfter"] == made["tsxCode"]
+    assert newest["generationId"] == made["id"]
+    ids = [one["id"] for one in (await chain(person, made["id"]))["items"]]
+    assert ids == [scene["generationId"], made["id"]]
+
+
+async def test_the_same_again_leaves_no_trace(person: Person) -> None:
+    project = await person.project()
+    [made] = await variations(person, project, "A title")
+    scene = await apply(person, made["id"], 201)
+    before = await snapshot_of(project)
+    assert await apply(person, made["id"], sceneId=scene["id"]) == scene
+    assert await snapshot_of(project) == before
+
+
+async def test_an_older_one_can_be_put_back(person: Person) -> None:
+    project = await person.project()
+    [first] = await variations(person, project, 'A title "Hello"')
+    scene = await apply(person, first["id"], 201)
+    [second] = await refined(person, first["id"], "Make the background green")
+    assert second["sceneId"] == scene["id"]
+    await apply(person, second["id"], sceneId=scene["id"])
+    back = await apply(person, first["id"], sceneId=scene["id"])
+    assert back["tsxCode"] == first["tsxCode"]
+    assert back["generationId"] == first["id"]
+
+
+async def test_a_stale_revision_is_told(person: Person) -> None:
+    project = await person.project()
+    [scene] = (await person.turn(project, "Add a title"))["data"]
+    [made] = await variations(person, project, "Make it red", sceneId=scene["id"])
+    await person.ok("PATCH", f"/api/scenes/{scene['id']}", json={"name": "Mine"})
+    path = f"/api/generations/{made['id']}/apply"
+    body = {"sceneId": scene["id"], "baseRevision": scene["revision"]}
+    answer = await person.post(path, json=body)
+    assert answer.status_code == 409
+    assert answer.json()["error"]["details"]["scene"]["name"] == "Mine"
+    tag = {"if-match": f'"{scene["revision"] + 1}"'}
+    changed = await person.ok("POST", path, json={"sceneId": scene["id"]}, headers=tag)
+    assert changed["name"] == "Mine"
+
+
+async def test_only_scenes_of_its_project_take_it(person: Person, new_person: NewPerson) -> None:
+    project, other = await person.project(), await person.project()
+    [made] = await variations(person, project, "A title")
+    elsewhere = await person.ok("POST", f"/api/projects/{other}/scenes", 201, json={})
+    bob = await new_person()
+    foreign = await bob.ok("POST", f"/api/projects/{await bob.project()}/scenes", 201, json={})
+    path = f"/api/generations/{made['id']}/apply"
+    for scene, expected in ((elsewhere, (403, "FORBIDDEN")), (foreign, (404, "NOT_FOUND"))):
+        assert await refused(person, "POST", path, json={"sceneId": scene["id"]}) == expected
+    gone = await apply(person, made["id"], 201)
+    await person.ok("DELETE", f"/api/scenes/{gone['id']}")
+    assert (await refused(person, "POST", path, json={"sceneId": gone["id"]}))[0] == 404
+
+
+async def test_what_a_scene_shows_stays(person: Person) -> None:
+    project = await person.project()
+    [made] = await variations(person, project, "A title")
+    scene = await apply(person, made["id"], 201)
+    path = f"/api/generations/{made['id']}"
+    assert await refused(person, "DELETE", path) == (409, "CONFLICT")
+    await person.ok("DELETE", f"/api/scenes/{scene['id']}")
+    assert await refused(person, "DELETE", path) == (409, "CONFLICT")  # it may come back
+    assert (await read(person, made["id"]))["tsxCode"] == scene["tsxCode"]
+
+
+async def test_a_key_applies_once(person: Person) -> None:
+    project = await person.project()
+    [made] = await variations(person, project, "A title")
+    path, headers = f"/api/generations/{made['id']}/apply", {"idempotency-key": "once"}
+    first, second = await asyncio.gather(
+        *(person.post(path, json={}, headers=headers) for _ in range(2))
+    )
+    assert (first.status_code, first.content) == (201, second.content)
+    assert len((await person.snapshot(project))["scenes"]) == 1
+
+
+async def test_old_snapshot_and_events_give_the_new_snapshot(studio: Studio) -> None:
+    ann = await studio.person("ann")
+    project = await ann.project()
+    path = f"/api/projects/{project}/generations"
+    async with studio.watching(project) as events:
+        wait = {"prefer": "wait=30"}
+        page = await ann.do("POST", path, {"prompt": "A title", "count": 2}, **wait)
+        one, other = (item["id"] for item in page["items"])
+        scene = await ann.do("POST", f"/api/generations/{one}/apply", {})
+        await ann.do("POST", f"/api/generations/{other}/apply", {"sceneId": scene["id"]})
+        await ann.do("DELETE", f"/api/generations/{one}")
+    kinds = [event.type for event in events]
+    assert kinds[-8:] == [
+        "scene.created",
+        "iteration.created",
+        "project.updated",
+        "generation.updated",
+        "scene.updated",
+        "iteration.created",
+        "generation.updated",
+        "generation.updated",
+    ]
+
+
+async def gathered(*asked: Any) -> list[int]:
+    return sorted(answer.status_code for answer in await asyncio.gather(*asked))
+
+
+@pytest.mark.parametrize("round_", range(5))
+async def test_of_two_that_are_applied_at_once_one_wins(person: Person, round_: int) -> None:
+    project = await person.project()
+    scene = await person.ok("POST", f"/api/projects/{project}/scenes", 201, json={})
+    ids = await line_of(person, project, 2)
+    body = {"sceneId": scene["id"], "baseRevision": 1}
+    answers = await gathered(
+        *(person.post(f"/api/generations/{one}/apply", json=body) for one in ids)
+    )
+    assert answers == [200, 409]
+    now = await person.ok("GET", f"/api/scenes/{scene['id']}")
+    assert now["revision"] == 2
+    assert now["tsxCode"] == (await read(person, now["generationId"]))["tsxCode"]
+
+
+@pytest.mark.parametrize("based", [True, False])
+async def test_an_apply_and_an_edit_at_once(person: Person, based: bool) -> None:
+    project = await person.project()
+    scene = await person.ok("POST", f"/api/projects/{project}/scenes", 201, json={})
+    [one] = await line_of(person, project, 1)
+    base = {"baseRevision": 1} if based else {}
+    answers = await gathered(
+        person.post(f"/api/generations/{one}/apply", json={"sceneId": scene["id"], **base}),
+        person.patch(
+            f"/api/scenes/{scene['id']}", json={"tsxCode": scene["tsxCode"] + "\n", **base}
+        ),
+    )
+    assert answers == ([200, 409] if based else [200, 200])
+    page = await person.ok("GET", f"/api/scenes/{scene['id']}/iterations")
+    after = [item["after"] for item in page["items"]]
+    before = [item["before"] for item in page["items"]]
+    assert after[1:] == before[:-1]  # each saw what the one before it made
+    assert len(after) == (2 if based else 3)
+
+
+@pytest.mark.parametrize("round_", range(5))
+async def test_a_delete_and_a_refinement_at_once(person: Person, round_: int) -> None:
+    """The child either is refused or starts from the code that its parent still had."""
+    project = await person.project()
+    [parent] = await variations(person, project, 'A title "Hello"')
+    path = f"/api/generations/{parent['id']}"
+    asked = {"refinementPrompt": 'Change "Hello" to "Bye"'}
+    gone, child = await asyncio.gather(
+        person.delete(path),
+        person.post(f"{path}/refine", json=asked, headers={"prefer": "wait=30"}),
+    )
+    assert gone.status_code == 200
+    assert (await read(person, parent["id"]))["tsxCode"] is None
+    if child.status_code == 200:
+        [made] = child.json()["data"]["items"]
+        assert made["tsxCode"] == parent["tsxCode"].replace('"Hello"', '"Bye"')
+        assert made["parentGenerationId"] == parent["id"]
+    else:
+        assert child.json()["error"]["code"] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize("round_", range(5))
+async def test_a_delete_and_an_apply_at_once(person: Person, round_: int) -> None:
+    project = await person.project()
+    [one] = await line_of(person, project, 1)
+    path = f"/api/generations/{one}"
+    answers = await gathered(person.delete(path), person.post(f"{path}/apply", json={}))
+    assert answers in ([200, 409], [201, 409])
+
+
+async def test_nothing_deletes_a_row(person: Person) -> None:
+    project = await person.project()
+    [one] = await line_of(person, project, 1)
+    await person.ok("DELETE", f"/api/generations/{one}")
+    async with reading() as reader:
+        assert await reader.fetchval("select count(*) from generation where id = $1", one) == 1
+    assert await DB.fetchval("select tsx_code from generation where id = $1", one) is None

@@ -1,0 +1,89 @@
+"""Leases decide, not age: what is worked on is safe, and what was given up stays given up."""
+
+import pytest
+
+from app.generations import leases
+from app.generations.leases import Taken
+from app.generations.model import TokenUsage
+from app.generations.reads import find_generation
+from app.generations.records import Made, Wanted, begin
+from app.problems import LeaseLost
+from app.realtime.log import changing
+from app.scenes.blank import BLANK
+from app.store.engine import DB, transaction
+from tests.people import Person
+
+MADE = Made(code=BLANK, model="tests", usage=TokenUsage(), milliseconds=1)
+
+
+async def taken_by_us(person: Person, *, attempt: int = 1) -> Taken:
+    """A pending variation that no worker of the server can claim: the lease is ours at once."""
+    project = await person.project()
+    async with transaction() as tx:
+        async with changing(tx, project, actor_id=person.id, request_id="ours") as change:
+            generation = await begin(change, Wanted(prompt="x", format="square"))
+            await tx.execute(
+                "update generation set attempt = $2, lease_owner = 'tests', lease_epoch = 7,"
+                " created_at = clock_timestamp() - interval '1 hour',"
+                " lease_expires_at = clock_timestamp() + interval '1 hour' where id = $1",
+                generation.id,
+                attempt,
+            )
+    return Taken(
+        generation=generation, lease_epoch=7, base_code=None, model=None, request_id="ours"
+    )
+
+
+async def expire(taken: Taken) -> None:
+    await DB.fetch(
+        "update generation set lease_expires_at = clock_timestamp() where id = $1",
+        taken.generation.id,
+    )
+
+
+async def test_a_live_lease_is_safe_however_old_its_row(person: Person) -> None:
+    taken = await taken_by_us(person, attempt=3)
+    assert await leases.claim("another") is None
+    assert await leases.give_up() == 0
+    await leases.renew(taken)
+    kept = await leases.keep(taken, MADE)
+    assert (kept.status, kept.tsx_code) == ("success", BLANK)
+
+
+async def test_what_was_given_up_stays_given_up(person: Person) -> None:
+    taken = await taken_by_us(person, attempt=3)
+    await expire(taken)
+    await leases.give_up()  # or the server's worker did
+    before = await find_generation(DB, taken.generation.id)
+    assert before is not None
+    assert (before.status, before.error_code) == ("failed", "WORKER_LOST")
+    with pytest.raises(LeaseLost):
+        await leases.renew(taken)
+    with pytest.raises(LeaseLost):
+        await leases.keep(taken, MADE)
+    with pytest.raises(LeaseLost):
+        await leases.keep_error(taken, "AI_ERROR", "Late", "tests")
+    assert await find_generation(DB, taken.generation.id) == before
+
+
+async def test_who_lost_the_lease_to_another_writes_nothing(person: Person) -> None:
+    taken = await taken_by_us(person)
+    await DB.fetch("update generation set lease_epoch = 8 where id = $1", taken.generation.id)
+    with pytest.raises(LeaseLost):
+        await leases.keep(taken, MADE)
+    await leases.release(taken)
+    now = await find_generation(DB, taken.generation.id)
+    assert now == taken.generation or (now is not None and now.status == "pending")
+    assert await leases.claim("another") is None  # the release of a lost lease frees nothing
+    await DB.fetch("update generation set lease_epoch = 7 where id = $1", taken.generation.id)
+    await leases.keep(taken, MADE)
+
+
+async def test_an_end_is_kept_once(person: Person) -> None:
+    taken = await taken_by_us(person)
+    await leases.keep_error(taken, "AI_ERROR", "It broke.", "tests")
+    with pytest.raises(LeaseLost):
+        await leases.keep(taken, MADE)
+    ended = await find_generation(DB, taken.generation.id)
+    assert ended is not None
+    assert (ended.status, ended.error_message, ended.model) == ("failed", "It broke.", "tests")

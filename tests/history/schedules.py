@@ -1,0 +1,179 @@
+"""A schedule explorer: two transactions, every statement of theirs a point where the other may go.
+
+At each point one of the actors that could go on is chosen and does one statement; PostgreSQL tells
+which of them waits for a lock of the other. `every` walks through all choices, depth first, by
+running again from the start with another choice at the last point where there was one; `some` takes
+them by chance, from a seed.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, NamedTuple
+
+from asyncpg import Connection
+
+from app.store.engine import Tx
+
+PAUSE = 0.001  # seconds until an actor that is not back is looked up in PostgreSQL
+STUCK = 10.0  # seconds after which a schedule is a defect
+BLOCKED = "select cardinality(pg_blocking_pids($1)) > 0"
+
+Act = Callable[[Tx], Awaitable[object]]
+Choose = Callable[[int], int]  # of so many actors that could go on, which
+
+
+class Actor:
+    """One transaction, which waits for its turn before each of its statements."""
+
+    def __init__(self, connection: Connection, pid: int, changed: asyncio.Event) -> None:
+        self.connection = connection
+        self.pid = pid
+        self.waiting: asyncio.Event | None = None
+        self.over = False
+        self.result: object = None
+        self._changed = changed
+
+    async def turn(self) -> None:
+        self.waiting = asyncio.Event()
+        self._changed.set()
+        await self.waiting.wait()
+
+    def go(self) -> None:
+        assert self.waiting is not None
+        event, self.waiting = self.waiting, None
+        event.set()
+
+    async def perform(self, act: Act) -> None:
+        try:
+            await self.turn()
+            transaction = self.connection.transaction()
+            await transaction.start()
+            try:
+                self.result = await act(Stepped(self))
+            except Exception as error:  # noqa: BLE001  what it raised is what is examined
+                self.result = error
+                await self.turn()
+                await transaction.rollback()
+            else:
+                await self.turn()
+                await transaction.commit()
+        finally:
+            self.over = True
+            self._changed.set()
+
+
+class Stepped(Tx):
+    """A transaction whose every statement waits for its turn."""
+
+    def __init__(self, actor: Actor) -> None:
+        super().__init__(actor.connection)
+        self._actor = actor
+
+    async def fetch(self, sql: str, *values: Any) -> Any:
+        await self._actor.turn()
+        return await super().fetch(sql, *values)
+
+    async def fetchrow(self, sql: str, *values: Any) -> Any:
+        await self._actor.turn()
+        return await super().fetchrow(sql, *values)
+
+    async def fetchval(self, sql: str, *values: Any) -> Any:
+        await self._actor.turn()
+        return await super().fetchval(sql, *values)
+
+    async def execute(self, sql: str, *values: Any) -> int:
+        await self._actor.turn()
+        return await super().execute(sql, *values)
+
+
+class Ran(NamedTuple):
+    """What each act gave or raised, and the choices: (taken, of how many)."""
+
+    results: list[object]
+    trace: list[tuple[int, int]]
+
+
+class Explorer:
+    """Two connections for the actors, and one that asks PostgreSQL who waits."""
+
+    def __init__(self, connections: list[Connection], admin: Connection) -> None:
+        self._connections = connections
+        self._admin = admin
+        self._pids: list[int] = []
+
+    async def run(self, acts: list[Act], choose: Choose) -> Ran:
+        """One schedule, to the end of all its actors."""
+        if not self._pids:
+            self._pids = [
+                await one.fetchval("select pg_backend_pid()") for one in self._connections
+            ]
+        changed = asyncio.Event()
+        actors = [
+            Actor(connection, pid, changed)
+            for connection, pid in zip(self._connections, self._pids, strict=True)
+        ]
+        tasks = [
+            asyncio.create_task(actor.perform(act)) for actor, act in zip(actors, acts, strict=True)
+        ]
+        trace = list[tuple[int, int]]()
+        async with asyncio.timeout(STUCK):
+            while True:
+                await self._settled(actors, changed)
+                able = [actor for actor in actors if actor.waiting is not None]
+                if not able:
+                    break
+                taken = choose(len(able)) if len(able) > 1 else 0
+                if len(able) > 1:
+                    trace.append((taken, len(able)))
+                able[taken].go()
+            await asyncio.gather(*tasks)
+        return Ran([actor.result for actor in actors], trace)
+
+    async def _settled(self, actors: list[Actor], changed: asyncio.Event) -> None:
+        """Until each actor is over, waits for its turn, or waits for a lock."""
+        while True:
+            changed.clear()
+            moving = [actor for actor in actors if not (actor.over or actor.waiting)]
+            if not moving:
+                return
+            try:
+                await asyncio.wait_for(changed.wait(), PAUSE)
+            except TimeoutError:
+                held = [await self._admin.fetchval(BLOCKED, actor.pid) for actor in moving]
+                still = [actor for actor in moving if not (actor.over or actor.waiting)]
+                if all(held) and still == moving and len(moving) < len(actors):
+                    if all(actor.over for actor in actors if actor not in moving):
+                        continue  # the lock was given up: its word is on the way
+                    return
+
+    async def every(self, make: Callable[[], Awaitable[list[Act]]]) -> AsyncIterator[Ran]:
+        """All schedules."""
+        prefix: list[int] | None = []
+        while prefix is not None:
+            ran = await self.run(await make(), _following(prefix))
+            yield ran
+            prefix = _next(ran.trace)
+
+    async def some(
+        self, make: Callable[[], Awaitable[list[Act]]], number: int, seed: int
+    ) -> AsyncIterator[Ran]:
+        """So many of them, and both that do one after the other."""
+        chance = random.Random(seed)
+        for index in range(number):
+            first: Choose = [lambda _: 0, lambda able: able - 1, chance.randrange][min(index, 2)]
+            yield await self.run(await make(), first)
+
+
+def _following(prefix: list[int]) -> Choose:
+    known: Iterator[int] = iter(prefix)
+    return lambda _: next(known, 0)
+
+
+def _next(trace: list[tuple[int, int]]) -> list[int] | None:
+    """The choices up to the last one that can be another, and that other one."""
+    for index in reversed(range(len(trace))):
+        taken, able = trace[index]
+        if taken + 1 < able:
+            return [choice for choice, _ in trace[:index]] + [taken + 1]
+    return None

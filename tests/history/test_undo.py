@@ -1,0 +1,224 @@
+"""Walking back and forth: one's own steps, everybody's, and two people who meet."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.history.steps import Json, add, do_step, drop, film, go_back, newest, rewrite, turn
+from tests.studio import Person, Studio, snapshot_of
+from tests.turns import begin_turn, end_turn
+
+
+async def walk(person: Person, project_id: str, verb: str, scope: str | None = None) -> Json:
+    body = None if scope is None else {"scope": scope}
+    went: Json = await person.do("POST", f"/api/projects/{project_id}/{verb}", body)
+    return went
+
+
+async def refused(person: Person, project_id: str, verb: str, scope: str = "mine") -> Json:
+    answer = await person.ask("POST", f"/api/projects/{project_id}/{verb}", {"scope": scope})
+    assert answer.status_code == 409, answer.text
+    error: Json = answer.json()["error"]
+    assert error["code"] == "CONFLICT"
+    return error
+
+
+async def ends(person: Person, project_id: str, verb: str, scope: str = "mine") -> None:
+    error = await refused(person, project_id, verb, scope)
+    assert error["message"] == f"There is nothing to {verb}."
+    assert "details" not in error
+
+
+async def many_steps(ann: Person, project_id: str) -> list[list[Json]]:
+    """Something of everything; the film before each step and after the last."""
+    films = [await film(project_id)]
+
+    async def step(done: Any) -> Any:
+        result = await done
+        films.append(await film(project_id))
+        return result
+
+    a = (await step(ann.scene(project_id, name="A", props={"one": 1})))["id"]
+    b = (await step(ann.scene(project_id, name="B", tsxCode="b\r\n")))["id"]
+    await step(ann.do("PATCH", f"/api/scenes/{a}", {"props": {"one": True}}))
+    await step(ann.do("POST", f"/api/scenes/{a}/split", {"atFrame": 40}))
+    await step(ann.do("POST", f"/api/scenes/{b}/duplicate"))
+    ids = await ann.order(project_id)
+    order = {"sceneIds": ids[::-1]}
+    await step(ann.do("PUT", f"/api/projects/{project_id}/scene-order", order))
+    await step(ann.do("DELETE", f"/api/scenes/{b}"))
+    await step(turn(ann.user_id, project_id, drop(ids[0]), add(), rewrite(ids[1], name="T")))
+    await step(ann.do("POST", f"/api/scenes/{b}/restore"))
+    await step(ann.do("PATCH", f"/api/scenes/{b}", {"name": "Again", "duration": 1}))
+    await step(ann.do("POST", f"/api/scenes/{b}/trim", {"duration": 2}))
+    await step(go_back(ann, (await newest(ann, b))["id"]))
+    return films
+
+
+@pytest.mark.parametrize("scope", ["mine", "project"])
+async def test_a_walk_all_the_way_down_and_up_again(studio: Studio, scope: str) -> None:
+    ann = await studio.person("ann")
+    project_id = await ann.project()
+    films = await many_steps(ann, project_id)
+    for _ in range(2):
+        for number in reversed(range(len(films) - 1)):
+            async with studio.watching(project_id):
+                await walk(ann, project_id, "undo", scope)
+            assert await film(project_id) == films[number], number
+        await ends(ann, project_id, "undo", scope)
+        for number in range(1, len(films)):
+            async with studio.watching(project_id):
+                await walk(ann, project_id, "redo", scope)
+            assert await film(project_id) == films[number], number
+        await ends(ann, project_id, "redo", scope)
+
+
+async def test_a_walk_to_and_fro(studio: Studio) -> None:
+    ann = await studio.person("ann")
+    project_id = await ann.project()
+    films = await many_steps(ann, project_id)
+    at = len(films) - 1
+    for steps in (-3, +2, -5, +1, +1, -1, +4, -6, +7):
+        for _ in range(abs(steps)):
+            await walk(ann, project_id, "undo" if steps < 0 else "redo")
+        at += steps
+        assert await film(project_id) == films[at]
+
+
+async def test_a_new_change_clears_redo_but_not_what_others_could_redo(studio: Studio) -> None:
+    ann = await studio.person("ann")
+    project_id = await ann.project()
+    bob = await studio.member(ann, project_id, "bob", "editor")
+    a = (await ann.scene(project_id))["id"]
+    b = (await bob.scene(project_id))["id"]
+    await ann.do("PATCH", f"/api/scenes/{a}", {"name": "A"})
+    await bob.do("PATCH", f"/api/scenes/{b}", {"name": "B"})
+    await walk(ann, project_id, "undo")
+    await walk(bob, project_id, "undo")
+    await ann.do("PATCH", f"/api/scenes/{a}", {"duration": 3})
+    await ends(ann, project_id, "redo")
+    await ends(ann, project_id, "redo", "project")
+    await walk(bob, project_id, "redo")
+    assert [scene["name"] for scene in await film(project_id)] == ["Scene 1", "B"]
+
+
+async def test_two_people_undo_each_their_own(studio: Studio) -> None:
+    ann = await studio.person("ann")
+    project_id = await ann.project()
+    bob = await studio.member(ann, project_id, "bob", "editor")
+    a = (await ann.scene(project_id, name="a"))["id"]
+    b = (await ann.scene(project_id, name="b"))["id"]
+    before = await film(project_id)
+    for number in range(3):
+        await ann.do("PATCH", f"/api/scenes/{a}", {"name": f"a{number}"})
+        await bob.do("PATCH", f"/api/scenes/{b}", {"name": f"b{number}"})
+    after = await film(project_id)
+    for _ in range(3):
+        await asyncio.gather(*(walk(one, project_id, "undo") for one in (ann, bob)))
+    assert await film(project_id) == before
+    await ends(bob, project_id, "undo")
+    for _ in range(3):
+        await asyncio.gather(*(walk(one, project_id, "redo") for one in (ann, bob)))
+    assert await film(project_id) == after
+
+
+async def test_who_meets_anothers_change_is_told_which(studio: Studio) -> None:
+    ann = await studio.person("ann")
+    project_id = await ann.project()
+    bob = await studio.member(ann, project_id, "bob", "editor")
+    scene = (await ann.scene(project_id))["id"]
+    await ann.do("PATCH", f"/api/scenes/{scene}", {"name": "A"})
+    await bob.do("PATCH", f"/api/scenes/{scene}", {"name": "B"})
+    was = await snapshot_of(project_id)
+    error = await refused(ann, project_id, "undo")
+    [later] = error["details"]["later"]
+    assert (later["actorId"], later["changesApplied"]) == (bob.user_id, ["name A -> B"])
+    assert await snapshot_of(project_id) == was
+    await walk(bob, project_id, "undo")
+    await walk(ann, project_id, "undo")
+    assert (await film(project_id))[0]["name"] == "Scene 1"
+    error = await refused(bob, project_id, "redo")
+    assert error["details"]["later"][-1]["changeSource"] == "revert"
+    await walk(ann, project_id, "redo")
+    await walk(bob, project_id, "redo")
+    assert (await film(project_id))[0]["name"] == "B"
+
+
+async def test_the_projects_stack_is_everybodys(studio: Studio) -> None:
+    ann = await studio.person("ann")
+    project_id = await ann.project()
+    bob = await studio.member(ann, project_id, "bob", "editor")
+    scene = (await ann.scene(project_id))["id"]
+    films = []
+    for number, person in enumerate((ann, bob, ann, bob)):
+        films.append(await film(project_id))
+        await person.do("PATCH", f"/api/scenes/{scene}", {"name": f"N{number}"})
+    last = await film(project_id)
+    for number, person in zip((3, 2, 1, 0), (ann, bob, ann, bob), strict=True):
+        await walk(person, project_id, "undo", "project")
+        assert await film(project_id) == films[number]
+    for person in (bob, ann, bob, ann):
+        await walk(person, project_id, "redo", "project")
+    assert await film(project_id) == last
+
+
+async def test_an_undo_is_no_step_but_a_revert_is(studio: Studio) -> None:
+    ann = await studio.person("ann")
+    project_id = await ann.project()
+    scene = (await ann.scene(project_id))["id"]
+    films = [await film(project_id)]
+    for name in ("A", "B"):
+        await ann.do("PATCH", f"/api/scenes/{scene}", {"name": name})
+        films.append(await film(project_id))
+    await go_back(ann, (await newest(ann, scene))["id"])
+    assert await film(project_id) == films[1]
+    await walk(ann, project_id, "undo")
+    assert await film(project_id) == films[2], "the revert was undone"
+    await walk(ann, project_id, "undo")
+    assert await film(project_id) == films[1]
+    await walk(ann, project_id, "undo")
+    assert await film(project_id) == films[0]
+
+
+async def test_what_another_took_back_already_is_passed_over(studio: Studio) -> None:
+    ann = await studio.person("ann")
+    project_id = await ann.project()
+    bob = await studio.member(ann, project_id, "bob", "editor")
+    scene = (await ann.scene(project_id, name="0"))["id"]
+    for name in ("1", "2"):
+        await ann.do("PATCH", f"/api/scenes/{scene}", {"name": name})
+    await go_back(bob, (await newest(ann, scene))["id"])
+    await walk(ann, project_id, "undo")
+    assert (await film(project_id))[0]["name"] == "0"
+    await walk(ann, project_id, "redo")
+    assert (await film(project_id))[0]["name"] == "1"
+
+
+async def test_ten_undos_with_one_key_are_one(studio: Studio) -> None:
+    ann = await studio.person("ann")
+    project_id = await ann.project()
+    for _ in range(3):
+        await ann.scene(project_id)
+    path = f"/api/projects/{project_id}/undo"
+    answers = await asyncio.gather(
+        *(ann.ask("POST", path, {}, idempotency_key="k") for _ in range(10))
+    )
+    assert len({(answer.status_code, answer.content) for answer in answers}) == 1
+    assert answers[0].json()["meta"]["operation"] == "project.undo"
+    assert len(await film(project_id)) == 2
+
+
+async def test_a_turn_that_goes_on_stands_again(studio: Studio) -> None:
+    ann = await studio.person("ann")
+    project_id = await ann.project()
+    scene = (await ann.scene(project_id))["id"]
+    before = await film(project_id)
+    run = await begin_turn(ann.user_id, project_id)
+    await do_step(run, rewrite(scene, name="A"))
+    await walk(ann, project_id, "undo")
+    assert await film(project_id) == before
+    await do_step(run, rewrite(scene, duration=3))
+    await end_turn(project_id, run)
+    await walk(ann, project_id, "undo")
+    assert await film(project_id) == before

@@ -1,0 +1,226 @@
+"""One busy project, followed over every transport through a bad network: all tell the same."""
+
+import asyncio
+import hashlib
+import json
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.conftest import NewDatabase, free_port
+from tests.fault_proxy import FaultProxy
+from tests.follow.client import Following, following
+from tests.follow.ladder import Transport
+from tests.follow.lines import Refused
+from tests.follow.state import as_snapshot
+from tests.realtime.busy_project import BusyProject, Member, by_token, register
+from tests.studio import same
+from tests.web.server import Server
+
+TRANSPORTS: tuple[Transport, ...] = ("sse", "socket", "msgpack", "poll")
+CHANGES = 60
+LATE = 8  # clients that join in between
+TOKEN = "local-token-of-the-test"
+PATIENCE = 60.0  # seconds until everybody has everything
+REMOVED = 6.0  # seconds: two until the stream ends, and the client's wait before it asks why
+
+
+@pytest.fixture(scope="module")
+async def served(
+    new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Server]:
+    """A server in a process of its own; at the end its data is checked."""
+    folder = tmp_path_factory.mktemp("agreeing")
+    settings = {"REELROOM_LOCAL_TOKEN": TOKEN}
+    async with Server(await new_database(), folder, free_port(), **settings) as server:
+        yield server
+
+
+@pytest.fixture
+async def owner(served: Server) -> AsyncIterator[Member]:
+    """The local admin."""
+    async with by_token(served.url, "local", TOKEN) as member:
+        yield member
+
+
+def hash_of(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+class Client:
+    """One who follows, and the list of what it was told."""
+
+    def __init__(self, transport: Transport, follower: Following) -> None:
+        self.transport = transport
+        self.follower = follower
+        self.told: list[tuple[int, str]] = []
+        self.first = -1  # the revision of its snapshot
+        self.task = asyncio.create_task(self._read())
+
+    @property
+    def revision(self) -> int:
+        return int(self.follower.state["revision"]) if self.follower.state else -1
+
+    def has(self, head: int, epoch: str | None) -> bool:
+        state = self.follower.state or {}
+        return self.revision >= head and epoch in (None, state.get("epoch"))
+
+    async def _read(self) -> None:
+        async for update in self.follower:
+            if self.first < 0:
+                self.first = update.state["revision"]
+            for event in update.events:
+                if "revision" in event:
+                    self.told.append((event["revision"], hash_of(event)))
+
+
+class Crowd:
+    """Clients of a project, each transport behind a bad network of its own."""
+
+    def __init__(self, project: str, stack: AsyncExitStack) -> None:
+        self.project = project
+        self.clients: list[Client] = []
+        self.proxies: dict[Transport, FaultProxy] = {}
+        self._stack = stack
+
+    async def build(self, port: int) -> None:
+        for transport in TRANSPORTS:
+            proxy = FaultProxy("127.0.0.1", port)
+            self.proxies[transport] = await self._stack.enter_async_context(proxy.running())
+
+    async def join(self, transport: Transport, token: str = TOKEN) -> None:
+        url = f"http://127.0.0.1:{self.proxies[transport].port}"
+        line = following(url, self.project, token, transport=transport)
+        self.clients.append(Client(transport, await self._stack.enter_async_context(line)))
+
+    def disturb(self, chance: random.Random) -> None:
+        """Cut a connection somewhere, or all of a transport, or delay it."""
+        proxy = chance.choice([*self.proxies.values()])
+        match chance.choice(["cut", "cut", "reset", "delay", "none"]):
+            case "cut":
+                proxy.cut_after = chance.randint(1, 3000)
+            case "reset":
+                proxy.reset()
+            case "delay":
+                proxy.delay = chance.choice([0.0, 0.02])
+
+    async def all_join(self, token: str = TOKEN) -> None:
+        for transport in TRANSPORTS:
+            await self.join(transport, token)
+        async with asyncio.timeout(PATIENCE):
+            while any(client.follower.core.connection != "live" for client in self.clients):
+                await asyncio.sleep(0.02)
+
+    async def reach(self, head: int, epoch: str | None = None) -> None:
+        """Wait until everybody is there; those who wait to try again do it now."""
+        for proxy in self.proxies.values():
+            proxy.cut_after, proxy.delay = None, 0.0
+        async with asyncio.timeout(PATIENCE):
+            while late := [client for client in self.clients if not client.has(head, epoch)]:
+                for client in late:
+                    assert not client.task.done(), (client.transport, client.task)
+                    client.follower.wake()
+                await asyncio.sleep(0.3)
+
+    async def leave(self) -> None:
+        for client in self.clients:
+            client.task.cancel()
+        await asyncio.gather(*(client.task for client in self.clients), return_exceptions=True)
+
+
+async def crowd_of(project: str, owner: Member, stack: AsyncExitStack) -> Crowd:
+    crowd = Crowd(project, stack)
+    await crowd.build(owner.base_url.port or 0)
+    return crowd
+
+
+async def log_of(owner: Member, project: str, epoch: str) -> list[tuple[int, str]]:
+    """The truth: the whole log, by plain requests."""
+    told: list[tuple[int, str]] = []
+    after = f"{epoch}.0"
+    while True:
+        page = await owner.get(f"/api/projects/{project}/changes", params={"after": after})
+        events = page.json()["data"]["events"]
+        if not events:
+            return told
+        told += [(event["revision"], hash_of(event)) for event in events]
+        after = page.json()["data"]["cursor"]
+
+
+@pytest.mark.parametrize("seed", [random.randrange(10**6)])
+async def test_all_transports_tell_the_same_through_cuts_and_joins(
+    owner: Member, seed: int
+) -> None:
+    chance = random.Random(seed)
+    async with AsyncExitStack() as stack:
+        editor = await stack.enter_async_context(await register(str(owner.base_url), "editor"))
+        project = BusyProject(owner, editor, chance)
+        await project.open("Busy")
+        crowd = await crowd_of(project.id, owner, stack)
+        await crowd.all_join()
+        joins = sorted(chance.sample(range(CHANGES), LATE))
+        await project.ask()
+        for number in range(CHANGES):
+            if number in joins:
+                await crowd.join(chance.choice(TRANSPORTS))
+            crowd.disturb(chance)
+            await project.change()
+        snapshot = await owner.do("GET", f"/api/projects/{project.id}/snapshot")
+        await crowd.reach(snapshot["revision"])
+        await crowd.leave()
+        truth = await log_of(owner, project.id, snapshot["epoch"])
+        assert [revision for revision, _ in truth] == [*range(1, snapshot["revision"] + 1)]
+        for client in crowd.clients:
+            where = (seed, client.transport, client.first)
+            assert client.told == truth[client.first :], where
+            assert client.follower.core.resets == 0, where
+            assert client.follower.state, where
+            same(as_snapshot(client.follower.state), snapshot)
+    assert {client.transport for client in crowd.clients} == set(TRANSPORTS)
+    assert sum(proxy.connections for proxy in crowd.proxies.values()) > len(crowd.clients) + 10
+
+
+async def test_a_restored_database_is_noticed_on_every_transport(
+    served: Server, owner: Member
+) -> None:
+    """Its epoch is new: nobody applies the new history to the old state."""
+    async with AsyncExitStack() as stack:
+        made = await owner.do("POST", "/api/projects", {"title": "Restored"})
+        scenes = f"/api/projects/{made['id']}/scenes"
+        await owner.do("POST", scenes, {"name": "Kept"})
+        crowd = await crowd_of(made["id"], owner, stack)
+        await crowd.all_join()
+        database = await asyncpg.connect(served.environment["DATABASE_URL"])
+        await database.execute("update project set epoch = 'again' where id = $1", made["id"])
+        await database.close()
+        await owner.do("POST", scenes, {"name": "After"})
+        await owner.do("PATCH", f"/api/projects/{made['id']}", {"title": "Told its new epoch"})
+        snapshot = await owner.do("GET", f"/api/projects/{made['id']}/snapshot")
+        assert snapshot["cursor"].startswith("again.")
+        await crowd.reach(snapshot["revision"], "again")
+        await crowd.leave()
+        for client in crowd.clients:
+            assert client.follower.core.resets == 1, client.transport
+            assert client.follower.state
+            same(as_snapshot(client.follower.state), snapshot)
+
+
+async def test_who_is_removed_is_told_nothing_more_on_any_transport(owner: Member) -> None:
+    async with AsyncExitStack() as stack:
+        guest = await stack.enter_async_context(await register(str(owner.base_url), "guest"))
+        project = BusyProject(owner, guest, random.Random(1))
+        await project.open("Left")
+        crowd = await crowd_of(project.id, owner, stack)
+        await crowd.all_join(guest.token)
+        await owner.do("DELETE", f"/api/projects/{project.id}/members/{guest.user_id}")
+        snapshot = await owner.do("GET", f"/api/projects/{project.id}/snapshot")
+        await owner.do("POST", f"/api/projects/{project.id}/scenes", {"name": "Secret"})
+        async with asyncio.timeout(REMOVED):
+            await asyncio.wait([client.task for client in crowd.clients])
+        for client in crowd.clients:
+            assert isinstance(client.task.exception(), Refused), client.transport
+            assert client.revision < snapshot["revision"], client.transport
