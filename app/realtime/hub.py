@@ -25,7 +25,7 @@ from app.store.tasks import spawn
 
 logger = logging.getLogger(__name__)
 
-TICK_EACH = 10e-6  # seconds of rest for each follower after a read: about what telling it takes
+TICK_EACH = 25e-6  # seconds of rest for each follower after a read: a few times what telling takes
 TICK_LEAST, TICK_MOST = 1e-3, 25e-3  # seconds; a small project's events go out at once
 PAGES = 4  # pages of the log kept for others who ask for the same
 

@@ -13,6 +13,8 @@ import msgspec
 from tests.bench._fanout_peers import Around, running
 
 CLIENTS, MISSED = 1000, 100
+
+Took = tuple[float, int]  # seconds, and nanoseconds of the server's processor
 LINE = (
     "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer bench\r\n"
     "Origin: http://127.0.0.1:{port}\r\n{more}\r\n"
@@ -65,7 +67,7 @@ def collect(lines: list[socket.socket], mark: bytes, count: int) -> float:
     return time.monotonic()
 
 
-def storm(around: Around, run: Callable[[int, int], float]) -> None:
+def storm(around: Around, run: Callable[[int, int, int], Took]) -> None:
     with running("reelroom", around) as peer:
         assert peer
         publish(around.driver, MISSED)
@@ -76,9 +78,7 @@ def storm(around: Around, run: Callable[[int, int], float]) -> None:
                 told += line.recv(1 << 20)
         head = int(told.rpartition(b'"cursor":"bench.')[2].partition(b'"')[0])
         for _ in range(3):
-            before = cpu(peer.pids[0])
-            took = run(peer.port, head - MISSED)
-            used = cpu(peer.pids[0]) - before
+            took, used = run(peer.port, peer.pids[0], head - MISSED)
             print(f"{took * 1000:8.0f} ms, of the server's processor {used / 1e6:.0f} ms")
 
 
@@ -92,30 +92,32 @@ def request(port: int, path: str, more: str = "") -> str:
     return LINE.format(path=path, port=port, more=more)
 
 
-def over_sse(port: int, after: int) -> float:
+def over_sse(port: int, pid: int, after: int) -> Took:
     """Everything: handshakes, rights, catching up."""
-    began = time.monotonic()
+    began, before = time.monotonic(), cpu(pid)
     asked = request(port, f"/events/0?after=bench.{after}").encode()
     lines = connect(port, asked)
     took = collect(lines, b"event: scene.updated", MISSED) - began
+    used = cpu(pid) - before
     for line in lines:
         line.close()
-    return took
+    return took, used
 
 
-def over_socket(port: int, after: int) -> float:
+def over_socket(port: int, pid: int, after: int) -> Took:
     """Catching up alone: all are connected, and say hello at once."""
     lines = connect(port, request(port, "/socket/0", UPGRADE).encode())
     collect(lines, b"\r\n\r\n", 1)
     hello = b'{"type":"hello","after":"bench.%d"}' % after
     frame = struct.pack("!BB4x", 0x81, 0x80 | len(hello)) + hello
-    began = time.monotonic()
+    began, before = time.monotonic(), cpu(pid)
     for line in lines:
         line.send(frame)
     took = collect(lines, b'"type":"scene.updated"', MISSED) - began
+    used = cpu(pid) - before
     for line in lines:
         line.close()
-    return took
+    return took, used
 
 
 def measure(around: Around) -> None:
