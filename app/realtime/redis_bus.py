@@ -140,6 +140,8 @@ class RedisBus:
                 channels = [channel for channel, count in self._wanted.items() if count > 0]
                 await self._subscribe(pubsub, channels)
             self._pubsub = pubsub
+            async with asyncio.timeout(2 * SOCKET):
+                await self._home.client.ping()  # the writer finds a connection, TLS and all
         metrics.BUS_UP.set(1)
         loop = asyncio.get_running_loop()
         heard, probed = loop.time(), False
