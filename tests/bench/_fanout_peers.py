@@ -180,7 +180,7 @@ def start_product(name: str, around: Around) -> tuple[subprocess.Popen[str], Pee
 def start_nchan(around: Around) -> tuple[subprocess.Popen[str], Peer]:
     port = free_port()
     folder = around.folder / f"nginx-{port}"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     text = (PEERS / "nchan.conf").read_text()
     config = folder / "nginx.conf"
     config.write_text(text.format(folder=folder, module=around.nchan, port=port))
