@@ -141,6 +141,7 @@ def create_app(settings: Settings | None = None, *, works: bool = True) -> ASGIA
                 "settings": parts.settings,
                 "limiter": Limiter(parts.redis),
                 "redis": parts.redis,
+                "hubs": parts.hubs,
                 FIND_CALLER: find_caller,
             }
         ),

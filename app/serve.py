@@ -61,8 +61,7 @@ def _import_early() -> None:
     for name in (
         "app.main",
         "app.store.migration",
-        "app.http.connection",
-        "uvicorn.protocols.websockets.websockets_sansio_impl",
+        "app.realtime.direct",
         "uvicorn.lifespan.on",
     ):
         importlib.import_module(name)
@@ -207,12 +206,10 @@ def _shown(host: str) -> str:
 def _config(settings: Settings, app: Any, **more: Any) -> Any:
     import uvicorn
 
-    from app.http.connection import Connection
-
     return uvicorn.Config(
         app,
-        http=Connection,
-        ws="websockets-sansio",
+        http="app.realtime.direct:DirectHttp",
+        ws="app.realtime.direct:DirectSocket",
         ws_max_size=FRAME_MOST,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=GRACE,

@@ -19,6 +19,7 @@ from hypothesis import settings as hypothesis_settings
 
 from app.lifecycle.check import check
 from app.main import create_app
+from app.realtime.direct import DirectHttp, DirectSocket
 from app.settings import Settings
 from app.store.embedded import Embedded, start
 from app.store.engine import connected, reading
@@ -159,7 +160,8 @@ async def serving(settings: Settings, *, works: bool = True) -> AsyncIterator[st
     config = uvicorn.Config(
         create_app(settings, works=works),
         log_level="warning",
-        ws="websockets-sansio",
+        http=DirectHttp,
+        ws=DirectSocket,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=3,
     )

@@ -1,10 +1,11 @@
 """Following a project: the same log over Server-Sent Events, a WebSocket, and plain requests."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, Router, WebSocket, get, websocket
+from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
@@ -41,12 +42,12 @@ async def events(
     request: Asked,
     project_id: FromPath[UUID],
     caller: NamedDependency[Caller],
-    hubs: NamedDependency[Hubs],
     after: After = None,
 ) -> EventStream:
     """Every event of the project as it happens; `Last-Event-ID` wins over `after`."""
     access = await access_project(DB, caller, str(project_id), "viewer")
     cursor = last_event_id(request, after)
+    hubs = hubs_of(request)
     return await stream_project(hubs, access.project_id, watcher_of(caller, access), after=cursor)
 
 
@@ -55,7 +56,6 @@ async def socket(
     socket: WebSocket[Any, Any, Any],
     project_id: FromPath[UUID],
     caller: NamedDependency[Caller],
-    hubs: NamedDependency[Hubs],
 ) -> None:
     """The same over a WebSocket; an absent and a foreign project look alike."""
     try:
@@ -63,7 +63,7 @@ async def socket(
     except Problem:
         await refuse(socket)
         return
-    await serve_socket(hubs, socket, access.project_id, watcher_of(caller, access))
+    await serve_socket(hubs_of(socket), socket, access.project_id, watcher_of(caller, access))
 
 
 @get("/api/projects/{project_id:uuid}/changes", **declare("project.changes", "viewer", **READS))
@@ -71,7 +71,6 @@ async def read_changes(
     request: Asked,
     project_id: FromPath[UUID],
     caller: NamedDependency[Caller],
-    hubs: NamedDependency[Hubs],
     after: After = None,
     limit: Limit = PAGE,
     wait: Wait = 0,
@@ -79,10 +78,20 @@ async def read_changes(
     """The events after a cursor; with `wait` the answer may take that long to have one."""
     access = await access_project(DB, caller, str(project_id), "viewer")
     found = await changes(
-        hubs, access.project_id, watcher_of(caller, access), after=after, limit=limit, wait=wait
+        hubs_of(request),
+        access.project_id,
+        watcher_of(caller, access),
+        after=after,
+        limit=limit,
+        wait=wait,
     )
     revision = Cursor.parse(found.cursor).revision
     return answer(request.scope, Done(data=found, revision=revision))
+
+
+def hubs_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Hubs:
+    """This process's; as a dependency it would cost each connection a task group."""
+    return cast(Hubs, connection.app.state.hubs)
 
 
 def watcher_of(caller: Caller, access: Access) -> Watcher:

@@ -1,7 +1,6 @@
 """All who follow one project in this process, and how they are woken."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Protocol
 
 SLICE = 250  # woken before the loop may do something else
@@ -16,19 +15,18 @@ class Crowd:
 
     def __init__(self) -> None:
         self._members: set[Awake] = set()
+        self._silent: set[Awake] = set()  # told by others
         self._walking = self._again = False
 
     def __len__(self) -> int:
-        return len(self._members)
+        return len(self._members) + len(self._silent)
 
-    def __iter__(self) -> Iterator[Awake]:
-        return iter(self._members)
-
-    def add(self, member: Awake) -> None:
-        self._members.add(member)
+    def add(self, member: Awake, *, woken: bool = True) -> None:
+        (self._members if woken else self._silent).add(member)
 
     def discard(self, member: Awake) -> None:
         self._members.discard(member)
+        self._silent.discard(member)
 
     def wake(self) -> None:
         if self._walking:

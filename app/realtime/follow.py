@@ -4,13 +4,14 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Protocol
 
 from app.problems import DatabaseError, InvalidInput, Problem
 from app.realtime import frames, metrics
 from app.realtime.frames import Frame
-from app.realtime.hub import Hub, Snapshot, reset, whole
+from app.realtime.hub import Hub, Snapshot, reset
 from app.realtime.model import Cursor
-from app.realtime.rights import visible
+from app.realtime.rights import Loss, visible
 from app.realtime.ring import pieces
 from app.realtime.watcher import Ending, Kind, Pace, Watcher
 
@@ -19,6 +20,15 @@ logger = logging.getLogger(__name__)
 TOO_FAR = 5000  # events that are replayed at most; beyond it a snapshot is cheaper
 SNAPSHOT_TRIES = 5
 RECHECK = 5.0  # seconds that a recheck may take
+
+
+class Driver(Protocol):
+    """Writes what a follower is to be told."""
+
+    def look(self) -> None:
+        """Something happened: the follower was ended, perhaps."""
+
+    def tick(self, now: float) -> None: ...
 
 
 class Follower:
@@ -31,13 +41,14 @@ class Follower:
         self.ending: Ending | None = None
         self.cursor: Cursor | None = None  # everything up to it was handed out
         self._malformed = False
-        self._position = -1
+        self.driver: Driver | None = None  # writes for us; else somebody iterates `batches`
+        self.position = -1  # in the ring; what is before it was handed out
         self._generation = -1
         self._checked = -1  # the role was known to hold as of this revision
         self._checked_generation = -1
         self._waiting: asyncio.Future[None] | None = None
         now = asyncio.get_running_loop().time()
-        self._beat = now + pace.heartbeat
+        self.beat = now + pace.heartbeat * random.uniform(0.5, 1)
         self._expiry = now + random.uniform(*pace.life)
         if after is not None:
             try:
@@ -46,7 +57,9 @@ class Follower:
                 self._malformed = True
 
     def wake(self) -> None:
-        if self._waiting and not self._waiting.done():
+        if self.driver:
+            self.driver.look()
+        elif self._waiting and not self._waiting.done():
             self._waiting.set_result(None)
 
     def end(self, kind: Kind, reason: str = "") -> None:
@@ -68,27 +81,38 @@ class Follower:
         """Called now and then: wake up for a heartbeat, end at the end of life."""
         if now >= self._expiry:
             self.end("restart")
-        elif now >= self._beat:
+        elif self.driver:
+            self.driver.tick(now)
+        elif now >= self.beat:
             self.wake()
 
     async def batches(self) -> AsyncGenerator[list[Frame], None]:
         """Frames to send at once, never part of a transaction; then `ending` says why it ended."""
-        why: str | None = "malformed" if self._malformed else None
         try:
             while self.ending is None:
-                async for batch in self._join(why):
-                    if kept := self.allowed(batch):
-                        yield kept
-                    if self.ending:
-                        return
-                while self.ending is None and not self._lost():
+                async for batch in self.joining():
+                    yield batch
+                while self.ending is None and not self.lost():
                     batch = await self._next()
                     if kept := self.allowed(batch):
                         yield kept
-                why = None
         except Problem as error:
-            logger.warning("project %s: a stream ends: %s", self.hub.project_id, error)
-            self.end("unavailable")
+            self._fail(error)
+
+    async def joining(self) -> AsyncGenerator[list[Frame], None]:
+        """Frames to send at once up to the end of the ring, where `position` is then."""
+        try:
+            async for batch in self._join():
+                if kept := self.allowed(batch):
+                    yield kept
+                if self.ending:
+                    return
+        except Problem as error:
+            self._fail(error)
+
+    def _fail(self, error: Problem) -> None:
+        logger.warning("project %s: a stream ends: %s", self.hub.project_id, error)
+        self.end("unavailable")
 
     async def enter(self) -> str | None:
         """Wait for the hub; return why the cursor cannot be served, or None."""
@@ -121,17 +145,18 @@ class Follower:
         assert self.cursor
         return self.cursor.revision < self.hub.ring.floor
 
-    def _lost(self) -> bool:
+    def lost(self) -> bool:
         """Whether the place in the ring is gone, so that joining anew is needed."""
         if self.restarted():
             return True
-        if self._position < self.hub.ring.base:
+        if self.position < self.hub.ring.base:
             metrics.FELL_BEHIND.inc()
             return True
         return False
 
-    async def _join(self, why: str | None) -> AsyncIterator[list[Frame]]:
-        again, anew = self._position >= 0, False
+    async def _join(self) -> AsyncIterator[list[Frame]]:
+        again, anew = self.position >= 0, False
+        why: str | None = None
         while self.ending is None:
             why = await self.enter() or why
             if self.ending:
@@ -172,7 +197,7 @@ class Follower:
         self._generation = hub.generation
         self._malformed = False
         self.cursor = Cursor(snapshot.epoch, snapshot.revision)
-        yield [*first, whole(hub.project_id, snapshot)]
+        yield [*first, hub.whole(snapshot)]
 
     async def _snapshot(self) -> Snapshot:
         """A snapshot that the hub has met, so that what follows it is in its log."""
@@ -193,10 +218,10 @@ class Follower:
         assert self.cursor
         hub = self.hub
         batches = pieces(hub.ring.durable_after(self.cursor.revision))
-        self._position = hub.ring.end
+        self.position = hub.ring.end
         last = hub.live.snapshots()
         if not silent:
-            last.append(frames.placed("sync.ready", hub.project_id, hub.cursor))
+            last.append(hub.fan.placed("sync.ready", asyncio.get_running_loop().time()))
             hub.presence.arrive(self, self.watcher.user_id)
             if hub.presence.frame:
                 last.append(hub.presence.frame)
@@ -205,23 +230,24 @@ class Follower:
     async def _next(self) -> list[Frame]:
         """What is new, or a heartbeat; empty when there is something else to look at."""
         now = asyncio.get_running_loop().time()
-        if now >= self._beat:
+        if now >= self.beat:
             return await self._heartbeat(now)
-        if self._position < self.hub.ring.end:
-            batch, self._position = self.hub.ring.take(self._position)
+        if self.position < self.hub.ring.end:
+            batch, self.position = self.hub.ring.take(self.position)
             return batch
         await self.woken()
         return []
 
     async def _heartbeat(self, now: float) -> list[Frame]:
-        self._beat = now + self.pace.heartbeat
-        await self._recheck()
-        if self.ending or self._lost() or self.cursor is None:
+        self.beat = now + self.pace.heartbeat
+        await self.recheck()
+        if self.ending or self.lost() or self.cursor is None:
             return []
-        told = self.hub.cursor if self._position == self.hub.ring.end else self.cursor
+        told = self.hub.cursor if self.position == self.hub.ring.end else self.cursor
         return [frames.placed("sync.heartbeat", self.hub.project_id, told)]
 
-    async def _recheck(self) -> None:
+    async def recheck(self) -> None:
+        """Ask whether the session and the role still hold; end if not."""
         if self.watcher.recheck is None:
             return
         try:
@@ -240,7 +266,7 @@ class Follower:
         if self._checked < 0 and seen and seen.epoch == hub.epoch and seen.revision >= hub.since:
             self._checked = seen.revision
         elif self._checked < 0 or fresh:
-            await self._recheck()
+            await self.recheck()
             self._checked = head
         self._checked_generation = hub.generation
 
@@ -248,9 +274,13 @@ class Follower:
         assert self.cursor
         return self.hub.head - self.cursor.revision
 
+    def loss(self) -> Loss | None:
+        """The right that this person lost since it was known to hold."""
+        return self.hub.rights.loss(self.watcher.user_id, self.watcher.role, self._checked)
+
     def allowed(self, batch: list[Frame]) -> list[Frame]:
         """The part of a batch that this person may see; the cursor moves over it."""
-        loss = self.hub.rights.loss(self.watcher.user_id, self.watcher.role, self._checked)
+        loss = self.loss()
         if loss:
             self.end(loss.kind, loss.reason)
             if self.cursor and self.cursor.revision >= loss.since:

@@ -22,9 +22,9 @@ class RunFollower(Follower):
         super().__init__(hub, watcher, after, pace)
         self.run_id = run_id
 
-    async def _join(self, why: str | None) -> AsyncIterator[list[Frame]]:
-        again = self._position >= 0
-        why = await self.enter() or why
+    async def _join(self) -> AsyncIterator[list[Frame]]:
+        again = self.position >= 0
+        why = await self.enter()
         if self.ending:
             return
         metrics.JOINS.labels("run").inc()

@@ -11,6 +11,7 @@ from app.realtime.model import Cursor, LiveEvent
 
 Encoding = Literal["sse", "json", "msgpack"]
 
+TEXT, BINARY = 0x81, 0x82  # first byte of a WebSocket message of one frame
 NOBODY = "system"  # actor of events that no person caused
 SYNC = "sync"  # request id of the stream's own events
 
@@ -22,8 +23,8 @@ class Frame:
     """One event. `revision` and `commit` are 0 on events that are not durable."""
 
     __slots__ = (
-        "_data", "_head", "_json", "_msgpack", "_sse", "_tail", "_text", "actor_id", "at", "commit",
-        "cursor", "request_id", "revision", "run_id", "size", "type",
+        "_data", "_framed", "_head", "_json", "_msgpack", "_sse", "_tail", "_text", "actor_id",
+        "at", "commit", "cursor", "request_id", "revision", "run_id", "size", "type",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +58,7 @@ class Frame:
         self._text: str | None = None
         self._sse: bytes | None = None
         self._msgpack: bytes | None = None
+        self._framed: dict[Encoding, bytes] | None = None
 
     @property
     def data(self) -> Any:
@@ -101,10 +103,44 @@ class Frame:
             self._msgpack = _msgpack.encode(msgspec.json.decode(self.json))
         return self._msgpack
 
+    def wire(self, encoding: Encoding) -> bytes:
+        """The event as it goes over the wire, framing included."""
+        if encoding == "sse":
+            return self.sse
+        if self._framed is None:
+            self._framed = {}
+        framed = self._framed.get(encoding)
+        if framed is None:
+            text = encoding == "json"
+            framed = message(TEXT if text else BINARY, self.json if text else self.msgpack)
+            self._framed[encoding] = framed
+        return framed
+
     @property
     def ends_commit(self) -> bool:
         """Whether a reader may stop behind it without having seen half a transaction."""
         return self.revision == self.commit
+
+
+def joined(encoding: Encoding, batch: list[Frame]) -> bytes:
+    """A batch as one write: a chunk of SSE blocks, or WebSocket messages one behind the other."""
+    body = b"".join([frame.wire(encoding) for frame in batch])
+    return chunk(body) if encoding == "sse" else body
+
+
+def chunk(body: bytes) -> bytes:
+    """A chunk of HTTP/1.1's chunked encoding."""
+    return b"%x\r\n%b\r\n" % (len(body), body)
+
+
+def message(kind: int, body: bytes) -> bytes:
+    """A message of a WebSocket server: one frame, not masked (RFC 6455, 5.2)."""
+    size = len(body)
+    if size < 126:
+        return bytes((kind, size)) + body
+    if size < 65_536:
+        return b"%c\x7e%b%b" % (kind, size.to_bytes(2, "big"), body)
+    return b"%c\x7f%b%b" % (kind, size.to_bytes(8, "big"), body)
 
 
 def durable(project_id: str, row: Row) -> Frame:

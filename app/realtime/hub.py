@@ -2,16 +2,18 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable
 from functools import partial
 from itertools import groupby
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from app.problems import DatabaseError, NotFound, Problem
 from app.realtime import frames, log, metrics
 from app.realtime.crowd import Crowd
+from app.realtime.fan import Fan
 from app.realtime.frames import Frame
 from app.realtime.live import LiveRun, LiveRuns
 from app.realtime.live_line import POISON, LiveLine
@@ -25,6 +27,8 @@ from app.store.tasks import spawn
 
 logger = logging.getLogger(__name__)
 
+TICK_EACH = 25e-6  # seconds of rest for each follower after a read: a few times what telling takes
+TICK_LEAST, TICK_MOST = 1e-3, 25e-3  # seconds; a small project's events go out at once
 PAGES = 16  # pages of the log kept for others who ask for the same
 KEEP = 3.0  # seconds that they are kept behind the last who asked: a herd comes within them
 
@@ -47,6 +51,7 @@ class Around(Protocol):
     def so_far(self, run_id: str) -> LiveEvent | None: ...
     def ask(self, project_id: str, run_id: str) -> None: ...
     def say(self, project_id: str, users: list[Someone], more: int, ask: bool) -> None: ...
+    def recheck(self, follower: Any) -> None: ...
 
 
 class Hub:
@@ -64,18 +69,22 @@ class Hub:
         self.ring = Ring(0)
         self.rights = Rights()
         self.followers = Crowd()
+        self.fan = Fan(self)
         self.idle_since = asyncio.get_running_loop().time()
         self._around = around
         self._wanted = 0
         self._line = LiveLine(project_id, self.ring, lambda run: around.ask(project_id, run))
         self.presence = Presence(project_id, self._show, partial(around.say, project_id))
         self._beginnings = Shared[None](f"begin {project_id}")
+        self._pause: asyncio.TimerHandle | None = None
         self._reading: asyncio.Task[None] | None = None
         self._failure: Problem | None = None
         self._paged_at = 0.0
         self._pages = Shared[list[Frame]](f"page {project_id}", kept=PAGES)
         self._snapshots = Shared[Snapshot](f"snapshot {project_id}")
         self._kept: Snapshot | None = None
+        self._whole: tuple[Snapshot, Frame] | None = None
+        self.recheck = around.recheck
         self.subscribed = False
 
     @property
@@ -110,7 +119,10 @@ class Hub:
         """Pass the log on up to a revision, or as far as it goes."""
         while self.ready and self.head < revision:
             before = self.head
-            self.hint(revision)
+            self._wanted = max(self._wanted, revision)
+            if self._pause:
+                self._pause.cancel()
+            self._rested()
             if self._reading:
                 await asyncio.shield(self._reading)
             if self.head == before:
@@ -121,9 +133,24 @@ class Hub:
     def hint(self, revision: int) -> None:
         """The log may have grown; old news is ignored."""
         self._wanted = max(self._wanted, revision)
+        if self._pause is None and self._wanted > self.head:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Read, unless that goes on already."""
         idle = self._reading is None or self._reading.done()
         if self.ready and idle and self._wanted > self.head:
             self._reading = spawn(self._read(), name=f"read {self.project_id}")
+
+    def _rest(self) -> None:
+        """After a pass over many followers what comes next waits for what comes with it."""
+        most = min(TICK_MOST, TICK_EACH * len(self.followers))
+        if most > TICK_LEAST and self._pause is None:
+            self._pause = asyncio.get_running_loop().call_later(most, self._rested)
+
+    def _rested(self) -> None:
+        self._pause = None
+        self._go_on()
 
     def compare(self, head: log.Head, seen: tuple[int, int], cause: str) -> None:
         """Hold our place against the log's; `seen`: our generation and head before it was read."""
@@ -143,13 +170,13 @@ class Hub:
         self._wanted = 0
         self._kept = None
         self._pages.clear()
-        self.followers.wake()
+        self._wake()
 
     def receive(self, event: LiveEvent) -> None:
         """Tell a live event, behind the durable ones that it knew of, if it still fits."""
         if self.ready and event.after <= self.head:
             if self._line.admit(event):
-                self.followers.wake()
+                self._wake()
         else:
             self._line.hold(event)
             self.hint(event.after)
@@ -169,17 +196,31 @@ class Hub:
         )
         return self._kept
 
+    def whole(self, snapshot: Snapshot) -> Frame:
+        """The frame of a snapshot, the same for all who are given it."""
+        if self._whole is None or self._whole[0] is not snapshot:
+            self._whole = (
+                snapshot,
+                frames.own("project.snapshot", self.project_id, snapshot.data),
+            )
+        return self._whole[1]
+
     def tidy(self, now: float) -> None:
         """Let go of what was kept for those who come at once."""
         if now - self._paged_at > KEEP:
             self._pages.clear()
+        self.fan.tidy()
         if not self.followers:
-            self._kept = None
+            self._kept = self._whole = None
+
+    def _wake(self) -> None:
+        self.followers.wake()
+        self.fan.wake()
 
     def _show(self, frame: Frame) -> None:
         if self.ready:
             self.ring.append([frame])
-            self.followers.wake()
+            self._wake()
 
     async def _begin(self) -> None:
         if not self.subscribed:
@@ -196,11 +237,11 @@ class Hub:
         self.ready = True
         self._line.release()
         self.hint(self._wanted)
-        self.followers.wake()
+        self._wake()
 
     async def _read(self) -> None:
         self._failure = None
-        while self.ready and self.head < self._wanted:
+        while self.ready and self.head < self._wanted and self._pause is None:
             generation, head, wanted = self.generation, self.head, self._wanted
             try:
                 metrics.LOG_READS.labels("follow").inc()
@@ -226,9 +267,11 @@ class Hub:
                 self.restart()
                 return
             self._pass_on(rows)
+            if len(rows) < log.PAGE:
+                self._rest()
 
     def _pass_on(self, rows: list[log.Row]) -> None:
-        self._kept = None
+        self._kept, now = None, time.time()
         for _, group in groupby(rows, key=lambda row: row.commit):
             commit = [frames.durable(self.project_id, row) for row in group]
             for frame in commit:
@@ -237,9 +280,10 @@ class Hub:
                     self.live.apply(frame)
                 except POISON:
                     logger.exception("project %s: odd event %d", self.project_id, frame.revision)
+                metrics.LAG.observe(max(0.0, now - frame.at.timestamp()))
             self.ring.append(commit)
             self._line.release()
-        self.followers.wake()
+        self._wake()
 
     async def _page(self, after: int) -> list[Frame]:
         metrics.LOG_READS.labels("catch_up").inc()
@@ -252,7 +296,3 @@ class Hub:
 def reset(project_id: str, reason: str) -> Frame:
     metrics.RESETS.labels(reason).inc()
     return frames.own("sync.reset", project_id, {"reason": reason})
-
-
-def whole(project_id: str, snapshot: Snapshot) -> Frame:
-    return frames.own("project.snapshot", project_id, snapshot.data)

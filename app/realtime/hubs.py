@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,7 @@ from app.realtime.follow import Follower
 from app.realtime.follow_run import RunFollower
 from app.realtime.hub import Hub, Snapshot
 from app.realtime.live import LiveRun
+from app.realtime.loop import watch_loop
 from app.realtime.model import LiveEvent, Someone
 from app.realtime.watcher import Pace, Watcher
 from app.store.engine import DB
@@ -23,6 +25,7 @@ from app.store.tasks import spawn
 logger = logging.getLogger(__name__)
 
 TICK = 1.0  # seconds between two looks at the clock, at most
+RECHECKS = 4  # rights that are checked at once
 JITTER = 0.25  # of the head check's interval
 
 Control = Callable[[str, str], None]
@@ -51,6 +54,7 @@ class Hubs:
         self._controls: list[Control] = []
         self._emitter = Emitter(self._tell_live)
         self._suspect = asyncio.Event()
+        self._unchecked: deque[Follower] = deque()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["Hubs"]:
@@ -60,6 +64,7 @@ class Hubs:
         tasks = [
             spawn(self._check_heads(), name="head check"),
             spawn(self._keep_time(), name="hub clock"),
+            spawn(watch_loop(), name="loop watch"),
         ]
         try:
             yield self
@@ -74,7 +79,7 @@ class Hubs:
     def close(self) -> None:
         """End all streams so that their clients come again elsewhere, and take no new ones."""
         self.closing = True
-        for follower in self._followers:
+        for follower in list(self._followers):
             follower.end("restart")
         for hub in self._hubs.values():
             hub.presence.close()
@@ -84,6 +89,22 @@ class Hubs:
         self, project_id: str, watcher: Watcher, after: str | None, run_id: str | None = None
     ) -> AsyncIterator[Follower]:
         """A reader of a project, or of one of its runs. Raises `ServiceUnavailable` at the end."""
+        follower = await self.enter(project_id, watcher, after, run_id)
+        try:
+            yield follower
+        finally:
+            self.leave(follower)
+
+    async def enter(
+        self,
+        project_id: str,
+        watcher: Watcher,
+        after: str | None,
+        run_id: str | None = None,
+        *,
+        woken: bool = True,
+    ) -> Follower:
+        """As `follow`, until `leave`; one that is not woken is written to by the hub."""
         if self.closing:
             raise ServiceUnavailable("The server restarts.", retry_after=1)
         hub = self._hub(project_id)
@@ -92,19 +113,24 @@ class Hubs:
         else:
             follower = RunFollower(hub, watcher, after, self.pace, run_id)
         stale = not hub.followers and hub.ready
-        hub.followers.add(follower)
+        hub.followers.add(follower, woken=woken)
         self._followers.add(follower)
         metrics.FOLLOWERS.inc()
-        try:
-            if stale:  # nobody checked its head while nobody followed it
+        if stale:  # nobody checked its head while nobody followed it
+            try:
                 await hub.refresh()
-            yield follower
-        finally:
+            except BaseException:
+                self.leave(follower)
+                raise
+        return follower
+
+    def leave(self, follower: Follower) -> None:
+        if follower in self._followers:
             metrics.FOLLOWERS.dec()
             self._followers.discard(follower)
-            hub.followers.discard(follower)
-            hub.presence.leave(follower)
-            hub.idle_since = asyncio.get_running_loop().time()
+            follower.hub.followers.discard(follower)
+            follower.hub.presence.leave(follower)
+            follower.hub.idle_since = asyncio.get_running_loop().time()
 
     async def ready(self, project_id: str) -> None:
         """Raise now what following the project would raise later, while a status can be sent."""
@@ -159,6 +185,12 @@ class Hubs:
         """Tell the other processes who follows a project in this one."""
         self._bus.publish(project_id, People(self.name, users, more, ask))
 
+    def recheck(self, follower: Follower) -> None:
+        """Have the follower's right to read checked soon, a few at a time."""
+        self._unchecked.append(follower)
+        if len(self._unchecked) == 1:
+            spawn(self._recheck(), name="rechecks")
+
     # What the bus says (`Ears`)
 
     def hear(self, channel: str, word: Word) -> None:
@@ -204,6 +236,13 @@ class Hubs:
                 callback(kind, payload)
             except Exception:
                 logger.exception("control %s failed", kind)
+
+    async def _recheck(self) -> None:
+        while self._unchecked:
+            some = [self._unchecked[n] for n in range(min(RECHECKS, len(self._unchecked)))]
+            await asyncio.gather(*(f.recheck() for f in some if f.ending is None))
+            for _ in some:
+                self._unchecked.popleft()
 
     async def _check_heads(self) -> None:
         """Every two seconds, or at once when suspect: one query for all that are followed."""

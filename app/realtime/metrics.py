@@ -1,6 +1,6 @@
 """What the realtime parts count, for Prometheus."""
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
 JOINS = Counter("reelroom_joins", "Streams that joined, by where they began", ["source"])
 GAPS = Counter("reelroom_gaps", "Times the log held more than the hints had told", ["cause"])
@@ -18,3 +18,9 @@ LOG_READS = Counter("reelroom_log_reads", "Pages read from the log, by use", ["u
 LOG_FAILURES = Counter("reelroom_log_failures", "Reads of the log that failed")
 BUS = Counter("reelroom_bus", "Messages of the bus, by outcome", ["outcome"])
 BUS_UP = Gauge("reelroom_bus_up", "Whether the bus to other processes is connected")
+LAG = Histogram(
+    "reelroom_lag_seconds",
+    "From a durable event to its being passed on to the streams of a process",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+LOOP_LAG = Gauge("reelroom_loop_lag_seconds", "The longest that the event loop was late of late")

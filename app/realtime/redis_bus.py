@@ -6,20 +6,16 @@ import random
 from collections import Counter, deque
 from typing import Any
 
-from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from app.realtime import metrics
 from app.realtime.bus import EVERYBODY, Ears, Word, deliver, pack
+from app.realtime.redis_home import SOCKET, RedisHome
 from app.store.tasks import spawn
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "reelroom:"  # then a project id, or nothing for what everybody hears
-SOCKET = 1.0  # seconds that Redis may take to connect and to answer
 PUBLISH = 0.25  # seconds that one batch may take to be published
 WAITING = 1024  # words that wait to be published; the oldest go first
 BATCH = 64
@@ -36,16 +32,8 @@ class RedisBus:
     """One connection that listens, one that publishes; each is replaced when it fails."""
 
     def __init__(self, url: str) -> None:
-        """`url` is `redis://` or `rediss://`."""
-        self._redis: Any = Redis.from_url(
-            url,
-            socket_timeout=SOCKET,
-            socket_connect_timeout=SOCKET,
-            socket_keepalive=True,
-            retry=Retry(NoBackoff(), 0),
-            retry_on_timeout=False,
-            health_check_interval=0,
-        )
+        """`url` is `redis://` or `rediss://`: one server, or any node of a cluster."""
+        self._home = RedisHome(url)
         self._ears: Ears | None = None
         self._wanted = Counter([EVERYBODY])
         self._pubsub: PubSub | None = None
@@ -72,7 +60,7 @@ class RedisBus:
             for task in running:
                 task.cancel()
             _, running = await asyncio.wait(running, timeout=STOP)
-        await _discard(self._redis)
+        await self._home.close()
 
     async def follow(self, project_id: str) -> None:
         self._wanted[project_id] += 1
@@ -102,7 +90,7 @@ class RedisBus:
         """Whether Redis answers now."""
         try:
             async with asyncio.timeout(SOCKET):
-                return bool(await self._redis.ping())
+                return bool(await self._home.client.ping())
         except FAULTS:
             return False
 
@@ -115,11 +103,13 @@ class RedisBus:
             try:
                 async with asyncio.timeout(SOCKET):
                     if self._wanted[channel] > 0:
-                        await pubsub.subscribe(PREFIX + channel)
+                        await self._subscribe(pubsub, [channel])
                     else:
                         del self._wanted[channel]
                         self._acked.discard(channel)
-                        await pubsub.unsubscribe(PREFIX + channel)
+                        sharded = self._home.sharded
+                        leave = pubsub.sunsubscribe if sharded else pubsub.unsubscribe
+                        await leave(self._home.prefix + channel)
             except FAULTS as error:
                 logger.warning("Redis: subscribing failed: %s", error)
 
@@ -127,8 +117,11 @@ class RedisBus:
         """Connect, listen, and start again whatever happens, until cancelled."""
         failures = 0
         while True:
-            pubsub = self._redis.pubsub()
+            pubsub: PubSub | None = None
             try:
+                async with asyncio.timeout(3 * SOCKET):
+                    await self._home.find()
+                pubsub = self._home.client.pubsub()
                 heard = await self._listen_to(pubsub)
                 failures = 0 if heard else failures + 1
             except Exception as error:  # noqa: BLE001  a dead reader is a deaf process
@@ -139,7 +132,8 @@ class RedisBus:
                 self._pubsub = None
                 self._acked.clear()
                 metrics.BUS_UP.set(0)
-                await _discard(pubsub)
+                if pubsub:
+                    await _discard(pubsub)
             least, most = BACKOFF
             ceiling = min(most, least * 2 ** min(failures, 10))
             await asyncio.sleep(random.uniform(least, max(least, ceiling)))
@@ -148,8 +142,10 @@ class RedisBus:
         async with self._order:
             async with asyncio.timeout(2 * SOCKET):
                 channels = [channel for channel, count in self._wanted.items() if count > 0]
-                await pubsub.subscribe(*(PREFIX + channel for channel in channels))
+                await self._subscribe(pubsub, channels)
             self._pubsub = pubsub
+            async with asyncio.timeout(2 * SOCKET):
+                await self._home.client.ping()  # the writer finds a connection, TLS and all
         metrics.BUS_UP.set(1)
         loop = asyncio.get_running_loop()
         heard, probed = loop.time(), False
@@ -165,15 +161,25 @@ class RedisBus:
                 probed = True
                 await pubsub.ping()
 
+    async def _subscribe(self, pubsub: PubSub, channels: list[str]) -> None:
+        names = [self._home.prefix + channel for channel in channels]
+        await (pubsub.ssubscribe(*names) if self._home.sharded else pubsub.subscribe(*names))
+
     def _take(self, message: dict[str, Any]) -> None:
         kind = message["type"]
-        if kind == "subscribe":
-            self._subscribed(_text(message["channel"]).removeprefix(PREFIX))
-        elif kind == "message" and self._ears:
+        if kind in ("subscribe", "ssubscribe"):
+            self._subscribed(_text(message["channel"]).removeprefix(self._home.prefix))
+        elif kind == "sunsubscribe" and self._is_wanted(message["channel"]):
+            raise RedisError("our slot has moved to another node")
+        elif kind in ("message", "smessage") and self._ears:
             if len(message["data"]) > LETTER_MOST:
                 metrics.BUS.labels("poison").inc()
                 return
-            deliver(self._ears, _text(message["channel"]).removeprefix(PREFIX), message["data"])
+            channel = _text(message["channel"]).removeprefix(self._home.prefix)
+            deliver(self._ears, channel, message["data"])
+
+    def _is_wanted(self, name: Any) -> bool:
+        return self._wanted[_text(name).removeprefix(self._home.prefix)] > 0
 
     def _subscribed(self, channel: str) -> None:
         """Again without being asked, late, or on a new connection: words may have been lost."""
@@ -208,9 +214,10 @@ class RedisBus:
 
     async def _send(self, batch: list[tuple[str, Word]]) -> None:
         sender = self._ears.name if self._ears else ""
-        pipe = self._redis.pipeline(transaction=False)
+        pipe = self._home.client.pipeline(transaction=False)
+        publish = "SPUBLISH" if self._home.sharded else "PUBLISH"
         for channel, word in batch:
-            pipe.publish(PREFIX + channel, pack(sender, word))
+            pipe.execute_command(publish, self._home.prefix + channel, pack(sender, word))
         await pipe.execute()
 
 

@@ -1,11 +1,15 @@
 """Who lost which right at which place in the log, so that nobody is told what came later."""
 
+from itertools import count
 from typing import Literal, NamedTuple
 
 from app.realtime.frames import Frame
 from app.realtime.live import part
 
 RANKS = {None: 0, "viewer": 1, "editor": 2, "owner": 3}
+
+
+_versions = count()
 
 
 class Loss(NamedTuple):
@@ -28,6 +32,7 @@ class Rights:
     def __init__(self) -> None:
         self._changes: dict[str, list[Change]] = {}
         self._deleted: int | None = None
+        self.version = next(_versions)  # another one after each change, in all hubs
 
     def apply(self, frame: Frame, *, since: int) -> None:
         """Take a durable frame in; `since` is the first revision of its transaction."""
@@ -37,9 +42,11 @@ class Rights:
             role = None if gone else member.get("role")
             changes = self._changes.setdefault(member["userId"], [])
             changes.append(Change(frame.revision, since, role))
+            self.version = next(_versions)
         elif frame.type == "project.updated":
             deleted = part(frame.data, "project").get("deletedAt")
             self._deleted = since if deleted else None
+            self.version = next(_versions)
 
     def loss(self, user_id: str, role: str, after: int) -> Loss | None:
         """What someone who was known to have a role as of `after` lost first since then."""

@@ -31,8 +31,8 @@ class Ring:
         return self._base + len(self._frames)
 
     def clear(self, head: int) -> None:
-        """Forget everything; positions go on from where they were."""
-        self._base = self.end
+        """Forget everything; positions go on behind where they were, so that none is still good."""
+        self._base = self.end + 1
         self._frames.clear()
         self._places.clear()
         self._bytes = 0

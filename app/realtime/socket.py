@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 from litestar.connection import WebSocket
@@ -13,7 +13,9 @@ from app.realtime import metrics
 from app.realtime.follow import Follower
 from app.realtime.frames import Frame
 from app.realtime.hubs import Hubs
+from app.realtime.stream import Stream
 from app.realtime.watcher import Ending, Watcher
+from app.realtime.wire import Wire, cut, wire_of
 from app.store.tasks import spawn
 
 BAD_FRAME, UNAUTHORISED, ROLE_LOST, NO_PROJECT = 4400, 4401, 4403, 4404
@@ -73,14 +75,17 @@ async def serve_socket(hubs: Hubs, socket: Socket, project_id: str, watcher: Wat
     line = await _accept(socket)
     try:
         hello = await _hello(line, hubs.pace.hello)
+        if (wire := wire_of(cast(Any, socket.scope))) is not None:
+            follower = await hubs.enter(project_id, watcher, hello.after, woken=False)
+            await _serve_wire(hubs, line, wire, follower)
+            return
         async with hubs.follow(project_id, watcher, hello.after) as follower:
             reading = spawn(_listen(line, follower), name="socket reader")
             try:
                 await _deliver(line, follower)
             finally:
                 reading.cancel()
-            ending = follower.ending or Ending("left")
-        await line.close(CODES.get(ending.kind, BAD_FRAME if ending.reason else 1000))
+        await line.close(_code(follower))
     except Gone:
         return
     except BadFrame as error:
@@ -93,6 +98,30 @@ async def serve_socket(hubs: Hubs, socket: Socket, project_id: str, watcher: Wat
         await line.close(NO_HELLO)
 
 
+async def _serve_wire(hubs: Hubs, line: "Line", wire: Wire, follower: Follower) -> None:
+    """Listen, while the hub writes."""
+
+    def end(stream: Stream) -> None:
+        hubs.leave(follower)
+        if follower.ending and follower.ending.kind not in ("left", "slow"):
+            spawn(say_goodbye(), name="socket goodbye")
+
+    async def say_goodbye() -> None:
+        if not await line.close(_code(follower)) and not stream.gone:
+            cut(wire.transport)
+
+    stream = Stream(follower, wire, "msgpack" if line.packed else "json", end)
+    spawn(stream.join(), name="socket joining")
+    await _listen(line, follower)
+    if follower.ending and follower.ending.kind == "left":
+        await line.close(_code(follower))
+
+
+def _code(follower: Follower) -> int:
+    ending = follower.ending or Ending("left")
+    return CODES.get(ending.kind, BAD_FRAME if ending.reason else 1000)
+
+
 async def refuse(socket: Socket, code: int = NO_PROJECT) -> None:
     """Accept and close at once, so that a browser learns the code."""
     await (await _accept(socket)).close(code)
@@ -103,7 +132,7 @@ class Line:
 
     def __init__(self, socket: Socket, *, packed: bool) -> None:
         self._socket = socket
-        self._packed = packed
+        self.packed = packed
         self._tokens, self._filled = RATE, asyncio.get_running_loop().time()
 
     async def receive(self) -> ClientFrame:
@@ -115,11 +144,11 @@ class Line:
             raise Gone from error
         if message["type"] == "websocket.disconnect":
             raise Gone
-        raw = message.get("bytes" if self._packed else "text")
+        raw = message.get("bytes" if self.packed else "text")
         if raw is None or len(raw) > FRAME_MOST:
             raise BadFrame("too long, or not of the chosen subprotocol")
         try:
-            frame: ClientFrame = _msgpack.decode(raw) if self._packed else _json.decode(raw)
+            frame: ClientFrame = _msgpack.decode(raw) if self.packed else _json.decode(raw)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise BadFrame(str(error)) from error
         return frame
@@ -127,22 +156,23 @@ class Line:
     async def send(self, batch: list[Frame], stall: float) -> None:
         """Send each frame; raises `TimeoutError` when one is stuck for `stall` seconds."""
         for index, frame in enumerate(batch, 1):
-            body = frame.msgpack if self._packed else frame.text
+            body = frame.msgpack if self.packed else frame.text
             await self._send(body, stall)
             if index % BREATHE == 0:
                 await asyncio.sleep(0)
 
     async def pong(self, stall: float) -> None:
-        await self._send(PONG_MSGPACK if self._packed else PONG_JSON, stall)
+        await self._send(PONG_MSGPACK if self.packed else PONG_JSON, stall)
 
-    async def close(self, code: int, reason: str = "") -> None:
-        """Close as far as it is still possible."""
+    async def close(self, code: int, reason: str = "") -> bool:
+        """Close as far as it is still possible; False: gone, or stuck."""
         reason = reason.encode(errors="replace")[:REASON_MOST].decode(errors="ignore")
         try:
             async with asyncio.timeout(GOODBYE):
                 await self._socket.send({"type": "websocket.close", "code": code, "reason": reason})
         except (TimeoutError, OSError, RuntimeError):
-            return  # gone, or stuck: the server closes the connection when we return
+            return False
+        return True
 
     async def _send(self, body: str | bytes, stall: float) -> None:
         message: Any = {"type": "websocket.send"}

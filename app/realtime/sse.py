@@ -4,7 +4,8 @@ import asyncio
 import random
 from collections.abc import Iterable
 from contextlib import aclosing
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from litestar.connection import Request
 from litestar.response import Response
@@ -13,10 +14,13 @@ from litestar.types import Receive, Scope, Send
 from app.realtime import frames, metrics
 from app.realtime.follow import Follower
 from app.realtime.hubs import Hubs
+from app.realtime.stream import Stream
 from app.realtime.watcher import Ending, Watcher
+from app.realtime.wire import Wire, wire_of
 from app.store.tasks import spawn
 
 RETRY = 2000  # milliseconds
+FIRST = frames.chunk(b"retry: %d\n\n" % RETRY)
 HERD = (1000, 5000)  # milliseconds in which clients come again after a restart
 SLICE = 256 * 1024  # bytes written at once: what a reader who does not read may cost
 BREATHE = 16  # sends after which others get the loop, even if none of them had to wait
@@ -65,7 +69,8 @@ class EventStream(Response[None]):
         run_id: str | None,
     ) -> None:
         super().__init__(None, media_type="text/event-stream")
-        self._target = (project_id, watcher, after, run_id)
+        self._target = (project_id, watcher, after)
+        self._run_id = run_id
         self._hubs = hubs
         self._extra: list[tuple[bytes, bytes]] = []
 
@@ -80,17 +85,41 @@ class EventStream(Response[None]):
         return self
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._hubs.follow(*self._target) as follower:
+        wire = wire_of(cast(Any, scope))
+        if wire is not None and self._run_id is None:
+            await self._take_over(wire, send)
+            return
+        async with self._hubs.follow(*self._target, self._run_id) as follower:
             watch = spawn(_watch(receive, follower), name="stream reader")
             try:
-                start: Any = {
-                    "type": "http.response.start", "status": 200,
-                    "headers": [*HEADERS, *self._extra],
-                }  # fmt: skip
-                await send(start)
+                await send(self._start())
                 await _stream(send, follower)
             finally:
                 watch.cancel()
+
+    async def _take_over(self, wire: Wire, send: Send) -> None:
+        """Begin the response as any other; then the connection is the hub's."""
+        follower = await self._hubs.enter(*self._target, woken=False)
+        stream = Stream(follower, wire, "sse", partial(_end, self._hubs))
+        try:
+            await send(self._start())
+            if not stream.over:
+                stream.write(FIRST)
+            await stream.join()
+        except BaseException:
+            follower.end("unavailable")
+            raise
+        wire.release()
+
+    def _start(self) -> Any:
+        headers = [*HEADERS, *self._extra]
+        return {"type": "http.response.start", "status": 200, "headers": headers}
+
+
+def _end(hubs: Hubs, stream: Stream) -> None:
+    hubs.leave(stream.follower)
+    last = _last(stream.follower)
+    stream.wire.finish(frames.chunk(last) if last else b"")
 
 
 async def _watch(receive: Receive, follower: Follower) -> None:

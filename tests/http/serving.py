@@ -10,18 +10,25 @@ import uvicorn
 
 from app.http.connection import Connection
 from app.http.envelope import REQUEST_KEY, RequestInfo
+from app.realtime.direct import DirectHttp, DirectSocket
 
 
 @asynccontextmanager
-async def serving(app: Callable[..., Any], *, ws_ping: float = 20.0) -> AsyncIterator[str]:
-    """Serve the app on a free port; yield its address. `ws_ping`: seconds, as is its patience."""
+async def serving(
+    app: Callable[..., Any], *, direct: bool = True, ws_ping: float = 20.0
+) -> AsyncIterator[str]:
+    """Serve the app on a free port; yield its address. Not `direct`: as any ASGI server would.
+
+    `ws_ping`: seconds, as is its patience.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(
         app,
         log_level="warning",
-        http=Connection,
-        ws="websockets-sansio",
+        http=DirectHttp if direct else Connection,
+        ws=DirectSocket if direct else "websockets-sansio",
+        ws_per_message_deflate=False,
         ws_ping_interval=ws_ping,
         ws_ping_timeout=ws_ping,
         proxy_headers=False,

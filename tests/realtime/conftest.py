@@ -12,7 +12,14 @@ from redis.exceptions import ConnectionError as NotYet
 
 from app.realtime.bus import LocalBus
 from app.store.engine import DB, connected
-from tests.realtime.studio import Process, Project, open_project, process
+from tests.realtime.studio import Process, Project, delivery, open_project, process
+
+
+@pytest.fixture(params=[True, False], ids=["direct", "asgi"], autouse=True)
+def direct(request: pytest.FixtureRequest) -> bool:
+    """Every test runs on both deliveries: finished bytes on the transport, and ASGI's `send`."""
+    delivery["direct"] = bool(request.param)
+    return delivery["direct"]
 
 
 @pytest.fixture(scope="package")

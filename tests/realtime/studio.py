@@ -27,6 +27,7 @@ from app.store.ids import new_id
 from tests.http.serving import serving
 
 USER = "user 1"
+delivery = {"direct": True}  # whether servers show their connections: set by a fixture
 
 
 class Project:
@@ -264,7 +265,7 @@ async def process(
     async with one.hubs.serving():
         if not hears_commits:
             log.announcers.remove(one.hubs.announce)
-        async with serving(one.app(), ws_ping=ws_ping) as address:
+        async with serving(one.app(), direct=delivery["direct"], ws_ping=ws_ping) as address:
             one.address = address
             try:
                 yield one

@@ -123,6 +123,9 @@ async def test_hub_callback_exception(
             raise RuntimeError("a stream with a fault")
         return allowed(self, batch)
 
+    def unwritable(body: bytes) -> None:
+        raise RuntimeError("a connection with a fault")
+
     monkeypatch.setattr(Follower, "allowed", broken)
     async with (
         events(here, project) as heard,
@@ -131,6 +134,9 @@ async def test_hub_callback_exception(
     ):
         for each in (heard, other, unlucky):
             await each.ready()
+        for follower in here.hubs._followers:
+            if follower.watcher.user_id == "unlucky" and follower.driver is not None:
+                follower.driver.write = unwritable  # type: ignore[attr-defined]
         await project.note("breaks one")
         await unlucky.over()
         for each in (heard, other):

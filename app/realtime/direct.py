@@ -1,0 +1,164 @@
+"""uvicorn's two protocols, whose connections a stream can write to without going through ASGI."""
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from app.http.connection import Connection
+from app.realtime.wire import DIRECT, Owner, bound, cut
+
+NOISE = 64 * 1024  # bytes that a client may say to a stream of events, which listens to nothing
+GOODBYE = 5.0  # seconds that a reader gets to take the last bytes
+
+
+class DirectHttp(Connection):
+    """An HTTP connection that a response may take over once it has begun."""
+
+    owner: Owner | None = None
+    released = False
+    noise = 0
+    gone = False
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        cast(Any, self.scope)[DIRECT] = self
+
+    def take(self, owner: Owner) -> None:
+        self.owner = owner
+        self.cycle.keep_alive = False
+        bound(self.transport)
+
+    def release(self) -> None:
+        self.released = True
+        self.server_state.total_requests += 1
+        self.cycle.response_complete = True
+        cast(Any, self.scope).pop(DIRECT, None)
+        self._forget()
+
+    def finish(self, last: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(last + b"0\r\n\r\n")
+            self.transport.close()
+        if self.transport.get_write_buffer_size():
+            self.loop.call_later(GOODBYE, self._give_up)
+
+    def data_received(self, data: bytes) -> None:
+        if not self.released:
+            super().data_received(data)
+            return
+        self.noise += len(data)
+        if self.noise > NOISE:
+            self.transport.abort()
+
+    def handle_websocket_upgrade(self) -> None:
+        cast(Any, self.scope).pop(DIRECT, None)
+        super().handle_websocket_upgrade()
+        self._forget()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.owner:
+            self.owner.pause()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.owner:
+            self.owner.resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.gone = True
+        if self.owner:
+            self.owner.lost()
+            self.owner = None
+        if self.scope:
+            cast(Any, self.scope).pop(DIRECT, None)
+
+    def shutdown(self) -> None:
+        if self.owner:
+            self.owner.leave()
+        else:
+            super().shutdown()
+
+    def _give_up(self) -> None:
+        """A transport that closes waits for its reader without end."""
+        if not self.gone:
+            cut(self.transport)
+
+    def _forget(self) -> None:
+        """What an open stream needs no more is most of what a request holds."""
+        for name in ("cycle", "scope", "headers", "parser", "url"):
+            setattr(self, name, None)
+
+
+class Inbox:
+    """As much of an `asyncio.Queue` as uvicorn uses for one reader, at a tenth of its size."""
+
+    __slots__ = ("_items", "_waiting")
+
+    def __init__(self) -> None:
+        self._items: list[Any] = []
+        self._waiting: asyncio.Future[None] | None = None
+
+    def put_nowait(self, item: Any) -> None:
+        self._items.append(item)
+        if self._waiting and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    def empty(self) -> bool:
+        return not self._items
+
+    async def get(self) -> Any:
+        while not self._items:
+            self._waiting = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiting
+            finally:
+                self._waiting = None
+        return self._items.pop(0)
+
+
+class DirectSocket(WebSocketsSansIOProtocol):
+    """A WebSocket; its messages out may be written behind uvicorn's back, which keeps no state."""
+
+    owner: Owner | None = None
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        super().__init__(*values, **named)
+        self.queue = cast(Any, Inbox())
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            cast(Any, self.scope)[DIRECT] = self
+
+    def take(self, owner: Owner) -> None:
+        self.owner = owner
+        self.request = self.response = cast(Any, None)
+        bound(self.transport)
+
+    def release(self) -> None:
+        """Its handler goes on listening."""
+
+    def finish(self, last: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(last)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.owner:
+            self.owner.pause()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.owner:
+            self.owner.resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.owner:
+            self.owner.lost()
+            self.owner = None
+        if self.handshake_initiated and hasattr(self, "scope"):
+            cast(Any, self.scope).pop(DIRECT, None)

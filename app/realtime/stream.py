@@ -1,0 +1,159 @@
+"""One reader whose bytes the hub writes itself: nothing waits for it, no task belongs to it."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from app.realtime import metrics
+from app.realtime.frames import Encoding, joined
+from app.realtime.wire import Wire, cut
+from app.store.tasks import spawn
+
+if TYPE_CHECKING:
+    from app.realtime.fan import Fan, Place
+    from app.realtime.follow import Follower
+
+Ended = Callable[["Stream"], None]
+
+
+class Stream:
+    """A follower on a wire.
+
+    A task catches it up until it is in the ring; from then on `Fan` writes to it. One that reads
+    too slowly is left out of the passes and told the rest when it has read, from the ring or, if
+    that has moved on, from the log. `ended` is called once, when no more events will be written:
+    it says the last words, if somebody is there to hear them.
+    """
+
+    __slots__ = (
+        "_busy", "_ended", "_fan", "_room", "encoding", "follower", "gone", "over",
+        "paused_at", "place", "wire", "write",
+    )  # fmt: skip
+
+    def __init__(self, follower: "Follower", wire: Wire, encoding: Encoding, ended: Ended) -> None:
+        self.follower = follower
+        self.wire = wire
+        self.encoding: Encoding = encoding
+        self.write: Callable[[bytes], None] = wire.transport.write
+        self.place: Place | None = None  # in the ring, while it reads fast enough
+        self.over = False
+        self.gone = False  # the connection is
+        self.paused_at: float | None = None
+        self._fan: Fan = follower.hub.fan
+        self._ended = ended
+        self._busy = False  # somebody else decides what is written next
+        self._room: asyncio.Event | None = None
+        follower.driver = self
+        wire.take(self)
+
+    @property
+    def live(self) -> bool:
+        """Whether the passes write to it."""
+        return self.place is not None
+
+    def step_out(self) -> None:
+        """Be written to no more, and know where we are."""
+        if self.place is not None:
+            self.follower.position = self.place.position
+            self.follower.cursor = self.place.cursor or self.follower.cursor
+            self.place = None
+
+    async def join(self) -> None:
+        """Tell everything up to the ring's end; from then on the hub does."""
+        self._busy = True
+        try:
+            async with aclosing(self.follower.joining()) as batches:
+                async for batch in batches:
+                    await self._space()
+                    if self.over:
+                        break
+                    metrics.WRITES.inc()
+                    metrics.WRITTEN.inc(len(batch))
+                    self.write(self._fan.bytes_of(self.encoding, batch))
+        except BaseException:
+            self.follower.end("unavailable")
+            raise
+        finally:
+            self._busy = False
+            self.look()
+
+    def look(self) -> None:
+        """Do what there is to do now: end, fall back to the log, or write what is pending."""
+        if self.over or self._busy:
+            return
+        self.step_out()
+        if self.follower.ending is not None:
+            self._end()
+        elif self.follower.lost():
+            spawn(self.join(), name="stream catching up")
+        elif self.paused_at is None:
+            self.place = self._fan.place_of(self.encoding, self.follower.position, self._version())
+            self._fan.add(self)
+            self._fan.pump(self)
+
+    def _version(self) -> int:
+        """That of the hub's rights if we hold them all, else one that makes a pass ask."""
+        return -1 if self.follower.loss() else self.follower.hub.rights.version
+
+    def tick(self, now: float) -> None:
+        """Called now and then: end one that does not read or may not, reassure the others."""
+        if self.paused_at is not None:
+            if now - self.paused_at > self.follower.pace.stall:
+                metrics.SLOW_KILLS.inc()
+                self.follower.end("slow")
+            else:
+                self.follower.allowed([])
+        if not self.over and now >= self.follower.beat:
+            self._fan.beat(self, now)
+
+    def may_read(self) -> bool:
+        """Whether all that is in the ring may be told; else tell what may be, and end."""
+        if self.follower.loss() is None:
+            return True
+        self.step_out()
+        batch, _ = self.follower.hub.ring.take(self.follower.position)
+        self._busy = True
+        if kept := self.follower.allowed(batch):
+            self.write(joined(self.encoding, kept))
+        self._busy = False
+        self.look()
+        return False
+
+    # What the connection says (`Owner`)
+
+    def pause(self) -> None:
+        self.step_out()
+        self.paused_at = asyncio.get_running_loop().time()
+
+    def resume(self) -> None:
+        self.paused_at = None
+        if self._room:
+            self._room.set()
+        self.look()
+
+    def lost(self) -> None:
+        self.gone = True
+        self.follower.end("left")
+        if not self.over:
+            self._end()
+
+    def leave(self) -> None:
+        self.follower.end("restart")
+
+    async def _space(self) -> None:
+        """Wait for a reader that is behind; `tick` ends one that stays so."""
+        if self.paused_at is not None and not self.follower.ending:
+            self._room = asyncio.Event()
+            await self._room.wait()
+            self._room = None
+
+    def _end(self) -> None:
+        self.step_out()
+        self.over = True
+        if self._room:
+            self._room.set()
+        if self.follower.ending and self.follower.ending.kind == "slow":
+            cut(self.wire.transport)
+        self._fan.discard(self)
+        self._ended(self)

@@ -1,0 +1,73 @@
+"""A connection whose server lets us write finished bytes to it; without one ASGI's `send` does."""
+
+import socket
+import struct
+from collections.abc import MutableMapping
+from typing import Any, Protocol, cast
+
+DIRECT = "reelroom.wire"  # where a scope holds its connection, when the server is ours
+SEND_BUFFER = 64 * 1024  # bytes in the kernel for one reader, which doubles it for its own books
+HIGH, LOW = 16 * 1024, 4 * 1024  # bytes in the process at which a reader is let be, and told again
+USER_TIMEOUT = 20_000  # milliseconds without an acknowledgement
+KEEPALIVE = (20, 5, 3)  # seconds idle, seconds between probes, probes
+RESET = struct.pack("ii", 1, 0)  # linger for no time: what is unsent is dropped
+
+
+class Owner(Protocol):
+    """Who writes to a connection."""
+
+    def pause(self) -> None:
+        """The reader is behind: write no more until `resume`."""
+
+    def resume(self) -> None: ...
+
+    def lost(self) -> None:
+        """The connection is gone."""
+
+    def leave(self) -> None:
+        """The server stops: come to an end."""
+
+
+class Wire(Protocol):
+    """One connection."""
+
+    @property
+    def transport(self) -> Any: ...
+
+    def take(self, owner: Owner) -> None:
+        """Tell the owner from now on what becomes of the connection."""
+
+    def release(self) -> None:
+        """Let go of the request: its handler returns, and the connection stays with its owner."""
+
+    def finish(self, last: bytes) -> None:
+        """Write the last bytes and close, as soon as the reader has them or gives up."""
+
+
+def wire_of(scope: MutableMapping[str, Any]) -> Wire | None:
+    """The connection of a request or a socket, if this server shows it."""
+    return cast(Wire | None, scope.get(DIRECT))
+
+
+def bound(transport: Any) -> None:
+    """Bound what a reader that does not read may hold, in the kernel and here."""
+    transport.set_write_buffer_limits(high=HIGH, low=LOW)
+    line = transport.get_extra_info("socket")
+    if line is None or line.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    idle, between, probes = KEEPALIVE
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT)
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle)
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, between)
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, probes)
+
+
+def cut(transport: Any) -> None:
+    """Drop a connection that is not lost yet, with what was not sent: the client sees a reset."""
+    line = transport.get_extra_info("socket")
+    if line is not None:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    transport.abort()

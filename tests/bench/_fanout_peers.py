@@ -1,0 +1,193 @@
+"""The servers of the fan-out bench: how each is started, and how it is subscribed to and fed."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+PEERS = Path(__file__).parent / "peers"
+MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
+SERVER_CPU, OTHER_CPU = 0, 1
+
+
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
+    """A running server. `pids` are what its figures count; `feed` are the generator's options."""
+
+    name: str
+    port: int
+    pids: list[int]
+    feed: list[str]
+    protocols: dict[str, str]  # the generator's protocol to a path
+    options: list[str] = []
+
+
+class Around(msgspec.Struct, frozen=True, kw_only=True):
+    """What peers need: where things are, and the running PostgreSQL, Redis and driver."""
+
+    loadgen: Path
+    npm: Path | None
+    nginx: str | None
+    nchan: Path
+    folder: Path
+    dsn: str
+    redis: str
+    driver: int
+
+
+BOTH = {"sse": "/events/{p}", "ws": "/socket/{p}"}
+
+
+def pinned(words: list[str], cpu: int, **more: str) -> subprocess.Popen[str]:
+    """A child on one processor, where there are several."""
+    child = subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=None if os.environ.get("LOUD") else subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, **more},
+    )
+    if (os.cpu_count() or 1) > 1:
+        os.sched_setaffinity(child.pid, {cpu})
+    return child
+
+
+def told_port(child: subprocess.Popen[str]) -> int:
+    assert child.stdout
+    line = child.stdout.readline()
+    if not line.strip():
+        raise RuntimeError(f"{child.args!r} did not start")
+    return int(line)
+
+
+def free_port() -> int:
+    for port in range(23_000 + os.getpid() % 5000, 32_000):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no free port")
+
+
+def wait_for(port: int, child: subprocess.Popen[str]) -> None:
+    while True:
+        if child.poll() is not None:
+            raise RuntimeError(f"{child.args!r} ended")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+
+
+@contextmanager
+def running(name: str, around: Around) -> Iterator[Peer | None]:
+    """A peer that serves; None, with a line that says why, when it is not installed."""
+    lack = missing(name, around)
+    if lack:
+        print(f"# {name}: skipped, {lack}", flush=True)
+        yield None
+        return
+    child, peer = start(name, around)
+    try:
+        yield peer
+    finally:
+        child.terminate()
+        try:
+            child.wait(10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def missing(name: str, around: Around) -> str | None:
+    if name in ("ws", "socket.io"):
+        if shutil.which("node") is None:
+            return "no node"
+        if around.npm is None or not (around.npm / "node_modules" / name).exists():
+            return f"no npm package {name}: say --npm DIR after `npm install ws socket.io redis`"
+    if name == "nchan" and not (around.nginx and around.nchan.exists()):
+        return "no nginx with libnginx-mod-nchan: see --nginx and --nchan"
+    return None
+
+
+def start(name: str, around: Around) -> tuple[subprocess.Popen[str], Peer]:
+    redis = around.redis.rpartition(":")[2].partition("/")[0]
+    feed = ["--pub", "redis", "--pub-port", redis]
+    if name in ("reelroom", "reelroom asgi"):
+        return start_product(name, around)
+    if name == "channels":
+        child = pinned(
+            [sys.executable, "-m", "tests.bench._fanout_server", "channels", around.redis],
+            SERVER_CPU,
+        )
+        return child, peer_of(name, child, told_port(child), feed, BOTH)
+    if name == "C floor":
+        port = free_port()
+        words = [str(around.loadgen / "fanout"), "--port", str(port), "--redis-port", redis]
+        child = pinned(words, SERVER_CPU)
+        wait_for(port, child)
+        paths = {"sse": "/events/{p}", "ws": "/events/{p}"}
+        return child, peer_of(name, child, port, feed, paths)
+    if name == "nchan":
+        return start_nchan(around)
+    script = {"ws": "ws.mjs", "socket.io": "socketio.mjs"}[name]
+    child = pinned(["node", str(PEERS / script), str(around.npm), around.redis], SERVER_CPU)
+    paths = (
+        {"ws": "/socket/{p}"}
+        if name == "ws"
+        else {"sio": "/socket.io/?EIO=4&transport=websocket&p={p}"}
+    )
+    more = ["--plain"] if name == "socket.io" else []
+    return child, peer_of(name, child, told_port(child), feed + more, paths)
+
+
+def peer_of(
+    name: str, child: subprocess.Popen[str], port: int, feed: list[str], paths: dict[str, str]
+) -> Peer:
+    return Peer(name=name, port=port, pids=[child.pid], feed=feed, protocols=paths)
+
+
+def start_product(name: str, around: Around) -> tuple[subprocess.Popen[str], Peer]:
+    kind = "product" if name == "reelroom" else "plain"
+    child = pinned(
+        [sys.executable, "-m", "tests.bench._fanout_server", kind],
+        SERVER_CPU,
+        DATABASE_URL=around.dsn,
+        REDIS_URL=around.redis,
+        REELROOM_LOCAL_TOKEN="bench",
+        LOG_LEVEL="error",
+    )
+    port = told_port(child)
+    origin = f"http://127.0.0.1:{port}"
+    return child, Peer(
+        name=name,
+        port=port,
+        pids=[child.pid],
+        feed=["--pub", "http", "--pub-port", str(around.driver)],
+        protocols=BOTH,
+        options=["--header", "Authorization: Bearer bench", "--header", f"Origin: {origin}"],
+    )
+
+
+def start_nchan(around: Around) -> tuple[subprocess.Popen[str], Peer]:
+    port = free_port()
+    folder = around.folder / f"nginx-{port}"
+    folder.mkdir(exist_ok=True)
+    text = (PEERS / "nchan.conf").read_text()
+    config = folder / "nginx.conf"
+    config.write_text(text.format(folder=folder, module=around.nchan, port=port))
+    child = pinned([around.nginx or "", "-p", str(folder), "-c", str(config)], SERVER_CPU)
+    wait_for(port, child)
+    time.sleep(0.2)
+    children = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+    feed = ["--pub", "http", "--pub-port", str(port)]
+    pids = [int(pid) for pid in children]
+    return child, Peer(name="nchan", port=port, pids=pids, feed=feed, protocols=BOTH)

@@ -1,0 +1,128 @@
+"""A thousand clients that come back at once and lack a hundred events each."""
+
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tests.bench._fanout_peers import Around, running
+
+CLIENTS, MISSED = 1000, 100
+
+Took = tuple[float, int]  # seconds, and nanoseconds of the server's processor
+LINE = (
+    "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer bench\r\n"
+    "Origin: http://127.0.0.1:{port}\r\n{more}\r\n"
+)
+UPGRADE = (
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+def publish(driver: int, count: int) -> None:
+    body = msgspec.json.encode({"text": "x" * 580})
+    with socket.create_connection(("127.0.0.1", driver)) as line:
+        for _ in range(count):
+            head = f"POST /pub/0 HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n"
+            line.sendall(head.encode() + body)
+            line.recv(1000)
+
+
+def connect(port: int, request: bytes) -> list[socket.socket]:
+    lines = []
+    for _ in range(CLIENTS):
+        line = socket.create_connection(("127.0.0.1", port))
+        line.setblocking(False)
+        if request:
+            line.send(request)
+        lines.append(line)
+    return lines
+
+
+def collect(lines: list[socket.socket], mark: bytes, count: int) -> float:
+    """When each line has been sent a mark so often, on the monotonic clock."""
+    poll = select.epoll()
+    seen: dict[int, Any] = {line.fileno(): [line, 0, b""] for line in lines}
+    for number in seen:
+        poll.register(number, select.EPOLLIN)
+    left = len(seen)
+    while left:
+        found = poll.poll(20)
+        if not found:
+            raise RuntimeError(f"{left} clients wait in vain")
+        for number, _ in found:
+            entry = seen[number]
+            data: bytes = entry[2] + entry[0].recv(1 << 20)
+            before = entry[1]
+            entry[1] += data.count(mark)
+            entry[2] = data[-(len(mark) - 1) :]
+            if before < count <= entry[1]:
+                left -= 1
+    return time.monotonic()
+
+
+def storm(around: Around, run: Callable[[int, int, int], Took]) -> None:
+    with running("reelroom", around) as peer:
+        assert peer
+        publish(around.driver, MISSED)
+        with socket.create_connection(("127.0.0.1", peer.port)) as line:
+            line.sendall(request(peer.port, "/events/0").encode())
+            told = b""
+            while b"sync.ready" not in told or not told.endswith(b"\n\n\r\n"):
+                told += line.recv(1 << 20)
+        head = int(told.rpartition(b'"cursor":"bench.')[2].partition(b'"')[0])
+        for _ in range(3):
+            took, used = run(peer.port, peer.pids[0], head - MISSED)
+            print(f"{took * 1000:8.0f} ms, of the server's processor {used / 1e6:.0f} ms")
+
+
+def cpu(pid: int) -> int:
+    """Nanoseconds on a processor so far."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
+
+
+def request(port: int, path: str, more: str = "") -> str:
+    return LINE.format(path=path, port=port, more=more)
+
+
+def over_sse(port: int, pid: int, after: int) -> Took:
+    """Everything: handshakes, rights, catching up."""
+    began, before = time.monotonic(), cpu(pid)
+    asked = request(port, f"/events/0?after=bench.{after}").encode()
+    lines = connect(port, asked)
+    took = collect(lines, b"event: scene.updated", MISSED) - began
+    used = cpu(pid) - before
+    for line in lines:
+        line.close()
+    return took, used
+
+
+def over_socket(port: int, pid: int, after: int) -> Took:
+    """Catching up alone: all are connected, and say hello at once."""
+    lines = connect(port, request(port, "/socket/0", UPGRADE).encode())
+    collect(lines, b"\r\n\r\n", 1)
+    hello = b'{"type":"hello","after":"bench.%d"}' % after
+    frame = struct.pack("!BB4x", 0x81, 0x80 | len(hello)) + hello
+    began, before = time.monotonic(), cpu(pid)
+    for line in lines:
+        line.send(frame)
+    took = collect(lines, b'"type":"scene.updated"', MISSED) - began
+    used = cpu(pid) - before
+    for line in lines:
+        line.close()
+    return took, used
+
+
+def measure(around: Around) -> None:
+    print(f"\n## {CLIENTS:,} clients come back and lack {MISSED} events each")
+    print("SSE, with their handshakes and rights:")
+    storm(around, over_sse)
+    print("WebSocket, connected, from their hello on:")
+    storm(around, over_socket)

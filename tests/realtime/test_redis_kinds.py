@@ -1,0 +1,164 @@
+"""The bus over Redis with TLS, and over a cluster with sharded pub/sub."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError
+
+from app.realtime import metrics
+from app.realtime.redis_bus import RedisBus
+from app.realtime.redis_home import SLOT
+from tests.conftest import free_port
+from tests.realtime.clients import events
+from tests.realtime.studio import Project, eventually, process
+from tests.realtime.test_redis import RARE
+
+SLOTS = 16384
+
+
+@contextmanager
+def redis(folder: Path, *words: str) -> Iterator[None]:
+    program = shutil.which("redis-server")
+    assert program, "the tests need redis-server"
+    folder.mkdir(exist_ok=True)
+    child = subprocess.Popen(
+        [program, "--bind", "127.0.0.1", "--save", "", "--dir", str(folder), *words],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        child.kill()
+        child.wait()
+
+
+def answering(client: Redis) -> Redis:
+    while True:
+        try:
+            client.ping()
+        except (RedisError, OSError):
+            time.sleep(0.02)
+        else:
+            return client
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a server that speaks TLS alone, with a certificate that it signed itself."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, certificate = folder / "key.pem", folder / "cert.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+         "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", str(key), "-out", str(certificate)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    port = free_port()
+    words = ("--port", "0", "--tls-port", str(port), "--tls-cert-file", str(certificate),
+             "--tls-key-file", str(key), "--tls-auth-clients", "no")  # fmt: skip
+    with redis(folder, *words):
+        answering(Redis(port=port, ssl=True, ssl_ca_certs=str(certificate)))
+        yield f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}"
+
+
+class Cluster:
+    """Three nodes; the slot of the bus is the second one's."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.ports: list[int] = []
+        self.nodes: list[Redis] = []
+        for number in range(3):
+            port = free_port()
+            words = ("--port", str(port), "--cluster-enabled", "yes", "--cluster-port",
+                     str(port + 5000), "--cluster-node-timeout", "2000")  # fmt: skip
+            stack.enter_context(redis(folder / str(number), *words))
+            self.ports.append(port)
+            self.nodes.append(answering(Redis(port=port)))
+        near = range(SLOT - 10, SLOT + 10)
+        parts = [range(near.start), near, range(near.stop, SLOTS)]
+        for node, part in zip(self.nodes, parts, strict=True):
+            node.execute_command("CLUSTER", "ADDSLOTSRANGE", part.start, part.stop - 1)
+        for port in self.ports[1:]:
+            self.nodes[0].execute_command("CLUSTER", "MEET", "127.0.0.1", port, port + 5000)
+        while not all(self.knows_all(node) for node in self.nodes):
+            time.sleep(0.05)
+
+    def knows_all(self, node: Redis) -> bool:
+        info = node.execute_command("CLUSTER", "INFO")
+        return b"cluster_state:ok" in info and b"cluster_known_nodes:3" in info
+
+    def url(self, number: int) -> str:
+        return f"redis://127.0.0.1:{self.ports[number]}/0"
+
+    def shard_channels(self, number: int) -> int:
+        return len(self.nodes[number].execute_command("PUBSUB", "SHARDCHANNELS"))
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with ExitStack() as stack:
+        yield Cluster(tmp_path_factory.mktemp("cluster"), stack)
+
+
+async def meet(url: str, other: str, project: Project) -> None:
+    """What one process commits the other one tells at once."""
+    async with (
+        process(RedisBus(url), RARE) as worker,
+        process(RedisBus(other), RARE, hears_commits=False) as web,
+    ):
+        async with events(web, project) as heard:
+            await heard.ready()
+            for _ in range(10):
+                await heard.revision(await project.note(), within=2)
+            async with events(worker, project) as here:
+                await here.ready()
+                await here.revision(await project.note(), within=2)
+
+
+async def test_the_bus_speaks_tls(database: str, secure: str, project: Project) -> None:
+    await meet(secure, secure, project)
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(database: str, secure: str) -> None:
+    bus = RedisBus(secure.partition("?")[0])
+    assert not await bus.connected()
+    await bus._home.close()
+
+
+async def test_processes_meet_over_a_cluster_whichever_node_they_were_told(
+    database: str, cluster: Cluster, project: Project
+) -> None:
+    assert cluster.shard_channels(1) == 0
+    async with process(RedisBus(cluster.url(2)), RARE) as one:
+        async with events(one, project) as heard:
+            await heard.ready()
+            assert cluster.shard_channels(1) == 2, "the project's, and everybody's"
+            assert cluster.shard_channels(0) == cluster.shard_channels(2) == 0
+    await meet(cluster.url(0), cluster.url(2), project)
+
+
+async def test_the_bus_follows_its_slot_to_another_node(
+    database: str, cluster: Cluster, project: Project
+) -> None:
+    async with (
+        process(RedisBus(cluster.url(0)), RARE) as worker,
+        process(RedisBus(cluster.url(2)), RARE, hears_commits=False) as web,
+    ):
+        assert worker.hubs
+        async with events(web, project) as heard:
+            await heard.ready()
+            await heard.revision(await project.note(), within=2)
+            gaps = metrics.GAPS.labels("reconnect")._value.get()
+            target = cluster.nodes[0].execute_command("CLUSTER", "MYID")
+            for node in cluster.nodes:
+                node.execute_command("CLUSTER", "SETSLOT", SLOT, "NODE", target)
+            await eventually(lambda: cluster.shard_channels(0) == 2)
+            await eventually(lambda: metrics.GAPS.labels("reconnect")._value.get() > gaps)
+            await heard.revision(await project.note(), within=5)
+            await heard.revision(await project.note(), within=2)
