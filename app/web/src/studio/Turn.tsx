@@ -35,7 +35,15 @@ function DecisionCard({ entry, decision }: { entry: RunState; decision: Decision
   );
 }
 
-export function Turn({ entry, waiting, canEdit }: { entry: RunState; waiting: number; canEdit: boolean }) {
+interface TurnProps {
+  entry: RunState;
+  /** What came of it, once its answer is there. */
+  outcome: string | null;
+  waiting: number;
+  canEdit: boolean;
+}
+
+export function Turn({ entry, outcome, waiting, canEdit }: TurnProps) {
   const { busy, error, run } = useAction();
   const { status } = entry.run;
   const over = isOver(entry.run);
@@ -44,7 +52,7 @@ export function Turn({ entry, waiting, canEdit }: { entry: RunState; waiting: nu
     <div className="turn" data-run-id={entry.run.id} data-status={status}>
       <div className="row">
         <span className={`chip chip-run-${status}`} role="status" aria-label="Turn">
-          {(!over && (entry.label ?? entry.stage)) || STATUS[status]}
+          {(!over && (entry.label ?? entry.stage)) || (status === "succeeded" && outcome) || STATUS[status]}
         </span>
         {others > 0 && <span className="hint">{others} more waiting</span>}
         <span className="spacer" />
