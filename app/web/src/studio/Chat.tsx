@@ -24,6 +24,7 @@ function MessageItem({ message, run, state, changes, onShowScene }: MessageItemP
   const text = live.length > message.content.length ? live : message.content;
   const isAssistant = message.role === "assistant";
   const waiting = message.status === "pending" && run?.run.status === "queued";
+  const { label, tone } = outcome(message, changes);
   const changed = new Set(isAssistant ? [...(run?.sceneIds ?? []), ...(changes[message.id] ?? [])] : []);
   const scenes = [...changed].flatMap((id) => (id !== null && state.scenes[id]) || []);
   return (
@@ -39,7 +40,7 @@ function MessageItem({ message, run, state, changes, onShowScene }: MessageItemP
       )}
       {isAssistant && (
         <footer>
-          <span className={`chip chip-${message.status}`}>{waiting ? "Waiting" : outcome(message, changes)}</span>
+          <span className={`chip chip-${tone}`}>{waiting ? "Waiting" : label}</span>
           {scenes.map((scene) => (
             <button key={scene.id} className="chip chip-scene" title={scene.name} onClick={() => onShowScene(scene.id)}>
               {scene.name}
@@ -52,12 +53,12 @@ function MessageItem({ message, run, state, changes, onShowScene }: MessageItemP
 }
 
 /** Stays at the newest line unless the reader has scrolled away from it. */
-function useFollowEnd(content: unknown) {
+function useFollowEnd(...content: unknown[]) {
   const list = useRef<HTMLOListElement>(null);
   const atEnd = useRef(true);
   useEffect(() => {
     if (list.current && atEnd.current) list.current.scrollTop = list.current.scrollHeight;
-  }, [content]);
+  }, content);
   const onScroll = () => {
     const box = list.current;
     if (box) atEnd.current = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR;
@@ -124,7 +125,7 @@ export function Chat({ state, run, scene, canEdit, onBegun, onShowScene }: ChatP
   const { messages, runs } = state;
   const changes = useChanges(state.project.id, messages);
   const answer = run && messages.find(({ id }) => id === run.run.assistantMessageId);
-  const { list, onScroll } = useFollowEnd(state);
+  const { list, onScroll } = useFollowEnd(state, changes);
   const runOf = (message: Message) =>
     runs.find((entry) => entry.run.id === message.runId || entry.run.assistantMessageId === message.id);
   return (

@@ -9,9 +9,15 @@ const STATUS: Record<Message["status"], string> = {
   cancelled: "Cancelled",
 };
 
+export interface Outcome {
+  label: string;
+  tone: Message["status"] | "neutral";
+}
+
 /** "Done" is what changed something, or may have: of an answer that has just come it is not known yet. */
-export function outcome(message: Message, changes: Changes): string {
-  if (message.status !== "success") return STATUS[message.status];
-  if (message.kind === "clarification") return "Question";
-  return changes[message.id]?.length === 0 ? "No change" : STATUS.success;
+export function outcome(message: Message, changes: Changes): Outcome {
+  const { id, kind, status } = message;
+  if (status === "success" && kind === "clarification") return { label: "Question", tone: "neutral" };
+  if (status === "success" && changes[id]?.length === 0) return { label: "No change", tone: "neutral" };
+  return { label: STATUS[status], tone: status };
 }
