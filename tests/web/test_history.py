@@ -11,7 +11,7 @@ from tests.web.window import Visitor, Window
 
 LONG = "A name without an end " * 9
 NARROW = {"width": 1100, "height": 700}
-EARLY = re.compile(r"^(\d|\d\d|1\d\d) / 599$")  # before frame 200
+EARLY = re.compile(r"^([1-9]\d?|1\d\d) / 599$")  # told by the player: after 0, before frame 200
 
 
 def note(window: Window) -> Locator:
