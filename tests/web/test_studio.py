@@ -139,7 +139,7 @@ async def test_a_viewer_watches_and_is_offered_no_change(owner: Visitor, viewer:
     await window.shows("Only scene")
     await expect(window.stage).to_contain_text("Hello from the model")
     await expect(window.prompt).to_have_count(0)
-    for name in ("Send", "Add scene", "Delete Only scene", "Rename Only scene", "Invite"):
+    for name in ("Send", "Add scene", "Delete Only scene", "Rename Only scene", "Undo", "Invite"):
         await expect(window.page.get_by_role("button", name=name, exact=True)).to_have_count(0)
 
 

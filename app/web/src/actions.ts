@@ -1,6 +1,6 @@
 // What a user can do, each one request to the server.
 import { request } from "./api";
-import type { Account, Format, Message, Project, Run, Scene, Snapshot } from "./model";
+import type { Account, Format, Iteration, Message, Project, Run, Scene, Snapshot, WentBack } from "./model";
 
 const at = (path: TemplateStringsArray, ...ids: string[]) => String.raw(path, ...ids.map(encodeURIComponent));
 
@@ -35,6 +35,12 @@ export const beginRun = (projectId: string, prompt: string, selectedSceneId: str
     ...(selectedSceneId === null ? {} : { selectedSceneId }),
   });
 export const cancelRun = (runId: string) => request<Run>("POST", at`/api/runs/${runId}/cancel`, {});
+
+/** What these messages changed, oldest first; at most 200 of them at once. */
+export const readIterations = (projectId: string, messageIds: string[]) =>
+  request<Page<Iteration>>("GET", at`/api/projects/${projectId}/iterations?messageIds=${messageIds.join(",")}`);
+export const undo = (projectId: string) => request<WentBack>("POST", at`/api/projects/${projectId}/undo`, {});
+export const redo = (projectId: string) => request<WentBack>("POST", at`/api/projects/${projectId}/redo`, {});
 
 export const addBlankScene = (projectId: string) => request<Scene>("POST", at`/api/projects/${projectId}/scenes`, {});
 export const renameScene = (scene: Scene, name: string) =>

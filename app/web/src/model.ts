@@ -77,6 +77,19 @@ export interface Run {
   error?: { code: string; message: string } | null;
 }
 
+/** One change of one scene, or of the order when `sceneId` is null; it has more fields than are read here. */
+export interface Iteration {
+  id: string;
+  sceneId: string | null;
+  messageId: string | null;
+}
+
+/** What a going back, an undo or a redo changed; no message when it was so already. */
+export interface WentBack {
+  scenes: Scene[];
+  message: Message | null;
+}
+
 export interface Snapshot {
   cursor: string;
   epoch: string;

@@ -54,7 +54,9 @@ export function SignIn() {
       >
         {isNew ? "I have an account" : "I am new here"}
       </button>
-      <p className="hint">On your own machine, open the link that the server printed when it started.</p>
+      <p className="hint">
+        On your own machine, open the link that the server printed when it started, or run <code>reelroom user login</code>.
+      </p>
     </main>
   );
 }

@@ -3,6 +3,7 @@ import { useCallback, useEffect, useLayoutEffect, useRef, useState, type RefObje
 import { PreviewHost, type Stopped } from "./host";
 import type { SceneLoad } from "./protocol";
 
+const TELLING = 0.4; // of a scene's duration
 // A browser ends the process of a removed frame after a moment; a new frame made before that would hang in it too.
 const REST_AFTER_HANG = 1500; // ms
 
@@ -22,7 +23,11 @@ export interface Preview {
   reload: () => void;
 }
 
-/** `sceneId` names what is shown: a new scene starts at frame 0, a change of the same one goes on where it was. */
+/** The frame to stand at while nobody plays: most scenes are empty at 0, and by this one they have come in. */
+const telling = (duration: number) => Math.floor(duration * TELLING);
+
+/** `sceneId` names what is shown: a new scene rests at a telling frame, or plays from 0 when the one before was played
+ * into it; a change of the same one goes on where it was. */
 export function usePreviewHost(sceneId: string | null, load: SceneLoad | null, onEnded: () => boolean): Preview {
   const frameRef = useRef<HTMLIFrameElement>(null);
   const [host, setHost] = useState<PreviewHost | null>(null);
@@ -39,6 +44,7 @@ export function usePreviewHost(sceneId: string | null, load: SceneLoad | null, o
   const hasFrame = load !== null && stopped === null && !resting;
   const shown = useRef({ sceneId, code, frame, playing, onEnded });
   shown.current = { ...shown.current, code, frame, playing, onEnded };
+  const untouched = useRef(true); // neither played nor sought since it is shown
 
   const reload = useCallback(() => {
     setHalt(null);
@@ -76,7 +82,9 @@ export function usePreviewHost(sceneId: string | null, load: SceneLoad | null, o
   useEffect(() => {
     if (host === null || load === null) return;
     const same = shown.current.sceneId === sceneId;
-    const start = same ? Math.min(shown.current.frame, load.durationInFrames - 1) : 0;
+    if (!same) untouched.current = !shown.current.playing;
+    const stood = same ? Math.min(shown.current.frame, load.durationInFrames - 1) : 0;
+    const start = untouched.current ? telling(load.durationInFrames) : stood;
     shown.current.sceneId = sceneId;
     setFrame(start);
     setStatus("loading");
@@ -87,6 +95,11 @@ export function usePreviewHost(sceneId: string | null, load: SceneLoad | null, o
 
   const play = useCallback(() => {
     setPlaying(true);
+    if (untouched.current) {
+      setFrame(0);
+      host?.seek(0);
+    }
+    untouched.current = false;
     host?.play();
   }, [host]);
   const pause = useCallback(() => {
@@ -95,6 +108,7 @@ export function usePreviewHost(sceneId: string | null, load: SceneLoad | null, o
   }, [host]);
   const seek = useCallback(
     (to: number) => {
+      untouched.current = false;
       setFrame(to);
       setStatus((before) => (before === "failed" ? "loading" : before)); // a broken scene gets another chance
       setError(null);

@@ -4,31 +4,29 @@ import { beginRun } from "../actions";
 import type { Message, Scene } from "../model";
 import type { ProjectState, RunState } from "../sync/apply";
 import { useAction } from "../ui/useAction";
+import { outcome } from "./outcome";
 import { Turn } from "./Turn";
+import { useChanges, type Changes } from "./useChanges";
 
 const PROMPT_MOST = 12_000; // characters
 const NEAR = 120; // pixels from the end that still count as reading the newest
-
-const STATUS: Record<Message["status"], string> = {
-  pending: "Working",
-  success: "Done",
-  error: "Failed",
-  cancelled: "Cancelled",
-};
 
 interface MessageItemProps {
   message: Message;
   run: RunState | undefined;
   state: ProjectState;
+  changes: Changes;
   onShowScene: (sceneId: string) => void;
 }
 
-function MessageItem({ message, run, state, onShowScene }: MessageItemProps) {
+function MessageItem({ message, run, state, changes, onShowScene }: MessageItemProps) {
   const live = message.status === "pending" && run?.message?.messageId === message.id ? run.message.text.text : "";
   const text = live.length > message.content.length ? live : message.content;
   const isAssistant = message.role === "assistant";
   const waiting = message.status === "pending" && run?.run.status === "queued";
-  const scenes = (isAssistant ? (run?.sceneIds ?? []) : []).flatMap((id) => state.scenes[id] ?? []);
+  const { label, tone } = outcome(message, changes);
+  const changed = new Set(isAssistant ? [...(run?.sceneIds ?? []), ...(changes[message.id] ?? [])] : []);
+  const scenes = [...changed].flatMap((id) => (id !== null && state.scenes[id]) || []);
   return (
     <li className={`message message-${message.role}`} data-message-id={message.id} data-status={message.status}>
       {text === "" && message.status === "pending" ? (
@@ -42,10 +40,9 @@ function MessageItem({ message, run, state, onShowScene }: MessageItemProps) {
       )}
       {isAssistant && (
         <footer>
-          <span className={`chip chip-${message.status}`}>{waiting ? "Waiting" : STATUS[message.status]}</span>
-          {message.kind === "clarification" && <span className="chip">Question</span>}
+          <span className={`chip chip-${tone}`}>{waiting ? "Waiting" : label}</span>
           {scenes.map((scene) => (
-            <button key={scene.id} className="chip chip-scene" onClick={() => onShowScene(scene.id)}>
+            <button key={scene.id} className="chip chip-scene" title={scene.name} onClick={() => onShowScene(scene.id)}>
               {scene.name}
             </button>
           ))}
@@ -56,12 +53,12 @@ function MessageItem({ message, run, state, onShowScene }: MessageItemProps) {
 }
 
 /** Stays at the newest line unless the reader has scrolled away from it. */
-function useFollowEnd(content: unknown) {
+function useFollowEnd(...content: unknown[]) {
   const list = useRef<HTMLOListElement>(null);
   const atEnd = useRef(true);
   useEffect(() => {
     if (list.current && atEnd.current) list.current.scrollTop = list.current.scrollHeight;
-  }, [content]);
+  }, content);
   const onScroll = () => {
     const box = list.current;
     if (box) atEnd.current = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR;
@@ -105,7 +102,7 @@ function Composer({ projectId, scene, onBegun }: ComposerProps) {
         onKeyDown={onKeyDown}
       />
       <div className="row">
-        <span className="hint">{scene ? `Selected: ${scene.name}` : "No scene yet"}</span>
+        <span className="hint" title={scene?.name}>{scene ? `Selected: ${scene.name}` : "No scene yet"}</span>
         <span className="spacer" />
         <button className="primary" disabled={busy || prompt.trim() === ""}>
           Send
@@ -126,7 +123,9 @@ interface ChatProps {
 
 export function Chat({ state, run, scene, canEdit, onBegun, onShowScene }: ChatProps) {
   const { messages, runs } = state;
-  const { list, onScroll } = useFollowEnd(state);
+  const changes = useChanges(state.project.id, messages);
+  const answer = run && messages.find(({ id }) => id === run.run.assistantMessageId);
+  const { list, onScroll } = useFollowEnd(state, changes);
   const runOf = (message: Message) =>
     runs.find((entry) => entry.run.id === message.runId || entry.run.assistantMessageId === message.id);
   return (
@@ -134,10 +133,17 @@ export function Chat({ state, run, scene, canEdit, onBegun, onShowScene }: ChatP
       <ol className="messages" aria-label="Messages" ref={list} onScroll={onScroll}>
         {messages.length === 0 && <li className="hint">Say what the video should show. Each scene is code that you can watch being written.</li>}
         {messages.map((message) => (
-          <MessageItem key={message.id} message={message} run={runOf(message)} state={state} onShowScene={onShowScene} />
+          <MessageItem key={message.id} message={message} run={runOf(message)} state={state} changes={changes} onShowScene={onShowScene} />
         ))}
       </ol>
-      {run !== null && <Turn entry={run} waiting={runs.filter(({ run: { status } }) => status === "queued").length} canEdit={canEdit} />}
+      {run !== null && (
+        <Turn
+          entry={run}
+          outcome={answer?.status === "success" ? outcome(answer, changes) : null}
+          waiting={runs.filter(({ run: { status } }) => status === "queued").length}
+          canEdit={canEdit}
+        />
+      )}
       {canEdit && <Composer projectId={state.project.id} scene={scene} onBegun={onBegun} />}
     </section>
   );

@@ -18,7 +18,7 @@ export function CodePanel({ run, scene }: { run: RunState | null; scene: Scene |
   return (
     <section className="code" aria-label="Code" data-writing={writing}>
       <header>
-        <span>{writing ? `Writing: ${call.toolName}${steps}` : (scene?.name ?? "No scene")}</span>
+        <span className="what">{writing ? `Writing: ${call.toolName}${steps}` : (scene?.name ?? "No scene")}</span>
         <span className="hint">{code.length > 0 && `Lines: ${code.split("\n").length}`}</span>
       </header>
       <pre ref={box} tabIndex={0}>

@@ -4,6 +4,7 @@ import { addBlankScene, deleteScene, renameScene, reorderScenes, trimScene } fro
 import type { Scene } from "../model";
 import type { ProjectState } from "../sync/apply";
 import { useAction } from "../ui/useAction";
+import type { Note } from "./useHistory";
 
 const NAME_MOST = 200; // characters
 const DURATION_MOST = 18_000; // frames
@@ -46,11 +47,12 @@ interface SceneRowProps {
   selected: boolean;
   canEdit: boolean;
   act: (work: () => Promise<unknown>) => void;
+  onDelete: () => void;
   onSelect: () => void;
   onMove: (by: -1 | 1) => void;
 }
 
-function SceneRow({ scene, number, last, fps, selected, canEdit, act, onSelect, onMove }: SceneRowProps) {
+function SceneRow({ scene, number, last, fps, selected, canEdit, act, onDelete, onSelect, onMove }: SceneRowProps) {
   // What is edited is the scene as it was when the editing began: a change of somebody else in between is a conflict.
   const [editing, setEditing] = useState<{ what: "name" | "duration"; base: Scene } | null>(null);
   const done = (text: string | null) => {
@@ -67,7 +69,7 @@ function SceneRow({ scene, number, last, fps, selected, canEdit, act, onSelect, 
       ) : (
         <button className="scene-name" onClick={onSelect}>
           <span className="number">{number}</span>
-          <span className="name">{scene.name}</span>
+          <span className="name" title={scene.name}>{scene.name}</span>
         </button>
       )}
       <div className="row">
@@ -90,7 +92,7 @@ function SceneRow({ scene, number, last, fps, selected, canEdit, act, onSelect, 
             <button className="icon" aria-label={`Rename ${scene.name}`} onClick={() => setEditing({ what: "name", base: scene })}>
               ✎
             </button>
-            <button className="icon" aria-label={`Delete ${scene.name}`} onClick={() => act(() => deleteScene(scene))}>
+            <button className="icon" aria-label={`Delete ${scene.name}`} onClick={onDelete}>
               ✕
             </button>
           </>
@@ -105,20 +107,32 @@ interface SceneListProps {
   selected: Scene | null;
   canEdit: boolean;
   onSelect: (sceneId: string) => void;
+  tell: (note: Note | null) => void;
 }
 
-export function SceneList({ state, selected, canEdit, onSelect }: SceneListProps) {
+export function SceneList({ state, selected, canEdit, onSelect, tell }: SceneListProps) {
   const { busy, error, run, dismiss } = useAction();
   const { project, sceneIds } = state;
   const scenes = sceneIds.flatMap((id) => state.scenes[id] ?? []);
   const frames = scenes.reduce((sum, scene) => sum + scene.duration, 0);
+  const act = <T,>(work: () => Promise<T>) => {
+    tell(null); // what the line offers to undo is not the last change any more
+    return run(work);
+  };
+  const remove = async (scene: Scene) => {
+    const done = await act(async () => {
+      await deleteScene(scene);
+      return true;
+    });
+    if (done) tell({ text: `Deleted “${scene.name}”`, undoable: true });
+  };
   const move = (from: number, by: -1 | 1) => {
     const moved = sceneIds[from];
     if (moved === undefined) return;
-    void run(() => reorderScenes(project.id, sceneIds.toSpliced(from, 1).toSpliced(from + by, 0, moved)));
+    void act(() => reorderScenes(project.id, sceneIds.toSpliced(from, 1).toSpliced(from + by, 0, moved)));
   };
   const add = async () => {
-    const made = await run(() => addBlankScene(project.id));
+    const made = await act(() => addBlankScene(project.id));
     if (made) onSelect(made.id);
   };
   return (
@@ -151,7 +165,8 @@ export function SceneList({ state, selected, canEdit, onSelect }: SceneListProps
             fps={project.fps}
             selected={scene.id === selected?.id}
             canEdit={canEdit}
-            act={(work) => void run(work)}
+            act={(work) => void act(work)}
+            onDelete={() => void remove(scene)}
             onSelect={() => onSelect(scene.id)}
             onMove={(by) => move(index, by)}
           />

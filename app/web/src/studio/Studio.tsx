@@ -10,8 +10,10 @@ import type { Connection } from "../sync/following";
 import type { TransportName } from "../sync/transport";
 import { Chat } from "./Chat";
 import { CodePanel } from "./CodePanel";
+import { NoteLine, UndoButtons } from "./History";
 import { SceneList } from "./SceneList";
 import { Share } from "./Share";
+import { useHistory } from "./useHistory";
 import { useProject } from "./useProject";
 
 const CONNECTION: Record<Connection, string> = {
@@ -60,6 +62,7 @@ function OpenProject({ state, connection, transport, onSelect }: Opened) {
   const isOwner = account?.id === project.ownerId;
   const canEdit = isOwner || (account ? members[account.id]?.role : undefined) !== "viewer";
   const size = SIZES[project.format];
+  const history = useHistory(project.id, canEdit);
 
   const next = scene ? sceneIds[sceneIds.indexOf(scene.id) + 1] : undefined;
   return (
@@ -68,11 +71,12 @@ function OpenProject({ state, connection, transport, onSelect }: Opened) {
         <Link to="/" className="brand">
           Reelroom
         </Link>
-        <h1>{project.title}</h1>
+        <h1 title={project.title}>{project.title}</h1>
         <span className="hint">
           {size.width}×{size.height} · {project.fps} fps
         </span>
         <span className="spacer" />
+        {canEdit && <UndoButtons history={history} />}
         {isOwner && <Share projectId={project.id} />}
         <span
           className={`connection connection-${connection}`}
@@ -91,7 +95,10 @@ function OpenProject({ state, connection, transport, onSelect }: Opened) {
         run={run}
         scene={scene}
         canEdit={canEdit}
-        onBegun={(id) => setOwnRuns((before) => new Set(before).add(id))}
+        onBegun={(id) => {
+          history.tell(null);
+          setOwnRuns((before) => new Set(before).add(id));
+        }}
         onShowScene={choose}
       />
       <main className="centre">
@@ -103,7 +110,8 @@ function OpenProject({ state, connection, transport, onSelect }: Opened) {
         />
         <CodePanel run={run} scene={scene} />
       </main>
-      <SceneList state={state} selected={scene} canEdit={canEdit} onSelect={choose} />
+      <SceneList state={state} selected={scene} canEdit={canEdit} onSelect={choose} tell={history.tell} />
+      <NoteLine history={history} />
     </div>
   );
 }

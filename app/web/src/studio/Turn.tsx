@@ -3,6 +3,7 @@ import { cancelRun } from "../actions";
 import type { Decision, RunStatus } from "../model";
 import { isOver, type RunState } from "../sync/apply";
 import { useAction } from "../ui/useAction";
+import type { Outcome } from "./outcome";
 
 const STATUS: Record<RunStatus, string> = {
   queued: "Waiting for its turn",
@@ -35,16 +36,25 @@ function DecisionCard({ entry, decision }: { entry: RunState; decision: Decision
   );
 }
 
-export function Turn({ entry, waiting, canEdit }: { entry: RunState; waiting: number; canEdit: boolean }) {
+interface TurnProps {
+  entry: RunState;
+  /** What came of it, once its answer is there. */
+  outcome: Outcome | null;
+  waiting: number;
+  canEdit: boolean;
+}
+
+export function Turn({ entry, outcome, waiting, canEdit }: TurnProps) {
   const { busy, error, run } = useAction();
   const { status } = entry.run;
   const over = isOver(entry.run);
+  const ended = status === "succeeded" ? outcome : null;
   const others = waiting - (status === "queued" ? 1 : 0);
   return (
     <div className="turn" data-run-id={entry.run.id} data-status={status}>
       <div className="row">
-        <span className={`chip chip-run-${status}`} role="status" aria-label="Turn">
-          {(!over && (entry.label ?? entry.stage)) || STATUS[status]}
+        <span className={`chip chip-${ended?.tone ?? `run-${status}`}`} role="status" aria-label="Turn">
+          {(!over && (entry.label ?? entry.stage)) || (ended?.label ?? STATUS[status])}
         </span>
         {others > 0 && <span className="hint">{others} more waiting</span>}
         <span className="spacer" />
