@@ -24,7 +24,7 @@ _MEANT = frozenset(
     " cooled culled caller balled call calling titled tittle quoted quotes rename renamed counted"
     " flatter fatter bitter digger bugger smaller darken barker flower shower update updates"
     " insect insects inset inverse invert changes changed changer created creates creator scenic"
-    " wheat whitey waiting bleck blackens grees grown crown crater".split()
+    " szene szenen wheat whitey waiting bleck blackens grees grown crown crater".split()
 ) | frozenset(NAMED)
 _WORD = re.compile(r"(?P<word>[A-Za-z]+)|(?P<stop>[,;.\n])|(?P<colon>:)")
 _SAYS = frozenset("say says saying reads reading called named titled entitled".split())

@@ -66,8 +66,8 @@ def answer_talk(plain: str, context: Context) -> str | None:
         return f"{OFFLINE} {CAN}{have} What shall it be? {EXAMPLE}"
     if _UNDO.match(short):
         return (
-            "I can't go back by myself: use Undo in the studio's bar "
-            "(or POST /api/projects/{projectId}/undo or redo)."
+            "Use Undo in the studio's bar (or POST /api/projects/{projectId}/undo or redo): "
+            "I can't go back by myself. Or tell me what to change instead."
         )
     for what, pattern in _BEYOND:
         if pattern.search(short):

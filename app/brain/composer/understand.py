@@ -21,7 +21,7 @@ _ADDS = re.compile(
 _NOUNS = "|".join(
     [*KINDS.values(), r"titles?(?: card)?|intro(?:duction)?|outro|opener|slides?|scenes?|ending"]
 )
-_OLD = r"(?:the|this|that|my|our|its|first|last|second|third|next|previous|every|all|each)"
+_OLD = r"(?:the|this|that|my|our|its|first|last|(?<![0-9][ -])second|third|next|previous|every|all|each)"
 _FIRST_NOUNS = (
     r"video|clip|film|movie|animation|animated|promo|trailer|teaser|advert|banner|poster|card"
     r"|presentation|explainer|announcement|invitation|greeting|text|words?"
@@ -44,10 +44,10 @@ def wants_scene(clause: Clause, context: Context) -> bool:
     if _ADDS.match(plain) or MASK in plain or opens_list(plain):
         return True
     if not context.scenes:
+        if re.search(rf"\b{_OLD} (?:scene|slide)\b", plain):
+            return False
         nouns = re.search(rf"\b(?:{_NOUNS}|{_FIRST_NOUNS})(?!\w)", plain)
-        if nouns and not re.match(rf"(?:{_ORDERS.pattern})|.*\b{_OLD} (?:scene|slide)\b", plain):
-            return True
-        return _is_slogan(plain)
+        return bool(nouns and not _ORDERS.match(plain)) or _is_slogan(plain)
     for found in re.finditer(rf"\b(?:{_NOUNS})(?!\w)", plain):
         if not re.search(rf"\b{_OLD}\s+(?:[\w-]+\s+)?$", plain[: found.start()]):
             return True
