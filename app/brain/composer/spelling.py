@@ -2,7 +2,7 @@
 
 import re
 
-from app.brain.composer.css_colours import NAMED
+from app.brain.composer.css_colours import MORE, NAMED
 from app.brain.composer.wording import find_quotes
 
 LEAST = 5  # letters that a word needs, so that one letter decides little
@@ -25,7 +25,7 @@ _MEANT = frozenset(
     " flatter fatter bitter digger bugger smaller darken barker flower shower update updates"
     " insect insects inset inverse invert changes changed changer created creates creator scenic"
     " szene szenen wheat whitey waiting bleck blackens grees grown crown crater".split()
-) | frozenset(NAMED)
+) | frozenset({**NAMED, **MORE})
 _WORD = re.compile(r"(?P<word>[A-Za-z]+)|(?P<stop>[,;.\n])|(?P<colon>:)")
 _SAYS = frozenset("say says saying reads reading called named titled entitled".split())
 

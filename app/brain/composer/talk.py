@@ -22,7 +22,9 @@ _HELP = re.compile(
     r"^\W*(?:help(?: me)?|what can you do|who are you|what are you|how does this work"
     r"|what is this|how do i start|what now|commands|options|examples?)\W*$"
 )
-_UNDO = re.compile(r"^\W*(?:please\s+)?(?:undo|redo|revert|go back)\b(?:\s+(?:that|it|this|the last (?:change|edit|step)))?\W*$")
+_UNDO = re.compile(
+    r"^\W*(?:please\s+)?(?:undo|redo|revert|go back)\b(?:\s+(?:that|it|this|the last (?:change|edit|step)))?\W*$"
+)
 _ASKS = re.compile(
     r"^\W*(?:what|how|why|when|where|who|which|whose|is|are|was|were|do|does|did|am|should|will"
     r"|have|has|can i|could i|may i|can you (?:tell|explain|see|hear|read|remember))\b"
