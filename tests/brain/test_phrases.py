@@ -22,7 +22,8 @@ ALPHA = [
 @pytest.mark.parametrize(
     "prompt",
     ["something cool", "write my tax return", "asdf qwer", "Mach den Hintergrund rot", "hjkl",
-     "l\u00f6sche die letzte Szene", "frobnicate the first scene", "do something nice"],
+     "l\u00f6sche die letzte Szene", "frobnicate the first scene", "do something nice",
+     "add something cool", "send me a pizza"],
 )  # fmt: skip
 def test_what_is_not_understood_is_no_title(prompt: str, scenes: list[ContextScene]) -> None:
     question = answer(prompt, scenes)
@@ -35,7 +36,8 @@ def test_what_is_not_understood_is_no_title(prompt: str, scenes: list[ContextSce
 
 @pytest.mark.parametrize(
     "prompt", ["Welcome to the future", "hello world", "Sustainable shoes for everybody",
-               "\u4f60\u597d \u4e16\u754c", "While you wait", "Die Hard", "a video about bees"]
+               "\u4f60\u597d \u4e16\u754c", "While you wait", "Die Hard", "a video about bees",
+               "Buy now", "I want a title that says Yes", "draw a circle"]
 )  # fmt: skip
 def test_a_slogan_is_a_scene_to_begin_with(prompt: str) -> None:
     assert answer(prompt, []) == [("addScene", None, None)]
@@ -70,7 +72,7 @@ def test_slips_and_short_forms(prompt: str, steps: object) -> None:
     ("text", "mended"),
     [
         ("delet the ttile", "delete the title"),
-        ("add a ttile sayng welcom yelow, yelow text", "add a title saying welcom yelow, yellow text"),
+        ("a ttile sayng welcom yelow, yelow text", "a title saying welcom yelow, yellow text"),
         ('titel "titel" in yelow', 'title "titel" in yellow'),
         ("quite a chance for grapes, flower oranges titled", None),
         ("list: scens, quot", None),
@@ -127,7 +129,7 @@ def test_a_colour_within_an_item_is_no_order() -> None:
 )
 def test_a_word_of_a_name_wins_over_the_newest(prompt: str, target: str) -> None:
     assert answer(prompt, ALPHA) == [("editScene", target, None)]
-    other = [scene for scene in ALPHA if scene.id != target][0].id
+    other = next(scene for scene in ALPHA if scene.id != target).id
     assert answer(prompt, ALPHA, selected=other) == [("editScene", target, None)]
 
 
@@ -177,3 +179,10 @@ def test_german_orders_keep_their_text_and_length() -> None:
     step = decide_offline(Context(prompt=prompt))
     assert (step.tool_name, step.target_duration) == ("addScene", 120)
     assert constant(composed(prompt), "TITLE") == "Guten Morgen"
+
+
+@pytest.mark.parametrize(
+    "prompt", ["make the alpha scene twice as fast", "make scene 2 blue", "swap scene 1 and 2"]
+)
+def test_orders_about_scenes_that_are_not_there_are_asked_about(prompt: str) -> None:
+    assert "There is no scene to change yet" in answer(prompt, [])

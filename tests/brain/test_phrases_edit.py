@@ -39,8 +39,11 @@ def test_what_is_so_already_or_unknown_is_told(code: str, prompt: str, words: st
     assert "I found no" not in (edited.note or "")
 
 
-@pytest.mark.parametrize("prompt", ["make the text bigger", "make the title bounce",
-                                    "make the text say hi", "make the background darker"])  # fmt: skip
+@pytest.mark.parametrize(
+    "prompt",
+    ["make the text bigger", "make the title bounce", "make the text say hi",
+     "make the background darker"],
+)  # fmt: skip
 def test_other_wishes_are_no_unknown_colours(prompt: str) -> None:
     assert "do not know" not in (edit(OWN, prompt).note or "")
 

@@ -22,7 +22,9 @@ WORDS = [
     "background", "#f0f", "bigger", "faster", "2x", "3 seconds", "90 frames", "10000 frames",
     "10, 20, 35", "Q1 12", "${x}", "</div>", "{", "}", "\\", "\\u{1}", "\n", "\0", "\ud800",
     "\U0001f600", "\u2028", "\u202e", "\ue000", "\u0130", "...", "// rest of the code", "neon",
-    "item", "subtitle", "text", ":", "-", "1.", "font size 5", "all scenes", "by", "\u4f60\u597d",
+    "item", "subtitle", "text", "make everything", "the values to 5, 50", "swap", "rename", "move",
+    "the chart", "list of", "F\u00fcge einen Titel", "delet", "ttile", "in cream", "half as fast",
+    ":", "-", "1.", "font size 5", "all scenes", "by", "\u4f60\u597d",
 ]  # fmt: skip
 prompts = st.one_of(
     st.lists(st.sampled_from(WORDS), max_size=25).map(" ".join),

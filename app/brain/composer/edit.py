@@ -22,7 +22,10 @@ KNOWN = (
 
 
 class Edited(msgspec.Struct, frozen=True):
-    """The whole code after an edit, unchanged when nothing could be done; `note` says what changed and what not."""
+    """The whole code after an edit, unchanged when nothing could be done.
+
+    `note` says what changed, and what could not be done.
+    """
 
     code: str
     note: str | None = None

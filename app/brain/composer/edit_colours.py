@@ -19,7 +19,8 @@ _KEYS = {
     "line": frozenset({"stroke", "borderColor"}),
 }
 _EVERYTHING = re.compile(
-    r"\b(?:everything|all of it|it all|(?:the )?whole (?:scene|thing|look|video)|all (?:the )?colou?rs)\b"
+    r"\b(?:everything|all of it|it all|(?:the )?whole (?:scene|thing|look|video)"
+    r"|all (?:the )?colou?rs)\b"
 )
 _PART_TO = re.compile(
     r"\b(?:background|backdrop|text|font|letters|accent|bars?|lines?|shapes?|button)"
@@ -28,11 +29,14 @@ _PART_TO = re.compile(
 )
 _CHANGED = re.compile(r"\b(?:make|set|change|turn|paint|colou?r|recolou?r)\b")
 _NO_COLOUR = frozenset(
-    "bigger smaller larger bold bolder darker lighter brighter faster slower longer shorter say"
-    " read bounce fade slide zoom spin rise big small huge tiny readable visible colour color"
-    " gone away out off dark light bright italic serif mono monospace sans glow neon thicker"
-    " thinner wider narrower higher lower left right centered centred animation animate move"
-    " colourful colorful transparent grow text size font one more less stay style".split()
+    re.findall(
+        "[a-z]+",
+        "bigger smaller larger bold bolder darker lighter brighter faster slower longer shorter say"
+        " read bounce fade slide zoom spin rise big small huge tiny readable visible colour color"
+        " gone away out off dark light bright italic serif mono monospace sans glow neon thicker"
+        " thinner wider narrower higher lower left right centered centred animation animate move"
+        " colourful colorful transparent grow text size font one more less stay style",
+    )
 )
 _FIGURES = ("BARS", "SHAPE", "BUTTON", "MARK", "END_TEXT")
 
@@ -47,9 +51,9 @@ def edit_colours(sheet: Sheet, plain: str, done: list[str], undone: list[str]) -
             done.append(f"{colours[0].value} is now {colours[1].value}")
             return
         colours = colours[1:]
-    if len(colours) == 1 and colours[0].role == "main" and _EVERYTHING.search(plain):
-        if _tone(sheet, colours[0].value, done):
-            return
+    whole = len(colours) == 1 and colours[0].role == "main" and _EVERYTHING.search(plain)
+    if whole and _tone(sheet, colours[0].value, done):
+        return
     backs = [colour for colour in colours if colour.role == "background"]
     if backs:
         _background(sheet, backs, colours, done, undone)
@@ -82,9 +86,7 @@ def _set_colour(
     if hit:
         was = f"{before} \u2192 " if before is not None else ""
         done.append(f"{role} colour {was}{colour.value}{_hard(sheet, role, colour)}")
-    elif before == colour.value:
-        undone.append(f"the {role} colour already is {colour.value}")
-    elif _has(sheet, _KEYS[role], colour.value):
+    elif before == colour.value or _has(sheet, _KEYS[role], colour.value):
         undone.append(f"the {role} colour already is {colour.value}")
     else:
         undone.append(f"I found no {role} colour that I could set to {colour.value}")
@@ -117,8 +119,13 @@ def _unknown(plain: str, undone: list[str]) -> None:
 def _tone(sheet: Sheet, value: str, done: list[str]) -> bool:
     """All colours of one hue; only for scenes that have our constants."""
     look = toned(value)
-    values = {"BACKGROUND_FROM": look.start, "BACKGROUND_TO": look.end, "TEXT_COLOR": look.text,
-              "ACCENT_COLOR": look.accent, "BUTTON_TEXT_COLOR": readable_on(look.accent)}  # fmt: skip
+    values = {
+        "BACKGROUND_FROM": look.start,
+        "BACKGROUND_TO": look.end,
+        "TEXT_COLOR": look.text,
+        "ACCENT_COLOR": look.accent,
+        "BUTTON_TEXT_COLOR": readable_on(look.accent),
+    }
     if "BACKGROUND_FROM" not in sheet.constants or "TEXT_COLOR" not in sheet.constants:
         return False
     hits = [sheet.set_constant(name, quoted(colour)) for name, colour in values.items()]
@@ -228,6 +235,6 @@ def _shades(sheet: Sheet, plain: str, done: list[str], undone: list[str]) -> Non
     if any(changed):
         sheet.set_constant("GLOW", number_text(mood.glow))
         sheet.set_constant("NEON", "true" if "neon" in plain else "false")
-        done.append("a palette of that mood")
+        done.append(f"the palette of that mood, background {mood.start}, text colour {mood.text}")
     else:
         undone.append("I know that mood only for scenes of my own: tell me the colours instead")

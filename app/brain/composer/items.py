@@ -54,8 +54,7 @@ def read_items(prompt: str) -> tuple[str | None, list[str]]:
         parts = text[slice(*span)]
         items = (_NUMBERED if _NUMBERED.match(parts) else _SPLIT).split(parts)
     if not items and len(quotes) == 1:
-        parts = _SPLIT.split(quotes[0].text)
-        items = parts if len(parts) > 1 else [quotes[0].text]
+        items = _SPLIT.split(quotes[0].text)
     shown = [shorten(_sentence(item), ITEM_MOST) for item in items]
     return heading, [item for item in shown if item][:ITEMS_MOST]
 

@@ -10,24 +10,29 @@ LEAST = 5  # letters that a word needs, so that one letter decides little
 _ORDERS = (
     "delete remove change create insert generate replace rename extend shorten lengthen update "
     "title titles quote chart countdown counter comparison checklist subtitle headline scene "
-    "scenes background saying called seconds second faster slower bigger smaller brighter darker"
+    "scenes background saying called seconds second faster slower bigger smaller brighter darker "
+    "white black green brown orange purple yellow"
 )
-_KNOWN = frozenset(_ORDERS.split()) | {
-    name for name in ("white", "black", "green", "brown", "orange", "purple", "yellow")
-}
+_KNOWN = frozenset(_ORDERS.split())
 # Words of their own that are one letter away from a known one.
 _MEANT = frozenset(
-    "quite quota quoth tithe tiles tilted chant charm chars chard clutter charts chance charge"
-    " clothe crate crated cremate delegate dilate remote removed resume scent scents since seance"
-    " while write whine whits block blank slack blacks greed greet greek queen greens browse brows"
-    " browns brawn oranges organs purples secede seconded staying swaying paying sating sling"
-    " cooled culled caller balled call calling titled tittle quoted quotes rename renamed counted"
-    " flatter fatter bitter digger bugger smaller darken barker flower shower update updates"
-    " insect insects inset inverse invert changes changed changer created creates creator scenic"
-    " szene szenen wheat whitey waiting bleck blackens grees grown crown crater".split()
+    re.findall(
+        r"[a-z]+",
+        "quite quota quoth tithe tiles tilted chant charm chars chard clutter charts chance "
+        "charge clothe crate crated cremate delegate dilate remote removed resume scent "
+        "scents since seance while write whine whits block blank slack blacks greed greet "
+        "greek queen greens browse brows browns brawn oranges organs purples secede seconded "
+        "staying swaying paying sating sling cooled culled caller balled call calling titled "
+        "tittle quoted quotes rename renamed counted flatter fatter bitter digger bugger "
+        "smaller darken barker flower shower update updates insect insects inset inverse "
+        "invert changes changed changer created creates creator scenic szene szenen wheat "
+        "whitey waiting bleck blackens grees grown crown crater ",
+    )
 ) | frozenset({**NAMED, **MORE})
 _WORD = re.compile(r"(?P<word>[A-Za-z]+)|(?P<stop>[,;.\n])|(?P<colon>:)")
-_SAYS = frozenset("say says saying reads reading called named titled entitled".split())
+_SAYS = frozenset(
+    re.findall("[a-z]+", "say says saying reads reading called named titled entitled")
+)
 
 
 def spelled(text: str) -> str:

@@ -23,7 +23,8 @@ _HELP = re.compile(
     r"|what is this|how do i start|what now|commands|options|examples?)\W*$"
 )
 _UNDO = re.compile(
-    r"^\W*(?:please\s+)?(?:undo|redo|revert|go back)\b(?:\s+(?:that|it|this|the last (?:change|edit|step)))?\W*$"
+    r"^\W*(?:please\s+)?(?:undo|redo|revert|go back)\b"
+    r"(?:\s+(?:that|it|this|the last (?:change|edit|step)))?\W*$"
 )
 _ASKS = re.compile(
     r"^\W*(?:what|how|why|when|where|who|which|whose|is|are|was|were|do|does|did|am|should|will"

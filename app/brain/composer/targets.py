@@ -24,7 +24,9 @@ _PLACED = re.compile(
     rf"\b(?P<word>{'|'.join(_ORDINALS)})\s+(?:scene|slide|clip|one)\b"
     r"|\b(?P<newest>newest|latest|most recent|new)\s+(?:scene|slide|clip|one)\b"
 )
-_WORDED = re.compile(r"\b(?:scene|slide)\s+(one|two|three|four|five|six|seven|eight|nine|ten)\b")
+_WORDED = re.compile(
+    r"\b(?:scene|slide)\s+(one|two|three|four|five|six|seven|eight|nine|ten)\b(?! times)"
+)
 _WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 _ALL = re.compile(
     r"\b(?:all (?:of )?(?:the |my )?(?:scenes|slides|clips)|every (?:scene|slide)|everything"
@@ -36,8 +38,11 @@ _NAMED_WORD = re.compile(
     rf"(?=\s+(?:scenes?|slides?|clips?|titles?|one|{'|'.join(KINDS.values())})(?!\w))"
 )
 _COMMON = frozenset(
-    "the and for with our your new title scene slide clip chart list quote counter countdown logo"
-    " comparison shapes call action lower third to a of in on from first last second".split()
+    re.findall(
+        "[a-z]+",
+        "the and for with our your new title scene slide clip chart list quote counter countdown "
+        "logo comparison shapes call action lower third to a of in on from first last second",
+    )
 )
 _PARTS = {"chart": r"values|numbers|bars|data|columns", "list": r"items|bullets|bullet points"}
 _ENDS = {"intro": 0, "introduction": 0, "outro": -1, "opener": 0, "ending": -1}

@@ -19,20 +19,27 @@ _ADDS = re.compile(
     r"|make (?:an?|me|another|new|one)|put (?:an?|another|in)|show (?:me )?(?:an?|the words?))\b"
 )
 _NOUNS = "|".join(
-    [*KINDS.values(), r"titles?(?: card)?|intro(?:duction)?|outro|opener|slides?|scenes?|ending"]
+    [*KINDS.values(), "titles?(?: card)?|intro(?:duction)?|outro|opener|slides?|scenes?|ending"]
 )
-_OLD = r"(?:the|this|that|my|our|its|first|last|(?<![0-9][ -])second|third|next|previous|every|all|each)"
+_OLD = (
+    r"(?:the|this|that|my|our|its|first|last|(?<![0-9][ -])second|third|next|previous|every|all"
+    r"|each)"
+)
 _FIRST_NOUNS = (
     r"video|clip|film|movie|animation|animated|promo|trailer|teaser|advert|banner|poster|card"
     r"|presentation|explainer|announcement|invitation|greeting|text|words?"
 )
 _VAGUE = re.compile(
-    r"^\W*(?:do )?(?:some|any)(?:thing|one|what)\b|^\W*(?:surprise me|whatever|stuff|random|idk)\b"
+    r"^\W*(?:(?:do|add|make|create|show|build|give|generate) (?:me )?)?(?:some|any)thing\b"
+    r"(?:\s+(?!saying|called|about|for|with)\w+){0,2}\W*$|^\W*(?:surprise me|whatever|stuff|random|idk)\b"
 )
 _ORDERS = re.compile(
-    r"^\W*(?:please\s+)?(?:write|send|buy|call|book|tell|explain|find|search|open|calculate|compute"
-    r"|solve|fix|order|pay|do|help|play|sing|read|translate|convert|check|look|go to|run|print|save"
+    r"^\W*(?:please\s+)?(?:write|send|(?:buy|call|book|order|pay|play|read|sing)(?= (?:me|my|the|an?)\b)|tell|explain|find|search|open|calculate|compute"
+    r"|solve|fix|do|help|translate|convert|check|look|go to|run|print|save"
     r"|load|install|draw|fetch|summari[sz]e|delete|remove|let|i (?:want|need|would like))\b"
+)
+_EXISTING = re.compile(
+    rf"\b{_OLD} (?:\w+ )?(?:scene|slide)\b|^(?:\w+ )+(?:scene|slide) [0-9]|^(?:swap|rename)\b"
 )
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm", "poiuytrewq", "lkjhgfdsa", "mnbvcxz")
 _LOOKS = re.compile(r"\b(?:bigger|smaller|larger|bold|darker|lighter|brighter|monospace|serif)\b")
@@ -41,17 +48,31 @@ _LOOKS = re.compile(r"\b(?:bigger|smaller|larger|bold|darker|lighter|brighter|mo
 def wants_scene(clause: Clause, context: Context) -> bool:
     """True for an add verb, a kind of scene, quoted text or a list; or a slogan to begin with."""
     plain = clause.plain
+    if is_vague(plain):
+        return False
     if _ADDS.match(plain) or MASK in plain or opens_list(plain):
         return True
     if not context.scenes:
-        if re.search(rf"\b{_OLD} (?:scene|slide)\b", plain):
+        if speaks_of_scene(plain):
             return False
-        nouns = re.search(rf"\b(?:{_NOUNS}|{_FIRST_NOUNS})(?!\w)", plain)
+        if re.search(rf"\b(?:{_NOUNS})(?!\w)", plain):
+            return True
+        nouns = re.search(rf"\b(?:{_FIRST_NOUNS})(?!\w)", plain)
         return bool(nouns and not _ORDERS.match(plain)) or _is_slogan(plain)
     for found in re.finditer(rf"\b(?:{_NOUNS})(?!\w)", plain):
         if not re.search(rf"\b{_OLD}\s+(?:[\w-]+\s+)?$", plain[: found.start()]):
             return True
     return False
+
+
+def is_vague(plain: str) -> bool:
+    """True for "something cool", with an order in front or without."""
+    return bool(_VAGUE.match(plain))
+
+
+def speaks_of_scene(plain: str) -> bool:
+    """True for an order about a scene that must exist: "the alpha scene", "scene 2"."""
+    return bool(_EXISTING.search(plain))
 
 
 def wants_look(plain: str) -> bool:
