@@ -38,7 +38,8 @@ def answer_arrange(plain: str, context: Context) -> str | None:
         )
     if _COPY.match(plain) and refers:
         return (
-            "I cannot copy scenes (POST /api/scenes/{sceneId}/duplicate does). Shall I add a new one instead? For example: "
+            "I cannot copy scenes (POST /api/scenes/{sceneId}/duplicate does). "
+            "Shall I add a new one instead? For example: "
             'add a title "Hello" in the same style as scene 1.'
         )
     return None

@@ -20,7 +20,8 @@ _TITLED = re.compile(
 _LISTS = r"(?:lists?|bullet points|bullets?|checklist|agenda|to-?dos?|to-?do list)"
 _NAMED = re.compile(
     rf"\b{_LISTS}\s+(?:of|with|containing|listing|showing)\s+"
-    r"(?:(?:the\s+)?(?:items|points|entries|bullets)\s+)?(?P<items>[^:\n]{3,600})"
+    r"(?:(?:the\s+)?(?:items|points|entries|bullets)\s+)?(?P<items>[^:\n]{3,600}?)"
+    r"(?=\s+(?:that|which)\s|[:\n]|$)"
 )
 _ORDER = re.compile(
     r"^\W*(?:(?:please|now|then|can you|could you)\s+)*(?:(?:add|make|create|show|build|generate"
@@ -34,7 +35,7 @@ _OTHER = re.compile(
     r"\b(?:text|title|subtitle|says?|saying|reads?|headline|heading|caption|words?|scene|slide|intro"
     r"|quote|chart|graph|change|make|set|it|https?|logo|button|to)\b"
 )
-_TAIL = re.compile(r"\s*,?\s+(?:in|on|with|for|over)\s+(?=(?:\S+\s*){1,8}$)")
+_TAIL = re.compile(r"\s*,?\s+(?:in|on|with|for|over)\s+(?=\S+(?:\s+\S+){0,7}\s*$)")
 
 
 def read_items(prompt: str) -> tuple[str | None, list[str]]:

@@ -31,10 +31,13 @@ _FIRST_NOUNS = (
 )
 _VAGUE = re.compile(
     r"^\W*(?:(?:do|add|make|create|show|build|give|generate) (?:me )?)?(?:some|any)thing\b"
-    r"(?:\s+(?!saying|called|about|for|with)\w+){0,2}\W*$|^\W*(?:surprise me|whatever|stuff|random|idk)\b"
+    r"(?:\s+(?!saying|called|about|for|with)\w+){0,2}\W*$"
+    r"|^\W*(?:surprise me|whatever|stuff|random|idk)\b"
 )
 _ORDERS = re.compile(
-    r"^\W*(?:please\s+)?(?:write|send|(?:buy|call|book|order|pay|play|read|sing)(?= (?:me|my|the|an?)\b)|tell|explain|find|search|open|calculate|compute"
+    r"^\W*(?:please\s+)?(?:write|send"
+    r"|(?:buy|call|book|order|pay|play|read|sing)(?= (?:me|my|the|an?)\b)|tell|explain"
+    r"|find|search|open|calculate|compute"
     r"|solve|fix|do|help|translate|convert|check|look|go to|run|print|save"
     r"|load|install|draw|fetch|summari[sz]e|delete|remove|let|i (?:want|need|would like))\b"
 )
