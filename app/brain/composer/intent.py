@@ -90,7 +90,7 @@ def _append(steps: list[Step], step: Step) -> None:
 
 
 def _plan(clause: Clause, context: Context, before: ContextScene | None, gone: set[str]) -> Planned:
-    arranged = answer_arrange(clause.plain, context) if context.scenes else None
+    arranged = answer_arrange(clause.plain, context)
     if arranged:
         return Planned([], "The studio does that, no tool of mine.", arranged)
     if clause.want == "edit" and not context.scenes and is_vague(clause.plain):

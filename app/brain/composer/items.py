@@ -28,7 +28,7 @@ _ORDER = re.compile(
     r"|insert|give)\s+)?(?:me\s+)?(?:(?:an?|the|another|new|short|bulleted|numbered)\s+)*"
     rf"(?:(?:{_LISTS}|slide|scene)\b\s*)*"
     r"(?:(?:of|about|with|for|that says|titled|called|named|saying)\b\s*)?"
-    r"(?:(?:the\s+)?(?:items|points|steps|entries|bullets)\s*$)?"
+    r"(?:(?:(?:the|[0-9]+)\s+)?(?:items|points|steps|entries|bullets)\s*$)?"
 )
 _OPENS = re.compile(rf"^\s*(?P<heading>[^:,;.\n{MASK}]{{2,40}}):\s*(?P<items>[^:\n]{{3,600}})$")
 _OTHER = re.compile(

@@ -50,6 +50,7 @@ def spelled(text: str) -> str:
         if found["colon"]:
             listed = True
             continue
+        content = content and found[0] not in ("in", "on", "with", "over")  # as `Brief.said` ends
         if content or listed or any(left <= found.start() < right for left, right in quotes):
             continue
         word = found["word"]
