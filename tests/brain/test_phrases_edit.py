@@ -48,7 +48,22 @@ def test_other_wishes_are_no_unknown_colours(prompt: str) -> None:
     assert "do not know" not in (edit(OWN, prompt).note or "")
 
 
-@pytest.mark.parametrize("colour", ["blue", "red", "yellow", "white", "black", "grey", "teal"])
+@pytest.mark.parametrize(
+    "colour",
+    [
+        "blue",
+        "red",
+        "yellow",
+        "white",
+        "black",
+        "grey",
+        "teal",
+        "#00c387",
+        "tomato",
+        "#ff0",
+        "#8f8f8f",
+    ],
+)
 def test_everything_in_one_colour_can_be_read(colour: str) -> None:
     for code in (OWN, LIST, CHART):
         after = edit(code, f"make everything {colour}").code
@@ -106,6 +121,7 @@ def test_neon_titles_glow_and_can_be_read(prompt: str) -> None:
     code = composed(prompt)
     assert "const NEON: boolean = true;" in code
     assert "textShadow: NEON ?" in code
+    assert constant(code, "BACKGROUND_FROM") == "#0a0014"
     text, start = str(constant(code, "TEXT_COLOR")), str(constant(code, "BACKGROUND_FROM"))
     accent = str(constant(code, "ACCENT_COLOR"))
     assert contrast(text, start) >= 4.5

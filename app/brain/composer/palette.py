@@ -95,16 +95,12 @@ def choose_palette(text: str, seed: int, *, main_is_text: bool) -> Palette:
 
 def toned(value: str) -> Palette:
     """Everything of one hue, and yet the text can be read on both ends of the background."""
-    if luminance(value) > 0.5:
+    light = luminance(value) > 0.3
+    if light:
         start, end, accent = shift(value, 0.35), value, shift(value, -0.55)
     else:
         start, end, accent = shift(value, -0.6), shift(value, -0.3), shift(value, 0.55)
-    tint = shift(value, -0.85 if luminance(value) > 0.5 else 0.88)
-    ends = (start, end)
-    if min(contrast(tint, back) for back in ends) < 4.5:
-        tint = max(
-            ("#ffffff", "#111318"), key=lambda text: min(contrast(text, back) for back in ends)
-        )
+    tint = shift(value, -0.85 if light else 0.88)
     return Palette(start, end, tint, accent, 0.2)
 
 
