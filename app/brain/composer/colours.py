@@ -44,7 +44,8 @@ _AFTER: list[tuple[Role, re.Pattern[str]]] = [
     ("text", re.compile(rf"^[\s-]*(?:colou?red\s+)?{_TEXT_WORDS}\b")),
 ]
 _CONTEXT = re.compile(
-    r"\b(?:in|on|to|with|colou?r|background|text|bright|make it|everything|use|and|from|be|is|dark|light)"
+    r"\b(?:in|on|to|with|colou?r|background|text|bright|make it|everything"
+    r"|use|and|from|be|is|dark|light)"
     r"\s+(?:an?\s+)?$"
 )
 
