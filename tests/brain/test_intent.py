@@ -36,8 +36,6 @@ def answer(
     [
         ('add a title "A"', "addScene", None, None),
         ("add a new scene like scene 1", "addScene", None, None),
-        ("Welcome to the future", "addScene", None, None),
-        ("hello world", "addScene", None, None),
         ("a 4 second bar chart of sales 10, 20, 35", "addScene", None, 120),
         ("Add a bar chart: Q1 12, Q2 30, Q3 45", "addScene", None, None),
         ("add a text animation of the word Go", "addScene", None, None),

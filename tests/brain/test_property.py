@@ -22,7 +22,9 @@ WORDS = [
     "background", "#f0f", "bigger", "faster", "2x", "3 seconds", "90 frames", "10000 frames",
     "10, 20, 35", "Q1 12", "${x}", "</div>", "{", "}", "\\", "\\u{1}", "\n", "\0", "\ud800",
     "\U0001f600", "\u2028", "\u202e", "\ue000", "\u0130", "...", "// rest of the code", "neon",
-    "item", "subtitle", "text", ":", "-", "1.", "font size 5", "all scenes", "by", "\u4f60\u597d",
+    "item", "subtitle", "text", "make everything", "the values to 5, 50", "swap", "rename", "move",
+    "the chart", "list of", "F\u00fcge einen Titel", "delet", "ttile", "in cream", "half as fast",
+    ":", "-", "1.", "font size 5", "all scenes", "by", "\u4f60\u597d",
 ]  # fmt: skip
 prompts = st.one_of(
     st.lists(st.sampled_from(WORDS), max_size=25).map(" ".join),
@@ -117,6 +119,10 @@ def test_the_longest_prompts_are_read_in_time() -> None:
         "1," * 6000, "and then add a " * 800, "vs " * 4000, "red " * 3000, "- x\n" * 3000,
         "add a title " * 1000, "make it red, " * 900, "scene 1, " * 1300, "the title " * 1200,
         " " * 12_000, "\n" * 12_000, "https://" * 1500, "change a to b " * 850, "#fff" * 3000,
+        "list: b in " + "a" * 580, "list: " + "a in b " * 1700, "list of " + "x, in red " * 1000,
+        "delet ttile " * 1000, "the alpha scene " * 800,
+        "F\u00fcge einen Titel " * 600, "a: " * 4000,
+        "move the chart to " * 600, "values to " + "1, " * 3000, "make everything " * 800,
     ]  # fmt: skip
     scene = ContextScene(id="one", number=1, name="One", tsx_code=HAND, duration=150)
     for prompt in long:

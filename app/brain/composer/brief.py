@@ -5,7 +5,10 @@ import re
 import msgspec
 
 from app.brain.composer.colours import find_colours
+from app.brain.composer.german import translated
+from app.brain.composer.items import opens_list, without_items
 from app.brain.composer.palette import Palette, choose_palette
+from app.brain.composer.spelling import spelled
 from app.brain.composer.wording import (
     MASK,
     clean,
@@ -37,6 +40,7 @@ KINDS: dict[str, str] = {
 }
 _KINDS = {kind: re.compile(rf"\b(?:{words})(?!\w)") for kind, words in KINDS.items()}
 _TITLE = re.compile(r"\b(?:title(?: card| scene)?|headline|heading)\b(?! (?:is|of|to|:))")
+NEON = re.compile(r"\b(?:neon|glow(?:s|ing)?)\b")
 MAIN_TEXT = frozenset({"title", "quote", "lower_third", "list", "comparison", "counter"})
 
 _ANIMATIONS: list[tuple[str, str]] = [
@@ -63,6 +67,10 @@ _SAYS = re.compile(
     r"|(?:text|title|heading|headline)\s*:)\s*:?\s*"
     r"(?P<said>[^,;.\n" + MASK + r"]{1,200})"
 )
+_AFTERTHOUGHT = re.compile(
+    r"(?<=[?!])\s+(?=.*\b(?:please|colou?rs?|seconds?|style|font|background|thanks?)\b).*$"
+)
+_ASKED = re.compile(r"^\W*(?:hi\W+|hey\W+|please\s+)?(?:can|could|would|will) you\b")
 _ABOUT = re.compile(
     r"\b(?:about|introducing|announcing|regarding|for)\s+(?P<topic>[^,;.\n]{2,120})"
 )
@@ -88,6 +96,7 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str
     plain: str
+    looks: str  # `plain` without a list's items, for what it says about looks
     quotes: list[str]
     kind: str
     width: int
@@ -110,6 +119,9 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
             return None
         said = self.text[found.start("said") : found.end("said")]
         said = re.split(r"\s+(?:in|on|with|over|and then)\s+", said)[0].strip()
+        said = _AFTERTHOUGHT.sub("", said)
+        if _ASKED.match(self.plain):
+            said = said.rstrip("?")
         return shorten(headline(said), TEXT_MOST) or None
 
     def topic(self, default: str) -> str:
@@ -139,24 +151,28 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_brief(job: WriteJob) -> Brief:
     """Everything a composer needs to know; the same job gives the same brief."""
-    text = clean(job.instruction or job.context.prompt)[:READ_MOST]
+    text = translated(spelled(clean(job.instruction or job.context.prompt)[:READ_MOST]))
     plain = lower(masked(text))
     kind = kind_of(plain)
+    looks = without_items(text, plain) if kind == "list" else plain
+    if NEON.search(looks):
+        looks = f"neon, {looks}"
     seed = seed_of(text)
     width, height = SIZES[job.context.format]
     return Brief(
         text=text,
         plain=plain,
+        looks=looks,
         quotes=[quote.text for quote in find_quotes(text)],
         kind=kind,
         width=width,
         height=height,
         fps=job.context.fps,
         duration=job.duration,
-        palette=choose_palette(plain, seed, main_is_text=kind in MAIN_TEXT),
-        animation=animation_of(plain) or ("rise", "slide", "zoom", "bounce")[seed // 7 % 4],
-        speed=1.5 if _FAST.search(plain) else 0.65 if _SLOW.search(plain) else 1,
-        scale=1.3 if _BIG.search(plain) else 0.75 if _SMALL.search(plain) else 1,
+        palette=choose_palette(looks, seed, main_is_text=kind in MAIN_TEXT),
+        animation=animation_of(looks) or ("rise", "slide", "zoom", "bounce")[seed // 7 % 4],
+        speed=1.5 if _FAST.search(looks) else 0.65 if _SLOW.search(looks) else 1,
+        scale=1.3 if _BIG.search(looks) else 0.75 if _SMALL.search(looks) else 1,
         seed=seed,
     )
 
@@ -167,7 +183,7 @@ def kind_of(plain: str) -> str:
         (kind, found.start()) for kind, words in _KINDS.items() if (found := words.search(plain))
     ]
     if not hits:
-        return "title"
+        return "list" if opens_list(plain) else "title"
     title = _TITLE.search(plain)
     if title and title.start() < min(start for _, start in hits):
         return "title"

@@ -61,6 +61,7 @@ _PART = re.compile(
 _EDIT = re.compile(
     r"^(?:change|edit|update|replace|set|turn|use|fix|increase|decrease|reduce|speed|slow|recolou?r"
     r"|restyle|swap|modify|adjust|rename|move|center|centre|rewrite|translate|improve|put"
+    r"|(?:double|half|halve|twice)\b.*\b(?:speed|tempo|pace|fast)\b"
     r"|make\s+(?!an?\b|me\b|another\b|new\b|one\b)|bigger|smaller|larger|faster|slower|darker"
     r"|lighter|brighter|undo|scene\s+[0-9]|in\s+(?:the\s+)?(?:scene|slide)|it\s+(?:should|must|needs)"
     rf"|the\s+(?:[\w{MASK}-]+\s+){{1,4}}(?:should|must|needs|has to|is too|are too)\b)"
@@ -72,6 +73,7 @@ _STRICT = re.compile(
 )
 _LENGTH = re.compile(
     r"^(?:(?:trim|cut|shorten|extend|lengthen|stretch|prolong|crop|halve)\b"
+    r"(?! (?:the |its )?(?:speed|tempo|pace))"
     r"|double the (?:length|dur))"
 )
 _LOOK = re.compile(

@@ -5,16 +5,18 @@ from typing import Literal
 
 import msgspec
 
-from app.brain.composer.css_colours import NAMED, THINGS
+from app.brain.composer.css_colours import MORE, THINGS
+from app.brain.composer.css_colours import NAMED as CSS
 from app.brain.composer.wording import lower
 
 Role = Literal["background", "text", "accent", "main"]
 
+NAMED = {**CSS, **MORE}
 _SHADES = {"dark": -0.45, "deep": -0.35, "light": 0.45, "pale": 0.6, "bright": 0.12, "pastel": 0.55,
     "neon": 0.0, "vivid": 0.0}  # fmt: skip
 _NAMES = sorted(NAMED, key=len, reverse=True)
 _COMPOUND = re.compile(r"^(dark|light|medium|pale|deep|hot|sky|royal|navy|steel|forest|midnight"
-                       r"|lime|sea|spring|slate|dodger|powder|orange)(.+)$")  # fmt: skip
+                       r"|lime|off|sea|spring|slate|dodger|powder|orange)(.+)$")  # fmt: skip
 _SPACED = {
     "[ -]?".join(found.groups()) if (found := _COMPOUND.match(name)) else name for name in _NAMES
 }
@@ -42,7 +44,8 @@ _AFTER: list[tuple[Role, re.Pattern[str]]] = [
     ("text", re.compile(rf"^[\s-]*(?:colou?red\s+)?{_TEXT_WORDS}\b")),
 ]
 _CONTEXT = re.compile(
-    r"\b(?:in|on|to|with|colou?r|background|text|bright|make it|use|and|from|be|is|dark|light)"
+    r"\b(?:in|on|to|with|colou?r|background|text|bright|make it|everything"
+    r"|use|and|from|be|is|dark|light)"
     r"\s+(?:an?\s+)?$"
 )
 

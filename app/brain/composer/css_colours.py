@@ -1,4 +1,4 @@
-"""The named colours of CSS Color 4, as `rrggbb`."""
+"""The named colours of CSS Color 4, and others that people name, as `rrggbb`."""
 
 import re
 
@@ -35,9 +35,25 @@ whitesmoke f5f5f5 yellow ffff00 yellowgreen 9acd32
 
 NAMED: dict[str, str] = dict(re.findall(r"([a-z]+) ([0-9a-f]{6})", _TABLE))
 
+# Names that are no CSS.
+MORE: dict[str, str] = dict(
+    re.findall(
+        r"([a-z]+) ([0-9a-f]{6})",
+        "cream fffdd0 mint 98ff98 charcoal 36454f burgundy 800020 peach ffe5b4 rose ff007f "
+        "amber ffbf00 emerald 50c878 ruby e0115f sapphire 0f52ba mustard ffdb58 bronze cd7f32 "
+        "copper b87333 champagne f7e7ce mauve e0b0ff lilac c8a2c8 sand c2b280 rust b7410e "
+        "jade 00a86b ochre cc7722 taupe 483c32 offwhite faf9f6 apricot fbceb1 cobalt 0047ab "
+        "scarlet ff2400 terracotta e2725b aubergine 614051 petrol 005f6a sage b2ac88 wine 722f37 "
+        "eggshell f0ead6 vanilla f3e5ab cherry d2042d denim 1560bd",
+    )
+)
+
 # Names that prompts use for the thing more often than for its colour.
 THINGS = frozenset(
     {"azure", "bisque", "chocolate", "coral", "gold", "honeydew", "ivory", "lavender", "lime"}
     | {"linen", "orchid", "peru", "plum", "salmon", "seashell", "sienna", "silver", "snow", "tan"}
+    | {"cream", "mint", "peach", "rose", "amber", "emerald", "ruby", "sapphire", "mustard", "rust"}
+    | {"bronze", "copper", "champagne", "sand", "jade", "apricot", "wine", "sage", "eggshell"}
+    | {"vanilla", "cherry", "denim", "petrol", "charcoal", "aubergine", "cobalt"}
     | {"thistle", "tomato", "wheat", "olive", "orange", "violet", "indigo"}
 )

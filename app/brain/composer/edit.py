@@ -9,6 +9,7 @@ from app.brain.composer.edit_fonts import edit_fonts
 from app.brain.composer.edit_motion import edit_motion
 from app.brain.composer.edit_texts import edit_texts
 from app.brain.composer.sheet import Sheet
+from app.brain.composer.spelling import spelled
 from app.brain.composer.wording import clean, lower, masked, shorten
 from app.brain.model import WriteJob
 from app.scenes.blank import BLANK
@@ -21,7 +22,10 @@ KNOWN = (
 
 
 class Edited(msgspec.Struct, frozen=True):
-    """The whole code after an edit, unchanged when nothing could be done; `note` says what not."""
+    """The whole code after an edit, unchanged when nothing could be done.
+
+    `note` says what changed, and what could not be done.
+    """
 
     code: str
     note: str | None = None
@@ -30,7 +34,7 @@ class Edited(msgspec.Struct, frozen=True):
 def edit_code(job: WriteJob) -> Edited:
     """The scene's code with what the job asks for; bytes that it does not speak of stay."""
     before = job.scene.tsx_code if job.scene else ""
-    text = clean(job.instruction or job.context.prompt)[:READ_MOST]
+    text = spelled(clean(job.instruction or job.context.prompt)[:READ_MOST])
     if _is_for_blank(job, before):
         composed = compose(read_brief(job))
         return Edited(composed.code, composed.note)
@@ -58,10 +62,13 @@ def _is_for_blank(job: WriteJob, code: str) -> bool:
 
 
 def _note(done: list[str], undone: list[str], *, timed: bool) -> str | None:
+    changed = f"Changed: {shorten('; '.join(dict.fromkeys(done)), 500)}."
     if undone:
         rest = shorten("; ".join(dict.fromkeys(undone)), 500)
-        ending = "the rest is done." if done else KNOWN
-        return f"I am offline and could not do all of it: {rest}. {ending[:1].upper()}{ending[1:]}"
-    if done or timed:
+        ending = f"The rest is done. {changed}" if done else KNOWN
+        return f"I am offline and could not do all of it: {rest}. {ending}"
+    if done:
+        return changed
+    if timed:
         return None
     return f"I am offline and did not understand what to change. {KNOWN}"

@@ -42,6 +42,7 @@ def _sizes(sheet: Sheet, plain: str, done: list[str], undone: list[str]) -> None
     nodes = sheet.values_of(frozenset({"fontSize"}))
     constant = sheet.constants.get("FONT_SIZE")
     hits = []
+    told = ""
     for node in [constant] if constant is not None else nodes:
         size, unit = _size_of(node)
         if size is None:
@@ -53,11 +54,12 @@ def _sizes(sheet: Sheet, plain: str, done: list[str], undone: list[str]) -> None
         )
         new = min(SIZE_MOST, max(SIZE_LEAST if unit in ("", "px") else 0.1, new))
         text = quoted(number_text(new) + unit) if unit else number_text(new)
+        told = told or f"font size {number_text(size)}{unit} \u2192 {number_text(new)}{unit}"
         hits.append(sheet.replace(node.start_byte, node.end_byte, text))
         if fixed:
             break
     if any(hits):
-        done.append("font size")
+        done.append(told)
     else:
         undone.append("I found no font size that I could change")
 

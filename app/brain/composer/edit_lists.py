@@ -2,6 +2,8 @@
 
 import re
 
+from tree_sitter import Node
+
 from app.brain.composer.sheet import Literal, Sheet, number_of, number_text, unquote
 from app.brain.composer.source import literal as js_literal
 from app.brain.composer.wording import lower, shorten
@@ -10,6 +12,11 @@ from app.tools.syntax import captures, text_of
 _BAR = re.compile(
     r"(?P<label>[\w&' -]{1,30}?)\s*(?:to|=|:|is|becomes)\s*[$\u20ac\u00a3]?"
     r"(?P<value>-?[0-9]{1,12}(?:\.[0-9]{1,4})?)(?![\w.])"
+)
+_VALUES = re.compile(
+    r"\b(?:values?|numbers?|data|bars?|chart)\s*(?:should be|to|=|:|are|with|become)\s*"
+    r"(?P<numbers>[$\u20ac\u00a3]?-?[0-9][0-9.]{0,14}(?:\s?%)?"
+    r"(?:\s*(?:,|and|, and)\s*[$\u20ac\u00a3]?-?[0-9][0-9.]{0,14}(?:\s?%)?){1,11})(?![\w])"
 )
 _MEMBERS = "(object (pair key: (property_identifier) @key value: (_) @value)) @object"
 
@@ -41,14 +48,13 @@ def append_item(sheet: Sheet, item: str, done: list[str]) -> bool:
 def edit_bars(sheet: Sheet, plain: str, done: list[str]) -> None:
     """New values of a chart's bars by their labels: "set Q1 to 20"."""
     node = sheet.constants.get("BARS")
-    if node is None:
+    if node is None or _all_bars(sheet, node, plain, done):
         return
     wanted = {
         found["label"].strip().split(" ")[-1]: found["value"] for found in _BAR.finditer(plain)
     }
     for bar in captures(node, _MEMBERS).get("object", []):
-        pairs = {text_of(each.child_by_field_name("key")): each.child_by_field_name("value")
-                 for each in bar.named_children if each.type == "pair"}  # fmt: skip
+        pairs = _pairs(bar)
         label, value = pairs.get("label"), pairs.get("value")
         if label is None or value is None or number_of(value) is None:
             continue
@@ -56,3 +62,38 @@ def edit_bars(sheet: Sheet, plain: str, done: list[str]) -> None:
         number = wanted.get(lower(name).split(" ")[-1])
         if number and sheet.replace(value.start_byte, value.end_byte, number_text(float(number))):
             done.append(f"{shorten(name, 30)} = {number}")
+
+
+def _all_bars(sheet: Sheet, node: Node, plain: str, done: list[str]) -> bool:
+    """All values at once, "change the values to 5, 50, 100"; labels stay as far as they reach."""
+    found = _VALUES.search(plain)
+    if not found:
+        return False
+    numbers = [float(n) for n in re.findall(r"-?[0-9]{1,12}(?:\.[0-9]{1,4})?", found["numbers"])]
+    labels = [
+        unquote(text_of(value))
+        for bar in captures(node, _MEMBERS).get("object", [])
+        for key, value in _pairs(bar).items()
+        if key == "label" and value is not None
+    ]
+    bars = [
+        {
+            "label": labels[index] if index < len(labels) else f"{index + 1}",
+            "value": int(number) if number.is_integer() else number,
+        }
+        for index, number in enumerate(numbers)
+    ]
+    if not sheet.replace(node.start_byte, node.end_byte, js_literal(bars)):
+        return False
+    whole = all(number.is_integer() for number in numbers)
+    sheet.set_constant("DECIMALS", "0" if whole else "1")
+    done.append("values " + ", ".join(number_text(number) for number in numbers))
+    return True
+
+
+def _pairs(bar: Node) -> dict[str, Node | None]:
+    return {
+        text_of(each.child_by_field_name("key")): each.child_by_field_name("value")
+        for each in bar.named_children
+        if each.type == "pair"
+    }

@@ -12,9 +12,13 @@ SPEED_MOST, SPEED_LEAST = 16.0, 0.05
 
 _FASTER = re.compile(
     r"\b(?:faster|speed (?:it |this |that |the \w+ |scene [0-9]+ )?up|quicker"
-    r"|accelerate)\b"
+    r"|accelerate|(?:twice|double|[0-9]+ times) as (?:fast|quick)"
+    r"|(?:twice|double) (?:the |its )?(?:speed|tempo|pace))\b"
 )
-_SLOWER = re.compile(r"\b(?:slower|slow (?:it |this |that |the \w+ |scene [0-9]+ )?down|calmer)\b")
+_SLOWER = re.compile(
+    r"\b(?:slower|slow (?:it |this |that |the \w+ |scene [0-9]+ )?down|calmer"
+    r"|half as (?:fast|quick)|twice as slow|(?:half|halve) (?:the |its )?(?:speed|tempo|pace))\b"
+)
 _TIMES = re.compile(
     r"\b(?P<n>[0-9]{1,2}(?:\.[0-9]{1,2})?)\s?(?:x|times)(?!\w)|\b(?P<p>[0-9]{1,3})\s?%"
 )
@@ -34,7 +38,7 @@ def _speed(sheet: Sheet, plain: str, done: list[str], undone: list[str]) -> None
     factor = 1.5
     if found := _TIMES.search(plain):
         factor = float(found["n"]) if found["n"] else 1 + float(found["p"]) / 100
-    elif re.search(r"\b(?:twice|double|much|way)\b", plain):
+    elif re.search(r"\b(?:twice|double|half|halve|much|way)\b", plain):
         factor = 2.0
     factor = min(SPEED_MOST, max(1.01, factor))
     factor = factor if faster else 1 / factor
@@ -46,7 +50,7 @@ def _speed(sheet: Sheet, plain: str, done: list[str], undone: list[str]) -> None
     else:
         hit = _scale_ranges(sheet, factor) or _scale_frame(sheet, factor)
     if hit:
-        done.append(word)
+        done.append(f"{word} (speed {factor:.3g}x)")
     else:
         undone.append(f"I found no motion that I could make {word}")
 

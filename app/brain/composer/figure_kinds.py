@@ -29,8 +29,12 @@ def plan_chart(brief: Brief) -> Plan:
         "DECIMALS": 0 if all(value.is_integer() for _, value in series.bars) else 1,
         "FONT_SIZE": max(20, min(round(most), size_of(brief, title, 0.045, tall=0.15))),
     }
-    note = "You gave no numbers, so the chart shows samples: tell me the real ones."
-    return Plan(values, component_of(title, "Chart"), note if series.invented else None)
+    notes = []
+    if other := re.search(r"\b(pie|donut|doughnut|line|area|scatter)\b", brief.plain):
+        notes.append(f"I cannot draw a {other[1]} chart offline, so it is a bar chart.")
+    if series.invented:
+        notes.append("You gave no numbers, so the chart shows samples: tell me the real ones.")
+    return Plan(values, component_of(title, "Chart"), " ".join(notes) or None)
 
 
 def _chart_topic(brief: Brief) -> str:

@@ -5,12 +5,22 @@ import re
 import msgspec
 
 from app.brain.composer.answers import clarify, decision
+from app.brain.composer.arrange import answer_arrange
 from app.brain.composer.brief import kind_of
 from app.brain.composer.clauses import Clause, split_prompt
 from app.brain.composer.figure_kinds import countdown_from
+from app.brain.composer.german import translated
 from app.brain.composer.lengths import Length, read_length
+from app.brain.composer.spelling import spelled
 from app.brain.composer.talk import answer_talk
 from app.brain.composer.targets import Target, find_target, listing, selected_scene
+from app.brain.composer.understand import (
+    is_vague,
+    not_understood,
+    speaks_of_scene,
+    wants_look,
+    wants_scene,
+)
 from app.brain.composer.wording import clean, lower, masked, shorten
 from app.brain.decide import STEPS_MOST
 from app.brain.model import Context, ContextScene, Decision, Step
@@ -33,7 +43,7 @@ class Planned(msgspec.Struct, frozen=True):
 
 def decide_offline(context: Context) -> Decision:
     """Always a decision that fits the context; the same context gives the same decision."""
-    text = clean(context.prompt)[:_CLEANED]
+    text = translated(spelled(clean(context.prompt)[:_CLEANED]))
     question = answer_talk(lower(masked(text)), context)
     if question:
         return clarify(question, "Nothing in the prompt orders a scene, so I ask.")
@@ -80,7 +90,19 @@ def _append(steps: list[Step], step: Step) -> None:
 
 
 def _plan(clause: Clause, context: Context, before: ContextScene | None, gone: set[str]) -> Planned:
-    if clause.want == "add" or (not context.scenes and not clause.strict and clause.want == "edit"):
+    arranged = answer_arrange(clause.plain, context)
+    if arranged:
+        return Planned([], "The studio does that, no tool of mine.", arranged)
+    if clause.want == "edit" and not context.scenes and is_vague(clause.plain):
+        question = not_understood(context, clause.plain)
+        return Planned([], "The prompt does not say what to show.", question)
+    if clause.want == "add" and not wants_scene(clause, context):
+        if not context.scenes or not wants_look(clause.plain):
+            question = not_understood(context, clause.plain)
+            return Planned([], "Nothing in the prompt is something that I can do.", question)
+        clause = msgspec.structs.replace(clause, want="edit")
+    must_exist = clause.strict or speaks_of_scene(clause.plain)
+    if clause.want == "add" or (not context.scenes and not must_exist and clause.want == "edit"):
         return _plan_add(clause, context)
     if not context.scenes:
         verb = {"delete": "delete", "length": "trim"}.get(clause.want, "change")

@@ -93,6 +93,17 @@ def choose_palette(text: str, seed: int, *, main_is_text: bool) -> Palette:
     return _fit(base, named["background"], named["text"], named["accent"])
 
 
+def toned(value: str) -> Palette:
+    """Everything of one hue, and yet the text can be read on both ends of the background."""
+    light = luminance(value) > 0.3
+    if light:
+        start, end, accent = shift(value, 0.35), value, shift(value, -0.55)
+    else:
+        start, end, accent = shift(value, -0.6), shift(value, -0.3), shift(value, 0.55)
+    tint = shift(value, -0.85 if light else 0.88)
+    return Palette(start, end, tint, accent, 0.2)
+
+
 def _fit(base: Palette, backs: list[str], texts: list[str], accents: list[str]) -> Palette:
     start, end, glow = base.start, base.end, base.glow
     if backs:

@@ -22,7 +22,10 @@ _HELP = re.compile(
     r"^\W*(?:help(?: me)?|what can you do|who are you|what are you|how does this work"
     r"|what is this|how do i start|what now|commands|options|examples?)\W*$"
 )
-_UNDO = re.compile(r"^\W*(?:please\s+)?(?:undo|redo|revert|go back)\b(?:\s+(?:that|it|this))?\W*$")
+_UNDO = re.compile(
+    r"^\W*(?:please\s+)?(?:undo|redo|revert|go back)\b"
+    r"(?:\s+(?:that|it|this|the last (?:change|edit|step)))?\W*$"
+)
 _ASKS = re.compile(
     r"^\W*(?:what|how|why|when|where|who|which|whose|is|are|was|were|do|does|did|am|should|will"
     r"|have|has|can i|could i|may i|can you (?:tell|explain|see|hear|read|remember))\b"
@@ -65,7 +68,10 @@ def answer_talk(plain: str, context: Context) -> str | None:
     if _HELP.match(short):
         return f"{OFFLINE} {CAN}{have} What shall it be? {EXAMPLE}"
     if _UNDO.match(short):
-        return "I can't go back by myself: use Undo, or tell me what to change instead."
+        return (
+            "Use Undo in the studio's bar (or POST /api/projects/{projectId}/undo or redo): "
+            "I can't go back by myself. Or tell me what to change instead."
+        )
     for what, pattern in _BEYOND:
         if pattern.search(short):
             return f"{OFFLINE} I cannot {what}. {CAN} What would you like instead?"

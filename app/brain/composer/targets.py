@@ -24,13 +24,27 @@ _PLACED = re.compile(
     rf"\b(?P<word>{'|'.join(_ORDINALS)})\s+(?:scene|slide|clip|one)\b"
     r"|\b(?P<newest>newest|latest|most recent|new)\s+(?:scene|slide|clip|one)\b"
 )
-_WORDED = re.compile(r"\b(?:scene|slide)\s+(one|two|three|four|five|six|seven|eight|nine|ten)\b")
+_WORDED = re.compile(
+    r"\b(?:scene|slide)\s+(one|two|three|four|five|six|seven|eight|nine|ten)\b(?! times)"
+)
 _WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 _ALL = re.compile(
     r"\b(?:all (?:of )?(?:the |my )?(?:scenes|slides|clips)|every (?:scene|slide)|everything"
     r"|each scene|all of them|the (?:whole|entire) video)\b"
 )
 _PRONOUN = re.compile(r"\b(?:it|its|this|that|the (?:scene|slide|clip)|this (?:one|scene))\b")
+_NAMED_WORD = re.compile(
+    r"\b(?:the|my|our|in|of)\s+(?:scene\s+)?(?P<after>[\w&-]{3,40})"
+    rf"(?=\s+(?:scenes?|slides?|clips?|titles?|one|{'|'.join(KINDS.values())})(?!\w))"
+)
+_COMMON = frozenset(
+    re.findall(
+        "[a-z]+",
+        "the and for with our your new title scene slide clip chart list quote counter countdown "
+        "logo comparison shapes call action lower third to a of in on from first last second",
+    )
+)
+_PARTS = {"chart": r"values|numbers|bars|data|columns", "list": r"items|bullets|bullet points"}
 _ENDS = {"intro": 0, "introduction": 0, "outro": -1, "opener": 0, "ending": -1}
 
 
@@ -58,7 +72,8 @@ def find_target(
         return Target(scenes=list(scenes), how="all")
     named = _numbered(plain, scenes) or _placed(plain, context)
     named = named or _by_name(text, plain, scenes, use_quotes=use_quotes)
-    named = named or _by_kind(plain, scenes, current)
+    named = named or _by_word(plain, scenes) or _by_kind(plain, scenes, current)
+    named = named or _by_part(plain, scenes, current)
     if named is None and use_quotes:
         named = _by_content(text, scenes, current)
     if named is not None:
@@ -154,6 +169,31 @@ def _contains(plain: str, name: str) -> bool:
             return True
         at = plain.find(name, at + 1)
     return False
+
+
+def _by_word(plain: str, scenes: list[ContextScene]) -> Target | None:
+    """A scene by one word of its name: "the alpha scene" for "Alpha Title"."""
+    for found in _NAMED_WORD.finditer(plain):
+        word = found["after"]
+        if word in _COMMON:
+            continue
+        hits = [scene for scene in scenes if word in re.findall(r"[\w&-]+", lower(scene.name))]
+        if hits:
+            return _one_of(hits, scenes, "name")
+    return None
+
+
+def _by_part(plain: str, scenes: list[ContextScene], current: ContextScene | None) -> Target | None:
+    """The only chart for "the values", the only list for "the items"."""
+    for kind, words in _PARTS.items():
+        if not re.search(rf"\b(?:the|its|their|all)\s+(?:{words})\b", plain):
+            continue
+        hits = [scene for scene in scenes if kind in lower(scene.name)]
+        if current is not None and current in hits:
+            return Target(scenes=[current], how="kind")
+        if len(hits) == 1:
+            return Target(scenes=hits, how="kind")
+    return None
 
 
 def _by_kind(plain: str, scenes: list[ContextScene], current: ContextScene | None) -> Target | None:

@@ -2,7 +2,7 @@
 
 import re
 
-from app.brain.composer.brief import Brief
+from app.brain.composer.brief import NEON, Brief
 from app.brain.composer.colours import readable_on
 from app.brain.composer.items import read_items
 from app.brain.composer.plan import Plan, Values, second_text, size_of
@@ -22,6 +22,7 @@ def plan_title(brief: Brief) -> Plan:
     values: Values = {
         "TITLE": title,
         "SUBTITLE": second_text(brief),
+        "NEON": bool(NEON.search(brief.plain)),
         "FONT_SIZE": size_of(brief, title, 0.11),
     }
     return Plan(values, component_of(title, "Title"))
@@ -41,13 +42,15 @@ def plan_lower_third(brief: Brief) -> Plan:
 
 
 def plan_list(brief: Brief) -> Plan:
-    heading, items = read_items(brief)
+    heading, items = read_items(brief.text)
     note = None
     if not items:
         items = ["First point", "Second point", "Third point"]
         note = "You named no items, so I put in placeholders: tell me what they should say."
     about = re.search(r"^[^:\n]*?\b(?:about|for|of)\b", brief.plain)
-    title = heading or (brief.topic("") if about and not brief.quotes else "")
+    listed = ":" in brief.plain or len(items) > 1
+    named = brief.topic("") if about and not brief.quotes and (note or not listed) else ""
+    title = heading or named
     box = 0.62 / (len(items) + 1)
     size = min(size_of(brief, item, 0.05, width=0.66, tall=box) for item in items)
     numbered = bool(re.search(r"\b(?:steps?|numbered|top [0-9]+)\b", brief.plain))

@@ -18,13 +18,13 @@ def vary_brief(brief: Brief, variation: int) -> Brief:
     if variation == 0:
         return brief
     move = brief.animation
-    if animation_of(brief.plain) is None:
+    if animation_of(brief.looks) is None:
         at = MOVES.index(move) if move in MOVES else 0
         move = MOVES[(at + variation) % len(MOVES)]
     return msgspec.structs.replace(
         brief,
         palette=choose_palette(
-            brief.plain, brief.seed + variation, main_is_text=brief.kind in MAIN_TEXT
+            brief.looks, brief.seed + variation, main_is_text=brief.kind in MAIN_TEXT
         ),
         animation=move,
         speed=round(brief.speed * TEMPI[variation % len(TEMPI)], 2),

@@ -9,7 +9,7 @@ MASK = "\ue000"  # stands for each character inside quotes
 
 _QUOTED = re.compile(
     r'"(?P<double>[^"]{1,2000})"|\u201c(?P<curly>[^\u201d\u201c]{1,2000})\u201d'
-    r"|\u201e(?P<low>[^\u201c\u201d]{1,2000})[\u201c\u201d]"
+    r"|\u201e(?P<low>[^\u201c\u201d\"]{1,2000})[\u201c\u201d\"]"
     r"|\u00ab(?P<angle>[^\u00bb]{1,2000})\u00bb|`(?P<tick>[^`]{1,2000})`"
     r"|(?<!\w)\u2018(?P<curled>[^\u2018\n]{1,300}?)\u2019(?!\w)"
     r"|(?<!\w)'(?P<single>[^'\n]{1,300}(?:'\w[^'\n]{0,100}){0,4})'(?!\w)"

@@ -3,6 +3,7 @@ import { AbsoluteFill, Easing, interpolate, spring, useCurrentFrame, useVideoCon
 
 const TITLE = "Hello";
 const SUBTITLE = "";
+const NEON: boolean = false;
 const ALIGN = "center";
 const TEXT_COLOR = "#ffffff";
 const ACCENT_COLOR = "#7c5cff";
@@ -22,13 +23,23 @@ export default function Scene() {
   const frame = useCurrentFrame() * SPEED;
   const { fps, width } = useVideoConfig();
   const line = spring({ frame: frame - fps * 0.4, fps, config: { damping: 200 } });
+  const reach = FONT_SIZE * (0.9 + 0.1 * Math.sin(frame / 9));
+  const light = [0.05, 0.2, 0.5].map((share) => `0 0 ${reach * share}px ${ACCENT_COLOR}`).join(", ");
   return (
     <AbsoluteFill style={{ fontFamily: FONT_FAMILY, color: TEXT_COLOR }}>
       <Backdrop />
       <AbsoluteFill
         style={{ justifyContent: "center", alignItems: "center", textAlign: "center", padding: "8%" }}
       >
-        <div style={{ fontSize: FONT_SIZE, fontWeight: FONT_WEIGHT, lineHeight: 1.1, letterSpacing: "-0.02em" }}>
+        <div
+          style={{
+            fontSize: FONT_SIZE,
+            fontWeight: FONT_WEIGHT,
+            lineHeight: 1.1,
+            letterSpacing: "-0.02em",
+            textShadow: NEON ? light : "none",
+          }}
+        >
           <Words text={TITLE} start={4} />
         </div>
         <div style={useMotion(fps * 0.3)}>
