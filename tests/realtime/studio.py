@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import pytest
 from litestar import Litestar, Request, WebSocket, get, websocket
 from litestar.params import FromPath, FromQuery
 from litestar.response import Response
@@ -254,6 +255,12 @@ class Process:
 
 def _problem(_: Any, problem: Problem) -> Response[Any]:
     return Response({"code": problem.code}, status_code=problem.status)
+
+
+@pytest.fixture(name="direct", autouse=True)
+def direct_alone() -> None:
+    """For modules whose tests are not about delivery: they run on the one that is served."""
+    delivery["direct"] = True
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from app.realtime.bus import LocalBus
 from app.realtime.watcher import Pace
 from app.store.engine import DB, transaction
 from tests.realtime.clients import Heard, events, poll, socket
-from tests.realtime.studio import Process, Project, eventually, process
+from tests.realtime.studio import Process, Project, direct_alone, eventually, process  # noqa: F401
 
 
 def reset_to(heard: Heard, reason: str) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from app.problems import Problem
 from tests.realtime.clients import events
-from tests.realtime.studio import Process, Project
+from tests.realtime.studio import Process, Project, direct_alone  # noqa: F401
 
 GONE = (Problem, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 KILL = """

@@ -12,7 +12,7 @@ from app.realtime.watcher import Pace
 from tests.fault_proxy import FaultProxy
 from tests.realtime.clients import Heard, events, poll, say, socket
 from tests.realtime.conftest import RedisServer
-from tests.realtime.studio import Process, Project, eventually, process
+from tests.realtime.studio import Process, Project, direct_alone, eventually, process  # noqa: F401
 from tests.realtime.test_redis import RARE, kill_subscribers, two
 
 

@@ -28,7 +28,7 @@ from app.realtime.bus import Hint, LocalBus
 from app.realtime.watcher import Pace
 from app.store.engine import DB, transaction
 from tests.realtime.clients import events, poll, socket
-from tests.realtime.studio import USER, Process, Project, open_project, process
+from tests.realtime.studio import USER, Process, Project, direct_alone, open_project, process  # noqa: F401
 from tests.running import environment
 
 ROOT = Path(__file__).parents[2]

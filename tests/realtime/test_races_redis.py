@@ -21,7 +21,15 @@ from app.realtime.watcher import Pace
 from tests.fault_proxy import FaultProxy
 from tests.realtime.clients import events, poll, socket
 from tests.realtime.conftest import RedisServer
-from tests.realtime.studio import Process, Project, eventually, process, running, snapshot
+from tests.realtime.studio import (  # noqa: F401
+    Process,
+    Project,
+    direct_alone,
+    eventually,
+    process,
+    running,
+    snapshot,
+)
 from tests.realtime.test_redis import RARE, two
 
 

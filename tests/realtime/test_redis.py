@@ -14,7 +14,7 @@ from app.realtime.watcher import Pace
 from app.store.ids import new_id
 from tests.realtime.clients import events
 from tests.realtime.conftest import RedisServer
-from tests.realtime.studio import Process, Project, Turn, eventually, process
+from tests.realtime.studio import Process, Project, Turn, direct_alone, eventually, process  # noqa: F401
 from tests.realtime.test_live import ODD_TEXT, stream_code, text_of
 
 RARE = Pace(head_check=3600.0)  # so that only Redis, or what replaces it, can be the cause

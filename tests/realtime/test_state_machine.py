@@ -18,6 +18,7 @@ from hypothesis.stateful import (
 
 from tests.realtime.conftest import RedisServer
 from tests.realtime.machine import TRANSPORTS, World, two_servers
+from tests.realtime.studio import direct_alone  # noqa: F401
 
 CLIENTS = 8  # at once
 PATIENCE = 60.0  # seconds that one step may take

@@ -18,6 +18,7 @@ from tests.follow.ladder import Transport
 from tests.follow.lines import Refused
 from tests.follow.state import as_snapshot
 from tests.realtime.busy_project import BusyProject, Member, by_token, register
+from tests.realtime.studio import direct_alone  # noqa: F401
 from tests.studio import same
 from tests.web.server import Server
 
