@@ -114,7 +114,7 @@ async def _revert(
 ) -> Done[WentBack]:
     plan = await plan_for(change, unit, back.target)
     if plan.later and not back.force:
-        raise blocked(plan)
+        raise blocked(plan, "to go back all the same, use force")
     if plan.empty:
         return Done(data=WentBack())
     said = f"Went back to {back.target} “{shortened(prompt, QUOTED_MOST)}”"
@@ -127,11 +127,10 @@ def done(change: Change, went: WentBack) -> Done[WentBack]:
     return Done(data=went, affected=ids, revision=change.revision)
 
 
-def blocked(plan: Plan) -> Conflict:
+def blocked(plan: Plan, advice: str) -> Conflict:
     """The refusal, with what stands in the way: the newest hundred, oldest first."""
     return Conflict(
-        "It was changed again since; to go back all the same, use force.",
-        details={"later": plan.later[-LATER_MOST:]},
+        f"It was changed again since; {advice}.", details={"later": plan.later[-LATER_MOST:]}
     )
 
 

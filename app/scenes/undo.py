@@ -32,6 +32,9 @@ from app.store.engine import Tx
 
 Scope = Literal["mine", "project"]
 
+# Undo and redo have no force of their own.
+IN_THE_WAY = "take that back first, or revert the message or iteration with force"
+
 # Of the caller ($2), or of all when that is null.
 STANDING = """
     select id, title, last_revision from history_entry
@@ -94,7 +97,7 @@ async def redo(tx: Tx, caller: Caller, project_id: str, walk: Walk) -> Done[Went
             raise Conflict("There is nothing to redo.")
         plan = await plan_for(change, await _unit(tx, entry["id"]), "before")
         if plan.later:
-            raise blocked(plan)
+            raise blocked(plan, IN_THE_WAY)
         await tx.execute(
             "update history_entry set undone_by_id = null where undone_by_id = $1", entry["id"]
         )
@@ -110,7 +113,7 @@ async def _last_standing(change: Change, actor: str | None) -> tuple[list[str], 
     while entry := await change.tx.fetchrow(STANDING, change.project_id, actor, before):
         plan = await plan_for(change, await _unit(change.tx, entry["id"]), "before")
         if plan.later:
-            raise blocked(plan)
+            raise blocked(plan, IN_THE_WAY)
         if not plan.empty:
             return passed, Step(entry, plan)
         passed.append(entry["id"])

@@ -134,6 +134,7 @@ async def test_who_meets_anothers_change_is_told_which(studio: Studio) -> None:
     error = await refused(ann, project_id, "undo")
     [later] = error["details"]["later"]
     assert (later["actorId"], later["changesApplied"]) == (bob.user_id, ["name A -> B"])
+    assert error["message"].endswith("or revert the message or iteration with force.")
     assert await snapshot_of(project_id) == was
     await walk(bob, project_id, "undo")
     await walk(ann, project_id, "undo")
