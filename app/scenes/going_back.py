@@ -134,8 +134,19 @@ def blocked(plan: Plan, advice: str) -> Conflict:
     )
 
 
+RUNNING = """
+    select exists (select from run where id = any($1::uuid[]) and status in ('queued', 'running'))
+"""
+
+
 async def plan_for(change: Change, unit: list[Iteration], target: Target) -> Plan:
-    """Under the project's lock; three queries."""
+    """Under the project's lock; three queries, and one more for what a turn changed.
+
+    Raises `Conflict` while the turn goes on: what it does next would be left standing.
+    """
+    runs = sorted({one.run_id for one in unit if one.run_id is not None})
+    if runs and await change.tx.fetchval(RUNNING, runs):
+        raise Conflict("This turn is still at work; cancel it or wait for its end.")
     ids = sorted({one.scene_id for one in unit if one.scene_id is not None})
     scenes = await change.tx.fetch(f"select {SCENE} from scene where id = any($1::uuid[])", ids)
     later = await change.tx.fetch(

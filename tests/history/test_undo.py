@@ -210,16 +210,23 @@ async def test_ten_undos_with_one_key_are_one(studio: Studio) -> None:
     assert len(await film(project_id)) == 2
 
 
-async def test_a_turn_that_goes_on_stands_again(studio: Studio) -> None:
+async def test_a_turn_that_is_still_at_work_is_not_torn_apart(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
-    scene = (await ann.scene(project_id))["id"]
-    before = await film(project_id)
     run = await begin_turn(ann.user_id, project_id)
-    await do_step(run, rewrite(scene, name="A"))
-    await walk(ann, project_id, "undo")
-    assert await film(project_id) == before
-    await do_step(run, rewrite(scene, duration=3))
+    await do_step(run, add())
+    at_work = await film(project_id)
+    for path, body in (
+        (f"/api/projects/{project_id}/undo", {}),
+        (f"/api/messages/{run.assistant_message_id}/revert", {"target": "before", "force": True}),
+    ):
+        refused = await ann.ask("POST", path, body)
+        assert refused.status_code == 409, refused.text
+        assert "still at work" in refused.json()["error"]["message"]
+    assert await film(project_id) == at_work
+    await do_step(run, add())
     await end_turn(project_id, run)
-    await walk(ann, project_id, "undo")
-    assert await film(project_id) == before
+    await ann.do("POST", f"/api/projects/{project_id}/undo", {})
+    assert await film(project_id) == []
+    await ann.do("POST", f"/api/projects/{project_id}/redo", {})
+    assert len(await film(project_id)) == 2
