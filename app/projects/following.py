@@ -98,12 +98,7 @@ def watcher_of(caller: Caller, access: Access) -> Watcher:
     """Who follows: checked again while the stream is open."""
 
     async def recheck() -> bool:
-        try:
-            await access_project(DB, caller, access.project_id, access.role)
-        except Problem as problem:
-            if problem.retryable:
-                raise
-            return False
+        await access_project(DB, caller, access.project_id, access.role)
         return await is_valid(caller)
 
     seen = Cursor(access.epoch, access.revision)

@@ -6,7 +6,7 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Protocol
 
-from app.problems import DatabaseError, InvalidInput, Problem
+from app.problems import DatabaseError, Forbidden, InvalidInput, NotFound, Problem
 from app.realtime import frames, metrics
 from app.realtime.frames import Frame
 from app.realtime.hub import Hub, Snapshot, reset
@@ -253,6 +253,9 @@ class Follower:
         try:
             async with asyncio.timeout(RECHECK):
                 valid = await self.watcher.recheck()
+        except (Forbidden, NotFound):
+            self.end("revoked", "role")
+            return
         except (Problem, TimeoutError) as error:
             logger.warning("project %s: recheck failed: %s", self.hub.project_id, error)
             return

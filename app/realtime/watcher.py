@@ -24,8 +24,8 @@ class Watcher(msgspec.Struct, frozen=True, kw_only=True):
 
     `seen` is the project's epoch and revision when the role was read: losses after it end the
     stream. `recheck` is asked when `seen` is missing or too old, and with each heartbeat: it
-    promises that the session is valid and the account still has at least this role. It may raise
-    a `Problem`, which leaves things as they are.
+    promises that the session is valid, and raises `Forbidden` or `NotFound` when the account has
+    less than this role. Any other `Problem` leaves things as they are.
     """
 
     user_id: str
