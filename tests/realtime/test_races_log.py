@@ -12,7 +12,8 @@ retention_mid_catch_up, cut_at_every_byte, half_open, thundering_herd, revoke_ra
 `test_endings`, `test_sockets`: slow_reader. `test_rights`: revoke_race, token_expiry.
 `test_database`: publish_no_commit. `test_following`: transport_equivalence.
 `tests/chat/test_races.py` (the whole app): commit_during_snapshot, link_atomicity,
-read_your_writes, sigkill_with_n_streams. `tests/test_operation.py`: SIGTERM with N streams, 1 and 2 workers.
+read_your_writes, sigkill_with_n_streams. `tests/test_operation.py`: SIGTERM with N streams,
+1 and 2 workers.
 """
 
 import asyncio
