@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import uvicorn
+import uvloop
 from litestar import Litestar, post
 from litestar.response import Stream
 
@@ -61,6 +62,6 @@ async def serve(app: Any) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(
-        serve(create_app(Settings.read()) if sys.argv[1] == "product" else Litestar([bare]))
-    )
+    app = create_app(Settings.read()) if sys.argv[1] == "product" else Litestar([bare])
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as `reelroom serve` does
+        runner.run(serve(app))
