@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
+from itertools import chain, islice
 from typing import Generic, TypeVar
 
 from app.store.tasks import spawn
@@ -33,16 +34,21 @@ class Gathered(Generic[Key, Found]):
         self._asked.setdefault(key, []).append(answer)
         if self._asking < LANES:
             self._asking += 1
-            spawn(self._ask(), name=self._name)
+            spawn(self._ask(), name=self._name).add_done_callback(self._asked_all)
         return await answer
 
     async def _ask(self) -> None:
-        try:
-            while self._asked:
-                keys = list(self._asked)[:MOST]
-                await self._answer({key: self._asked.pop(key) for key in keys})
-        finally:
-            self._asking -= 1
+        while self._asked:
+            keys = list(islice(self._asked, MOST))
+            await self._answer({key: self._asked.pop(key) for key in keys})
+
+    def _asked_all(self, lane: asyncio.Task[None]) -> None:
+        """A lane is over; one that was stopped, perhaps before it began, leaves nobody waiting."""
+        self._asking -= 1
+        if lane.cancelled() and not self._asking:
+            waiting, self._asked = self._asked, {}
+            for answer in chain.from_iterable(waiting.values()):
+                answer.cancel()
 
     async def _answer(self, asked: dict[Key, list[asyncio.Future[Found | None]]]) -> None:
         waiting = [(key, answer) for key, answers in asked.items() for answer in answers]
