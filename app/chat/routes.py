@@ -162,7 +162,7 @@ async def _stream(request: AnyRequest, run: Run, caller: Caller, hubs: Hubs) -> 
         run.project_id,
         run.id,
         watcher_of(caller, access),
-        after=last_event_id(request, None),
+        after=last_event_id(request.scope, None),
     )
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from app.http.body import body_problem, check_text, length_of, read_body
 from app.http.envelope import REQUEST_KEY, RequestInfo, failure
+from app.http.errors import note_problem
 from app.http.headers import completed, headers_for
 from app.http.origin import CHANGING, host_of, host_problem, origin_problem, values_of
 from app.problems import InternalError, InvalidInput, Problem
@@ -89,6 +90,7 @@ class Guard:
         except Problem as problem:
             if began:
                 raise
+            note_problem(scope, problem)
             await refuse(scope, seal, problem)
         except Exception:
             if began:

@@ -14,7 +14,6 @@ from app.realtime.log import Change, changing
 from app.store.engine import DB, Reader, Tx
 from app.store.gather import Gathered
 
-
 FIND = """
     select p.id, m.user_id, m.role, p.epoch, p.revision, p.format, p.fps
     from unnest($1::uuid[], $2::text[]) as asked (project_id, user_id)

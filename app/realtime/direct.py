@@ -4,8 +4,10 @@ import asyncio
 from typing import Any, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import OPEN, Protocol
 
 from app.http.connection import Connection
+from app.realtime.handshake import handshake_of, scope_of, welcome
 from app.realtime.wire import DIRECT, Owner, bound, cut
 
 NOISE = 64 * 1024  # bytes that a client may say to a stream of events, which listens to nothing
@@ -53,7 +55,14 @@ class DirectHttp(Connection):
 
     def handle_websocket_upgrade(self) -> None:
         cast(Any, self.scope).pop(DIRECT, None)
-        super().handle_websocket_upgrade()
+        asked = handshake_of(self.scope, self.url)
+        if asked and self.ws_protocol_class is DirectSocket:
+            self.connections.discard(self)
+            socket = DirectSocket(self.config, self.server_state, self.app_state)
+            self.transport.set_protocol(socket)
+            socket.begin(self.transport, scope_of(self.scope, asked, self.app_state), asked.key)
+        else:
+            super().handle_websocket_upgrade()
         self._forget()
 
     def pause_writing(self) -> None:
@@ -123,10 +132,43 @@ class DirectSocket(WebSocketsSansIOProtocol):
     """A WebSocket; its messages out may be written behind uvicorn's back, which keeps no state."""
 
     owner: Owner | None = None
+    _key: bytes | None = None  # of a handshake that we answer ourselves
 
     def __init__(self, *values: Any, **named: Any) -> None:
         super().__init__(*values, **named)
         self.queue = cast(Any, Inbox())
+
+    def begin(self, transport: asyncio.Transport, scope: Any, key: bytes) -> None:
+        """Serve a WebSocket that was asked for rightly: what was parsed is not parsed again."""
+        self.connections.add(self)
+        self.transport = transport
+        self.server, self.client, self.scheme = scope["server"], scope["client"], scope["scheme"]
+        self._key = key
+        self.conn.parser = Protocol.parse(self.conn)  # past the request: of frames
+        next(self.conn.parser)
+        self.handshake_initiated = True
+        scope[DIRECT] = self
+        self.scope = scope
+        self.queue.put_nowait({"type": "websocket.connect"})
+        task = self.loop.create_task(self.run_asgi())
+        task.add_done_callback(self.on_task_complete)
+        self.tasks.add(task)
+
+    async def send(self, message: Any) -> None:
+        if self._key and message["type"] == "websocket.accept" and not self.disconnected:
+            self._accept(self._key, message)
+        else:
+            await super().send(message)
+
+    def _accept(self, key: bytes, message: Any) -> None:
+        self._key = None
+        if self.transport.is_closing():
+            return
+        headers = [*self.default_headers, *message.get("headers", ())]
+        self.conn.state = OPEN
+        self.handshake_complete = True
+        self.transport.write(welcome(key, headers, message.get("subprotocol")))
+        self.start_keepalive()
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)

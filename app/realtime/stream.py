@@ -1,12 +1,11 @@
 """One reader whose bytes the hub writes itself: nothing waits for it, no task belongs to it."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING
 
 from app.realtime import metrics
-from app.realtime.frames import Encoding, joined
+from app.realtime.frames import Encoding, Frame, joined
 from app.realtime.wire import Wire, cut
 from app.store.tasks import spawn
 
@@ -15,12 +14,13 @@ if TYPE_CHECKING:
     from app.realtime.follow import Follower
 
 Ended = Callable[["Stream"], None]
+Batches = AsyncGenerator[list[Frame], None]
 
 
 class Stream:
     """A follower on a wire.
 
-    A task catches it up until it is in the ring; from then on `Fan` writes to it. One that reads
+    It is caught up until it is in the ring; from then on `Fan` writes to it. One that reads
     too slowly is left out of the passes and told the rest when it has read, from the ring or, if
     that has moved on, from the log. `ended` is called once, when no more events will be written:
     it says the last words, if somebody is there to hear them.
@@ -60,23 +60,36 @@ class Stream:
             self.place = None
 
     async def join(self) -> None:
-        """Tell everything up to the ring's end; from then on the hub does."""
+        """Tell everything up to the ring's end; from then on the hub does.
+
+        A reader that is behind is told the rest by a task: this waits for the log, never for it.
+        """
         self._busy = True
+        await self._catch_up(self.follower.joining(), waits=False)
+
+    async def _catch_up(self, batches: Batches, *, waits: bool) -> None:
+        over = True
         try:
-            async with aclosing(self.follower.joining()) as batches:
-                async for batch in batches:
-                    await self._space()
-                    if self.over:
-                        break
-                    metrics.WRITES.inc()
-                    metrics.WRITTEN.inc(len(batch))
-                    self.write(self._fan.bytes_of(self.encoding, batch))
+            while not self.over:
+                if self.paused_at is not None and not waits:
+                    over = False
+                    spawn(self._catch_up(batches, waits=True), name="stream catching up")
+                    return
+                await self._space()
+                batch = None if self.over else await anext(batches, None)
+                if batch is None:
+                    break
+                metrics.WRITES.inc()
+                metrics.WRITTEN.inc(len(batch))
+                self.write(self._fan.bytes_of(self.encoding, batch))
         except BaseException:
             self.follower.end("unavailable")
             raise
         finally:
-            self._busy = False
-            self.look()
+            if over:
+                await batches.aclose()
+                self._busy = False
+                self.look()
 
     def look(self) -> None:
         """Do what there is to do now: end, fall back to the log, or write what is pending."""

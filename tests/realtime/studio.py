@@ -207,7 +207,7 @@ class Process:
             project_id: FromPath[str],
             after: FromQuery[str | None] = None,
         ) -> EventStream:
-            cursor = last_event_id(request, after)
+            cursor = last_event_id(request.scope, after)
             return await stream_project(self.hubs, project_id, self.watcher(request), after=cursor)
 
         @get("/p/{project_id:str}/runs/{run_id:str}/events")
@@ -217,7 +217,7 @@ class Process:
             run_id: FromPath[str],
             after: FromQuery[str | None] = None,
         ) -> EventStream:
-            cursor = last_event_id(request, after)
+            cursor = last_event_id(request.scope, after)
             return await stream_run(
                 self.hubs, project_id, run_id, self.watcher(request), after=cursor
             )
