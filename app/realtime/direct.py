@@ -1,6 +1,7 @@
 """uvicorn's two protocols, whose connections a stream can write to without going through ASGI."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -29,6 +30,7 @@ class DirectHttp(Connection):
     def take(self, owner: Owner) -> None:
         self.owner = owner
         self.cycle.keep_alive = False
+        self.cycle.transport = cast(Any, Outlet(self.transport, owner.write))
         bound(self.transport)
 
     def release(self) -> None:
@@ -99,6 +101,17 @@ class DirectHttp(Connection):
         """What an open stream needs no more is most of what a request holds."""
         for name in ("cycle", "scope", "headers", "parser", "url"):
             setattr(self, name, None)
+
+
+class Outlet:
+    """What uvicorn writes the head of a response to: its owner writes it with what follows."""
+
+    def __init__(self, transport: asyncio.Transport, write: Callable[[bytes], None]) -> None:
+        self._transport = transport
+        self.write = write
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class Inbox:

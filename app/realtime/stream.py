@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from app.realtime.fan import Fan, Place
     from app.realtime.follow import Follower
 
+HELD = 96 * 1024  # bytes that wait for what is written with them, about
+
 Ended = Callable[["Stream"], None]
 Batches = AsyncGenerator[list[Frame], None]
 
@@ -27,7 +29,7 @@ class Stream:
     """
 
     __slots__ = (
-        "_busy", "_ended", "_fan", "_room", "encoding", "follower", "gone", "over",
+        "_busy", "_ended", "_fan", "_held", "_room", "encoding", "follower", "gone", "over",
         "paused_at", "place", "wire", "write",
     )  # fmt: skip
 
@@ -35,7 +37,7 @@ class Stream:
         self.follower = follower
         self.wire = wire
         self.encoding: Encoding = encoding
-        self.write: Callable[[bytes], None] = wire.transport.write
+        self.write: Callable[[bytes], None] = self._hold  # once it is in the ring, the wire's
         self.place: Place | None = None  # in the ring, while it reads fast enough
         self.over = False
         self.gone = False  # the connection is
@@ -44,6 +46,7 @@ class Stream:
         self._ended = ended
         self._busy = False  # somebody else decides what is written next
         self._room: asyncio.Event | None = None
+        self._held: list[bytes] | None = None
         follower.driver = self
         wire.take(self)
 
@@ -95,12 +98,14 @@ class Stream:
         """Do what there is to do now: end, fall back to the log, or write what is pending."""
         if self.over or self._busy:
             return
+        self._let_go()
         self.step_out()
         if self.follower.ending is not None:
             self._end()
         elif self.follower.lost():
             spawn(self.join(), name="stream catching up")
         elif self.paused_at is None:
+            self.write = self.wire.transport.write
             self.place = self._fan.place_of(self.encoding, self.follower.position, self._version())
             self._fan.add(self)
             self._fan.pump(self)
@@ -153,6 +158,21 @@ class Stream:
 
     def leave(self) -> None:
         self.follower.end("restart")
+
+    def _hold(self, data: bytes) -> None:
+        """Write with all that is told in this pass of the loop: the opening is one packet."""
+        if self._held is None:
+            self._held = []
+            asyncio.get_running_loop().call_soon(self._let_go)
+        self._held.append(data)
+        if sum(map(len, self._held)) > HELD:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._held:
+            held, self._held = self._held, None
+            if not self.gone:
+                self.wire.transport.write(b"".join(held))
 
     async def _space(self) -> None:
         """Wait for a reader that is behind; `tick` ends one that stays so."""
