@@ -160,6 +160,7 @@ class DirectSocket(WebSocketsSansIOProtocol):
         self.conn.parser = Protocol.parse(self.conn)  # past the request: of frames
         next(self.conn.parser)
         self.handshake_initiated = True
+        bound(transport)
         scope[DIRECT] = self
         self.scope = scope
         self.queue.put_nowait({"type": "websocket.connect"})
@@ -187,11 +188,11 @@ class DirectSocket(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if self.response.status_code == 101:
             cast(Any, self.scope)[DIRECT] = self
+            bound(self.transport)
 
     def take(self, owner: Owner) -> None:
         self.owner = owner
         self.request = self.response = cast(Any, None)
-        bound(self.transport)
 
     def release(self) -> None:
         """Its handler goes on listening."""

@@ -9,10 +9,9 @@ from typing import Protocol
 from app.problems import DatabaseError, Forbidden, InvalidInput, NotFound, Problem
 from app.realtime import frames, metrics
 from app.realtime.frames import Frame
-from app.realtime.hub import Hub, Snapshot, reset
+from app.realtime.hub import Hub, Pieces, Snapshot, reset
 from app.realtime.model import Cursor
 from app.realtime.rights import Loss, visible
-from app.realtime.ring import pieces
 from app.realtime.watcher import Ending, Kind, Pace, Watcher
 
 logger = logging.getLogger(__name__)
@@ -131,12 +130,15 @@ class Follower:
             return "epoch"
         return "future" if self.cursor.revision > self.hub.head else None
 
-    async def page(self) -> list[Frame] | None:
+    async def page(self) -> Pieces | None:
         """The next page from the log while the cursor is behind the ring; None: it was trimmed."""
         assert self.cursor
         page = await self.hub.page(self.cursor.revision)
-        known = [frame for frame in page if frame.commit <= self.hub.head]
-        return known or None
+        head = self.hub.head
+        if page and page[-1][-1].commit > head:
+            known = [[frame for frame in piece if frame.commit <= head] for piece in page]
+            page = [piece for piece in known if piece]
+        return page or None
 
     def restarted(self) -> bool:
         return not self.hub.ready or self._generation != self.hub.generation
@@ -178,8 +180,8 @@ class Follower:
                 if page is None:
                     why = "trimmed"
                     break
-                replayed += len(page)
-                for piece in pieces(page):
+                replayed += sum(map(len, page))
+                for piece in page:
                     yield piece
                     if self.restarted():
                         break
@@ -217,7 +219,7 @@ class Follower:
         """
         assert self.cursor
         hub = self.hub
-        batches = pieces(hub.ring.durable_after(self.cursor.revision))
+        batches = hub.after(self.cursor.revision)
         self.position = hub.ring.end
         last = hub.live.snapshots()
         if not silent:

@@ -20,7 +20,7 @@ from app.realtime.live_line import POISON, LiveLine
 from app.realtime.model import Cursor, LiveEvent, Someone
 from app.realtime.presence import Presence
 from app.realtime.rights import Rights
-from app.realtime.ring import Ring
+from app.realtime.ring import Ring, pieces
 from app.realtime.shared import Shared
 from app.store.engine import DB
 from app.store.tasks import spawn
@@ -31,6 +31,8 @@ TICK_EACH = 25e-6  # seconds of rest for each follower after a read: a few times
 TICK_LEAST, TICK_MOST = 1e-3, 25e-3  # seconds; a small project's events go out at once
 PAGES = 16  # pages of the log kept for others who ask for the same
 KEEP = 3.0  # seconds that they are kept behind the last who asked: a herd comes within them
+
+Pieces = list[list[Frame]]  # what is told at once, one after the other
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -80,8 +82,9 @@ class Hub:
         self._reading: asyncio.Task[None] | None = None
         self._failure: Problem | None = None
         self._paged_at = 0.0
-        self._pages = Shared[list[Frame]](f"page {project_id}", kept=PAGES)
+        self._pages = Shared[Pieces](f"page {project_id}", kept=PAGES)
         self._snapshots = Shared[Snapshot](f"snapshot {project_id}")
+        self._lately: tuple[tuple[int, int], Pieces] | None = None
         self._kept: Snapshot | None = None
         self._whole: tuple[Snapshot, Frame] | None = None
         self.recheck = around.recheck
@@ -181,10 +184,17 @@ class Hub:
             self._line.hold(event)
             self.hint(event.after)
 
-    async def page(self, after: int) -> list[Frame]:
+    async def page(self, after: int) -> Pieces:
         """Whole transactions after a revision, read once for all who ask; none: it was trimmed."""
         self._paged_at = asyncio.get_running_loop().time()
         return await self._pages.get((self.generation, after), lambda: self._page(after))
+
+    def after(self, revision: int) -> Pieces:
+        """What the ring holds after a revision; cut once for all who come at the same place."""
+        key = revision, self.ring.end
+        if self._lately is None or self._lately[0] != key:
+            self._lately = key, pieces(self.ring.durable_after(revision))
+        return self._lately[1]
 
     async def snapshot(self) -> Snapshot:
         """The project now, or as of what was passed on last; read once for all who ask."""
@@ -209,6 +219,7 @@ class Hub:
         """Let go of what was kept for those who come at once."""
         if now - self._paged_at > KEEP:
             self._pages.clear()
+        self._lately = None
         self.fan.tidy()
         if not self.followers:
             self._kept = self._whole = None
@@ -285,12 +296,12 @@ class Hub:
             self._line.release()
         self._wake()
 
-    async def _page(self, after: int) -> list[Frame]:
+    async def _page(self, after: int) -> Pieces:
         metrics.LOG_READS.labels("catch_up").inc()
         rows = await log.read(DB, self.project_id, after)
         if not rows or rows[0].revision != after + 1 or rows[0].epoch != self.epoch:
             return []
-        return [frames.durable(self.project_id, row) for row in rows]
+        return pieces([frames.durable(self.project_id, row) for row in rows])
 
 
 def reset(project_id: str, reason: str) -> Frame:

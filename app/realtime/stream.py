@@ -71,7 +71,7 @@ class Stream:
         await self._catch_up(self.follower.joining(), waits=False)
 
     async def _catch_up(self, batches: Batches, *, waits: bool) -> None:
-        over = True
+        over, told = True, 0
         try:
             while not self.over:
                 if self.paused_at is not None and not waits:
@@ -82,13 +82,14 @@ class Stream:
                 batch = None if self.over else await anext(batches, None)
                 if batch is None:
                     break
-                metrics.WRITES.inc()
-                metrics.WRITTEN.inc(len(batch))
+                told += len(batch)
                 self.write(self._fan.bytes_of(self.encoding, batch))
         except BaseException:
             self.follower.end("unavailable")
             raise
         finally:
+            metrics.WRITES.inc()
+            metrics.WRITTEN.inc(told)
             if over:
                 await batches.aclose()
                 self._busy = False
