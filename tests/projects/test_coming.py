@@ -9,6 +9,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
+from app.projects import access
 from app.store.engine import Engine
 from app.store.ids import new_id
 from tests.conftest import NewPerson
@@ -24,12 +25,11 @@ def socket_of(person: Person, project: str, **more: Any) -> connect:
     return connect(url, additional_headers=headers, **more)
 
 
-async def revisions(person: Person, project: str, transport: str, began: asyncio.Event) -> Any:
+async def revisions(person: Person, project: str, transport: str) -> list[int] | None:
     """Every revision that somebody is told until it is over; None when refused at once."""
     told: list[int] = []
     if transport == "sse":
         async with person.stream("GET", f"/api/projects/{project}/events", timeout=20) as answer:
-            began.set()
             if answer.status_code != 200:
                 assert answer.status_code == 404
                 return None
@@ -41,7 +41,6 @@ async def revisions(person: Person, project: str, transport: str, began: asyncio
         return told
     try:
         async with socket_of(person, project) as open_line:
-            began.set()
             await open_line.send('{"type":"hello"}')
             async for message in open_line:
                 if '"revision":' in str(message):
@@ -134,26 +133,57 @@ async def test_a_token_that_was_taken_back_is_refused_among_others(person: Perso
 
 @pytest.mark.parametrize("transport", ["sse", "socket"])
 async def test_who_is_removed_while_he_is_looked_up_is_told_nothing_later(
+    person: Person, new_person: NewPerson, transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guest, project = await new_person(), await person.project()
+    invite = await person.ok(
+        "POST", f"/api/projects/{project}/invites", 201, json={"role": "viewer"}
+    )
+    await guest.ok("POST", f"/api/invites/{invite['token']}/accept")
+    find, read, answer = access._ACCESSES._find, asyncio.Event(), asyncio.Event()
+
+    async def slow(keys: list[access.Key]) -> Any:
+        found = await find(keys)
+        read.set()
+        await answer.wait()
+        return found
+
+    async with person.listening(f"/api/projects/{project}/events") as events:
+        monkeypatch.setattr(access._ACCESSES, "_find", slow)
+        told = [asyncio.create_task(revisions(guest, project, transport)) for _ in range(3)]
+        async with asyncio.timeout(15):
+            await read.wait()
+            await person.ok("DELETE", f"/api/projects/{project}/members/{guest.id}")
+            gone = (await person.snapshot(project))["revision"]
+            scene = await person.ok("POST", f"/api/projects/{project}/scenes", 201, json={})
+            async for event in events:  # this process has passed it on
+                if event.event == "scene.created" and event.data["data"]["scene"] == scene:
+                    break
+            answer.set()
+            for heard in await asyncio.gather(*told):
+                assert not heard or max(heard) < gone
+
+
+@pytest.mark.parametrize("transport", ["sse", "socket"])
+async def test_who_comes_while_he_is_removed_is_told_nothing_later(
     person: Person, new_person: NewPerson, transport: str
 ) -> None:
-    guest = await new_person()
-    project = await person.project()
+    guest, project = await new_person(), await person.project()
     for turn in range(8):
         invite = await person.ok(
             "POST", f"/api/projects/{project}/invites", 201, json={"role": "viewer"}
         )
         await guest.ok("POST", f"/api/invites/{invite['token']}/accept")
-        began = asyncio.Event()
-        told = [asyncio.create_task(revisions(guest, project, transport, began)) for _ in range(6)]
+        told = [asyncio.create_task(revisions(guest, project, transport)) for _ in range(6)]
         for _ in range(turn * 3):  # each time at another place of their way in
             await asyncio.sleep(0)
         await person.ok("DELETE", f"/api/projects/{project}/members/{guest.id}")
-        snapshot = await person.snapshot(project)
+        gone = (await person.snapshot(project))["revision"]
         await person.ok("POST", f"/api/projects/{project}/scenes", 201, json={})
         async with asyncio.timeout(15):
             lists = await asyncio.gather(*told)
         for heard in lists:
-            assert not heard or max(heard) < snapshot["revision"]
+            assert not heard or max(heard) < gone
 
 
 PLAIN, ODD = "", "&x=1"  # what goes around Litestar's binding, and what does not
