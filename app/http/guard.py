@@ -148,8 +148,10 @@ def introduce(scope: Any) -> RequestInfo:
 
 def note(scope: Any, info: RequestInfo, status: int) -> None:
     """Write the one line that the log has of each request; status 0: the client left before."""
+    level = logging.DEBUG if scope["path"].startswith(_QUIET) else logging.INFO
+    if not access.isEnabledFor(level):
+        return
     path = _SECRET_PATH.sub(r"\1…", scope["path"])[:_PATH_MOST]
-    level = logging.DEBUG if path.startswith(_QUIET) else logging.INFO
     fields = {
         "request_id": info.request_id,
         "method": scope["method"],
