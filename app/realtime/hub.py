@@ -18,6 +18,7 @@ from app.realtime.frames import Frame
 from app.realtime.live import LiveRun, LiveRuns
 from app.realtime.live_line import POISON, LiveLine
 from app.realtime.model import Cursor, LiveEvent, Someone
+from app.realtime.opening import Openings
 from app.realtime.presence import Presence
 from app.realtime.rights import Rights
 from app.realtime.ring import Ring, pieces
@@ -72,6 +73,7 @@ class Hub:
         self.rights = Rights()
         self.followers = Crowd()
         self.fan = Fan(self)
+        self.openings = Openings(self)
         self.idle_since = asyncio.get_running_loop().time()
         self._around = around
         self._wanted = 0
@@ -84,7 +86,6 @@ class Hub:
         self._paged_at = 0.0
         self._pages = Shared[Pieces](f"page {project_id}", kept=PAGES)
         self._snapshots = Shared[Snapshot](f"snapshot {project_id}")
-        self._lately: tuple[tuple[int, int], Pieces] | None = None
         self._kept: Snapshot | None = None
         self._whole: tuple[Snapshot, Frame] | None = None
         self.recheck = around.recheck
@@ -189,13 +190,6 @@ class Hub:
         self._paged_at = asyncio.get_running_loop().time()
         return await self._pages.get((self.generation, after), lambda: self._page(after))
 
-    def after(self, revision: int) -> Pieces:
-        """What the ring holds after a revision; cut once for all who come at the same place."""
-        key = revision, self.ring.end
-        if self._lately is None or self._lately[0] != key:
-            self._lately = key, pieces(self.ring.durable_after(revision))
-        return self._lately[1]
-
     async def snapshot(self) -> Snapshot:
         """The project now, or as of what was passed on last; read once for all who ask."""
         kept = self._kept
@@ -219,7 +213,7 @@ class Hub:
         """Let go of what was kept for those who come at once."""
         if now - self._paged_at > KEEP:
             self._pages.clear()
-        self._lately = None
+        self.openings.clear()
         self.fan.tidy()
         if not self.followers:
             self._kept = self._whole = None

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from app.realtime import metrics
 from app.realtime.frames import Encoding, Frame, joined
+from app.realtime.opening import MOST, Making
 from app.realtime.wire import Wire, cut
 from app.store.tasks import spawn
 
 if TYPE_CHECKING:
     from app.realtime.fan import Fan, Place
     from app.realtime.follow import Follower
-
-HELD = 96 * 1024  # bytes that wait for what is written with them, about
 
 Ended = Callable[["Stream"], None]
 Batches = AsyncGenerator[list[Frame], None]
@@ -67,23 +66,39 @@ class Stream:
 
         A reader that is behind is told the rest by a task: this waits for the log, never for it.
         """
+        follower, making = self.follower, None
+        if follower.position < 0:
+            opening = follower.hub.openings.find(self.encoding, follower.after)
+            if opening and follower.open(opening):
+                metrics.WRITES.inc()
+                metrics.WRITTEN.inc(opening.events)
+                self.write(opening.body)
+                self.look()
+                return
+            making = Making(self.encoding, follower.after)
         self._busy = True
-        await self._catch_up(self.follower.joining(), waits=False)
+        await self._catch_up(follower.joining(), making, waits=False)
 
-    async def _catch_up(self, batches: Batches, *, waits: bool) -> None:
+    async def _catch_up(self, batches: Batches, making: Making | None, *, waits: bool) -> None:
         over, told = True, 0
         try:
             while not self.over:
                 if self.paused_at is not None and not waits:
                     over = False
-                    spawn(self._catch_up(batches, waits=True), name="stream catching up")
+                    spawn(self._catch_up(batches, None, waits=True), name="stream catching up")
                     return
                 await self._space()
                 batch = None if self.over else await anext(batches, None)
                 if batch is None:
                     break
                 told += len(batch)
-                self.write(self._fan.bytes_of(self.encoding, batch))
+                body = self._fan.bytes_of(self.encoding, batch)
+                self.write(body)
+                if making:
+                    making.add(batch, body)
+            if making and self.follower.cursor and not self.follower.ending:
+                position = self.follower.position
+                self.follower.hub.openings.keep(making, self.follower.cursor, position)
         except BaseException:
             self.follower.end("unavailable")
             raise
@@ -166,7 +181,7 @@ class Stream:
             self._held = []
             asyncio.get_running_loop().call_soon(self._let_go)
         self._held.append(data)
-        if sum(map(len, self._held)) > HELD:
+        if sum(map(len, self._held)) > MOST:
             self._let_go()
 
     def _let_go(self) -> None:
