@@ -15,12 +15,12 @@ Key = tuple[Encoding, str | None]
 
 
 class Opening(NamedTuple):
-    """Everything from a cursor, or from nothing, to the end of the ring."""
+    """Everything from a cursor, or from nothing, to a place of the ring."""
 
     body: bytes
     events: int  # in it
-    cursor: Cursor
-    position: int  # in the ring, where its reader is then
+    cursor: Cursor  # where its reader is then
+    position: int  # in the ring
 
 
 class Making:
@@ -49,31 +49,23 @@ class Making:
 
 
 class Openings:
-    """The openings of a hub that are still true: nothing was passed on since they were told."""
+    """The openings that a hub has told of late; behind them the ring goes on."""
 
     def __init__(self, hub: "Hub") -> None:
         self._hub = hub
-        self._told: tuple[int, int] = (-1, -1)  # the ring's end and the generation
         self._kept: dict[Key, Opening] = {}
 
     def find(self, encoding: Encoding, after: str | None) -> Opening | None:
         """What somebody was told who came with the same cursor, or without one as well."""
-        if not self._kept or self._told != self._now():
-            return None
-        return self._kept.get((encoding, after))
+        opening = self._kept.get((encoding, after))
+        return opening if opening and opening.position >= self._hub.ring.base else None
 
     def keep(self, making: Making, cursor: Cursor, position: int) -> None:
-        """For those who come before anything else is passed on."""
-        opening = making.done(cursor, position)
-        if opening is None or position != self._hub.ring.end:
-            return
-        if self._told != self._now() or len(self._kept) >= KEPT:
-            self._told = self._now()
-            self._kept.clear()
-        self._kept[making.key] = opening
+        """For those who come before the next `clear`."""
+        if opening := making.done(cursor, position):
+            if len(self._kept) >= KEPT:
+                self._kept.clear()
+            self._kept[making.key] = opening
 
     def clear(self) -> None:
         self._kept.clear()
-
-    def _now(self) -> tuple[int, int]:
-        return self._hub.ring.end, self._hub.generation

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.realtime import metrics
+from app.realtime import log, metrics
+from app.store.engine import transaction
 from tests.realtime.clients import Heard, events, socket
 from tests.realtime.studio import Process, Project
 from tests.realtime.test_rights import GUEST, member
@@ -92,13 +93,39 @@ async def test_what_others_were_told_is_not_told_to_somebody_who_was_removed(
             assert "sync.ready" not in guest.types
 
 
-async def test_a_reset_is_everybodys_own(here: Process, project: Project) -> None:
-    await project.note(size=2)
+async def test_a_reset_is_told_to_nobody_else(here: Process, project: Project) -> None:
+    """The cursor of somebody whom another process has told more is none from the future soon."""
+    ahead = project.cursor(await project.note() + 1)
     async with AsyncExitStack() as stack:
-        for _ in range(4):
-            lost = await come(stack, "sse", here, project, after=f"{project.epoch}.99")
-            await lost.ready()
-            assert lost.types[:2] == ["sync.reset", "project.snapshot"]
+        early = await come(stack, "sse", here, project, after=ahead)
+        await early.ready()
+        assert early.types[:2] == ["sync.reset", "project.snapshot"]
+        last = await project.note(size=3)
+        await early.revision(last)
+        for _ in range(2):
+            late = await come(stack, "sse", here, project, after=ahead)
+            await late.ready()
+            assert "sync.reset" not in late.types
+            assert [revision for revision, _ in late.durable] == [last - 1, last]
+
+
+async def test_what_was_told_before_a_restore_is_not_told_after_it(
+    here: Process, project: Project
+) -> None:
+    async with AsyncExitStack() as stack:
+        herd = [await come(stack, "sse", here, project) for _ in range(3)]
+        for heard in herd:
+            await heard.ready()
+        before, project.epoch = project.epoch, log.new_epoch()
+        async with transaction() as tx:
+            await tx.execute(
+                "update project set epoch = $2 where id = $1", project.id, project.epoch
+            )
+        here.hubs.suspect()
+        await herd[0].until(lambda heard: "sync.reset" in heard.types)
+        for _ in range(3):
             new = await come(stack, "sse", here, project)
             await new.ready()
             assert new.types[0] == "project.snapshot"
+            assert new.of("sync.ready") == [{"cursor": project.cursor(await project.head())}]
+            assert before not in str(new.events)
