@@ -17,12 +17,12 @@ PROMPT = "make it about the secret prompt"
 CONTEXT = Context(prompt=PROMPT)
 JOB = WriteJob(instruction=PROMPT, context=CONTEXT)
 FAST = Timeouts(
-    connect=1,
-    first_token_decide=0.4,
-    first_token_write=0.5,
-    stall=0.3,
-    decide=3,
-    write=3,
+    connect=5,
+    first_token_decide=1.5,
+    first_token_write=1.5,
+    stall=1.0,
+    decide=9,
+    write=9,
     retry_least=0.01,
     retry_most=0.05,
     bytes_most=200_000,
