@@ -59,7 +59,7 @@ async def failing(pieces: AsyncGenerator[Piece, None], reason: str) -> tuple[str
     return "".join(texts), problem
 
 
-async def eventually(holds: Callable[[], bool], within: float) -> None:
+async def eventually(holds: Callable[[], bool], within: float = 5.0) -> None:
     until = time.monotonic() + within
     while not holds():
         assert time.monotonic() < until, "it never came to hold"

@@ -88,7 +88,7 @@ class TestFaultsInTheStream:
         model_server.script(behaviour)
         await failing(model.write(JOB), reason)
         assert len(model_server.requests) == 1
-        await eventually(lambda: model_server.open_streams == 0, 0.5)
+        await eventually(lambda: model_server.open_streams == 0)
         logged = "\n".join(record.getMessage() for record in caplog.records)
         assert reason in logged
         assert "secret" not in logged
@@ -287,7 +287,7 @@ class TestStopping:
     ) -> None:
         model_server.script(never_answer())
         task = asyncio.ensure_future(told(model.write(JOB)))
-        await eventually(lambda: model_server.open_streams == 1, 2)
+        await eventually(lambda: model_server.open_streams == 1)
         task.cancel()
         await eventually(lambda: model_server.open_streams == 0)
         with pytest.raises(asyncio.CancelledError):
