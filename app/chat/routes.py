@@ -125,7 +125,7 @@ async def create_run(
     kept = told.data
     assert kept is not None
     if watcher:
-        after = last_event_id(request, None)
+        after = last_event_id(request.scope, None)
         started = told.meta.revision or None
         stream = await stream_run(hubs, project, kept.run.id, watcher, after=after, begun=started)
         return cast(Begins, stream)
