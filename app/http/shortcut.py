@@ -91,6 +91,8 @@ class _Ways:
 
     def add(self, path: str, handler: BaseRouteHandler) -> None:
         if shortcut := handler.opt.get(SHORTCUT):
+            if "{" in _PART.sub("", path):
+                raise ValueError(f"{path}: a shortcut takes ids alone")
             pattern = re.compile(_PART.sub(rf"(?P<\1>{_UUID})", path))
             self._ways.append((pattern, handler, shortcut))
 
