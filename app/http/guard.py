@@ -104,14 +104,18 @@ class Guard:
         info = introduce(scope)
         accepted = False
 
-        async def seal(message: Message) -> None:
+        async def accept(message: Message) -> None:
             nonlocal accepted
+            accepted = True
+            headers = completed(list(message.get("headers", ())), (), info.request_id)
+            await send({**message, "headers": headers})
+
+        async def seal(message: Message) -> None:
             if message["type"] == "websocket.accept":
-                accepted = True
-                headers = completed(list(message.get("headers", ())), (), info.request_id)
-                message = {**message, "headers": headers}
-            elif message["type"] == "websocket.close" and not accepted and _tells_why(message):
-                await seal({"type": "websocket.accept", "subprotocol": _protocol_of(scope)})
+                await accept(message)
+                return
+            if message["type"] == "websocket.close" and not accepted and _tells_why(message):
+                await accept({"type": "websocket.accept", "subprotocol": _protocol_of(scope)})
             await send(message)
 
         try:

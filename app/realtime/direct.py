@@ -213,6 +213,7 @@ class DirectSocket(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self.conn.parser = cast(Any, None)  # it refers to its connection, and that to it
         if self.owner:
             self.owner.lost()
             self.owner = None

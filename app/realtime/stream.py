@@ -205,4 +205,12 @@ class Stream:
         if self.follower.ending and self.follower.ending.kind == "slow":
             cut(self.wire.transport)
         self._fan.discard(self)
-        self._ended(self)
+        ended, self._ended = self._ended, _nothing
+        ended(self)
+        # What refers to itself waits for the garbage collector, which halts everybody.
+        self.follower.driver = None
+        self.write = self.wire.transport.write
+
+
+def _nothing(stream: "Stream") -> None:
+    """It was told that it ended."""

@@ -60,8 +60,8 @@ class Wire(Protocol):
 
 
 def wire_of(scope: MutableMapping[str, Any]) -> Wire | None:
-    """The connection of a request or a socket, if this server shows it."""
-    return cast(Wire | None, scope.get(DIRECT))
+    """The connection of a request or a socket, if this server shows it; to the first who asks."""
+    return cast(Wire | None, scope.pop(DIRECT, None))
 
 
 def bound(transport: Any) -> None:

@@ -1,6 +1,7 @@
 """Many who come to follow at once: few queries, and rights that are as fresh as for one."""
 
 import asyncio
+import gc
 from typing import Any
 
 import httpx
@@ -10,6 +11,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from app.projects import access
+from app.realtime.direct import DirectHttp, DirectSocket
+from app.realtime.follow import Follower
+from app.realtime.stream import Stream
 from app.store.engine import Engine
 from app.store.ids import new_id
 from tests.conftest import NewPerson
@@ -100,6 +104,36 @@ async def test_who_comes_together_is_looked_up_together(
         await asyncio.gather(*comers)
     looked_up = [sql for sql in queries if "secret_hash" in sql or "project_member" in sql]
     assert 2 <= len(looked_up) <= FEW
+
+
+@pytest.mark.parametrize("transport", ["sse", "socket"])
+async def test_who_left_leaves_nothing_to_the_garbage_collector(
+    person: Person, transport: str
+) -> None:
+    """Its pass over what thousands left would halt all others."""
+    project = await person.project()
+
+    def alive() -> int:
+        kinds = (Stream, Follower, DirectSocket, DirectHttp)
+        return sum(isinstance(one, kinds) for one in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = alive()
+        for _ in range(5):
+            if transport == "sse":
+                async with person.listening(f"/api/projects/{project}/events") as events:
+                    await anext(events)
+            else:
+                async with socket_of(person, project) as line:
+                    await line.send('{"type":"hello"}')
+                    await line.recv()
+        async with asyncio.timeout(5):
+            while alive() > before:
+                await asyncio.sleep(0.02)
+    finally:
+        gc.enable()
 
 
 async def test_a_token_that_was_taken_back_is_refused_among_others(person: Person) -> None:
