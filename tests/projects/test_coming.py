@@ -115,7 +115,7 @@ async def test_who_left_leaves_nothing_to_the_garbage_collector(
 
     def alive() -> int:
         kinds = (Stream, Follower, DirectSocket, DirectHttp)
-        return sum(isinstance(one, kinds) for one in gc.get_objects())
+        return sum(type(one) in kinds for one in gc.get_objects())
 
     gc.collect()
     gc.disable()
