@@ -8,6 +8,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.server import ServerProtocol
 from websockets.typing import Origin, Subprotocol
 
 from app.projects import access
@@ -114,7 +115,7 @@ async def test_who_left_leaves_nothing_to_the_garbage_collector(
     project = await person.project()
 
     def alive() -> int:
-        kinds = (Stream, Follower, DirectSocket, DirectHttp)
+        kinds = (Stream, Follower, DirectSocket, DirectHttp, ServerProtocol)
         return sum(type(one) in kinds for one in gc.get_objects())
 
     gc.collect()
