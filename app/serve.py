@@ -22,7 +22,7 @@ GRACE = 4  # seconds that requests under way get at shutdown; runs get some more
 LEAVE = 12.0  # seconds after which a worker whose parent died ends in any case
 FRAME_MOST = 64 * 1024  # bytes of a WebSocket frame from a client
 AGAIN = 1.0  # seconds between two looks for a database that is away
-COLLECT = 20_000, 20, 20  # new objects, and passes over young ones, between two collections
+COLLECT = 5_000, 20, 20  # new objects, and passes over young ones, between two collections
 READY = "Reelroom is ready: {url}"
 LINK = "Log in once: {url}"
 
