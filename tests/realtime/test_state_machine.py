@@ -94,6 +94,10 @@ class Following(RuleBasedStateMachine):
     def edit(self, what: str, number: int) -> None:
         self.wait(self.world.edit(what, number))
 
+    @rule(number=st.integers(0, 10**6))
+    def lose_the_word_of_a_commit(self, number: int) -> None:
+        self.wait(self.world.unheard(number))
+
     @rule(size=st.integers(2, 12))
     def burst(self, size: int) -> None:
         self.wait(self.world.burst(size))
@@ -151,8 +155,10 @@ class Following(RuleBasedStateMachine):
         self.wait(self.world.settle())
 
     def teardown(self) -> None:
-        """However it went: a guest who is put out, and changes that no Redis tells of."""
+        """However it went: a change that nobody tells of, a guest who is put out, and no Redis."""
         try:
+            self.settle()
+            self.lose_the_word_of_a_commit(0)
             self.settle()
             self.change_role(None)
             if self.world.redis.child:
