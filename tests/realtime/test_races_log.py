@@ -175,32 +175,6 @@ async def test_duplicate_delivery(database: str, project: Project) -> None:
         assert heard.durable == await project.logged()
 
 
-async def test_replica_lag(
-    here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The log is read where it lags behind: late, or a reset, and never a hole."""
-    read, lag = log.read, 0
-
-    async def lagging(reader: Any, project_id: str, after: int, limit: int = log.PAGE) -> Any:
-        rows = await read(reader, project_id, after, limit)
-        known = await project.head() - lag
-        return [row for row in rows if row.commit <= known]
-
-    monkeypatch.setattr(log, "read", lagging)
-    async with events(here, project) as heard:
-        await heard.ready()
-        for number in range(20):
-            lag = number % 4
-            await project.note(str(number))
-            async with events(here, project, after=project.cursor(0)) as joined:
-                await joined.ready()
-            numbers = [revision for revision, _ in joined.durable]
-            assert numbers == list(range(1, len(numbers) + 1)) or "sync.reset" in joined.types
-        lag = 0
-        await heard.revision(20, within=3)
-    assert heard.durable == await project.logged()
-
-
 @pytest.mark.parametrize("what", ["hole", "epoch"])
 async def test_a_log_with_a_hole_is_not_passed_on(project: Project, what: str) -> None:
     """Half a restore: revisions are missing, or of another epoch; only a word tells of them."""
