@@ -97,6 +97,7 @@ class Follow implements Follower {
 
   #lost(closing: Closing): void {
     if (closing.kind === "restart") return this.#later(() => this.connect(), closing.wait ?? afterRestart(this.#random));
+    if (closing.kind === "crowded" && this.#ladder.next()) return this.connect();
     if (closing.kind === "revoked") return this.#later(() => this.#resync());
     // A stream that never told anything does not say why; reading the snapshot does.
     if (!this.#pulse.heard) return this.#later(() => this.#resync("short"));
