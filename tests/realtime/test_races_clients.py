@@ -18,6 +18,7 @@ from app.realtime.watcher import Pace
 from app.settings import Settings
 from app.store.engine import DB, transaction
 from tests.conftest import serving
+from tests.fault_proxy import BufferingProxy
 from tests.follow.client import Following, following
 from tests.follow.ladder import Transport
 from tests.follow.lines import Refused
@@ -228,3 +229,23 @@ async def test_token_expiry_mid_stream_without_another_ends_it(url: str, owner: 
         await eventually(lambda: all(each.error for each in asking), PATIENCE)
         assert {getattr(each.error, "status", 0) for each in asking} == {401}
         assert (await client.get(f"{path}/changes?after=x.0")).status_code == 401
+
+
+@pytest.mark.parametrize("heeds", [True, False], ids=["asked not to", "header stripped"])
+async def test_proxy_buffering(url: str, owner: Person, heeds: bool) -> None:
+    """A proxy that holds back is got around in ten seconds; one that heeds the header is not."""
+    project = await owner.project(title="held back")
+    loop = asyncio.get_running_loop()
+    port = int(url.rpartition(":")[2])
+    async with BufferingProxy(port, heeds=heeds).running() as proxy:
+        began = loop.time()
+        async with following(f"http://127.0.0.1:{proxy.port}", project, owner.token) as one:
+            told = Told("sse", one)
+            await eventually(lambda: one.core.connection == "live", PATIENCE)
+            assert one.core.ladder.transport == ("sse" if heeds else "poll")
+            assert loop.time() - began < 10
+            for _ in range(3):
+                head = await add(owner, project)
+                await eventually(lambda head=head: told.revision >= head, 5)
+            told.task.cancel()
+            await asyncio.gather(told.task, return_exceptions=True)
