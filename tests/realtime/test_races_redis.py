@@ -1,8 +1,4 @@
-"""Races and faults of Redis (F12, F15 to F23); each has its number or its race's name.
-
-Also in `test_redis`: F16 redis_restart, F18 redis_kill, F19 output_buffer_kill, F22 and F23
-poison_event, F15 at the start, F20 frozen.
-"""
+"""Races and faults of Redis; each has its number or its race's name, as in `test_redis`."""
 
 import asyncio
 import random
