@@ -22,6 +22,7 @@ RACES: dict[str, list[str]] = {
     "08 Redis black hole": ["realtime/test_races_redis.py::test_redis_blackhole"],
     "09 Redis restart, failover, output buffer kill": [
         "realtime/test_redis.py::test_redis_restart",
+        "realtime/test_redis_kinds.py::test_a_replica_takes_over_when_the_node_of_the_bus_dies",
         "realtime/test_redis_kinds.py::test_the_bus_follows_its_slot_to_another_node",
         "realtime/test_redis.py::test_output_buffer_kill",
     ],
@@ -29,6 +30,7 @@ RACES: dict[str, list[str]] = {
     "11 last leave, first join": [
         "realtime/test_redis.py::test_last_leave_first_join",
         "realtime/test_races_redis.py::test_last_leave_first_join_while_unsubscribing",
+        "realtime/test_races_redis.py::test_subscriptions_that_come_and_go_while_redis_drops_us",
     ],
     "12 ring, PostgreSQL seam": ["realtime/test_cursors.py::test_ring_pg_seam"],
     "13 catch-up slower than writes": [
@@ -113,6 +115,7 @@ RACES: dict[str, list[str]] = {
     "34 deadlock": ["realtime/test_races_log.py::test_deadlock"],
     "35 hub callback exception, poison event": [
         "realtime/test_races_redis.py::test_hub_callback_exception",
+        "realtime/test_races_redis.py::test_the_clock_goes_on_whatever_a_bus_does",
         "realtime/test_redis.py::test_poison_event",
     ],
     "36 transport equivalence": [
@@ -201,7 +204,7 @@ FAULTS: dict[str, list[str]] = {
     ],
     "F58 revert, delete, edit, reorder at once": [
         "history/test_races.py::test_a_race_ends_as_one_after_the_other_would",
-        "history/test_races.py::test_every_schedule_ends_as_one_after_the_other_would",
+        "history/test_races.py::test_a_race_that_breaks_in_twice_ends_so_too",
     ],
     "F59 two runs at once": [
         "chat/test_queue.py::test_prompts_are_answered_in_their_order_each_with_what_was_before",

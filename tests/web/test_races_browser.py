@@ -16,7 +16,7 @@ from tests.web.window import Visitor, Window
 TABS = 8  # a browser opens six connections to a server over HTTP/1.1
 STREAMS = 3  # of them may be streams
 ONE_SCENE = (("First", "export default () => <b>1</b>;"),)
-FALLBACK = 10_000  # ms in which a way through is found
+FALLBACK = 15_000  # ms in which a way through is found: ten, and more on a busy machine
 AWAKE = 10_000  # ms; without a look at waking up the silence would last 35 s
 MINUTES = 60_000  # ms
 DAY = 86_400  # s
