@@ -1,5 +1,6 @@
 """What is told first to all who come to the same place at once: joined once for all of them."""
 
+import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from app.realtime.frames import Encoding, Frame
@@ -28,6 +29,7 @@ class Making:
 
     def __init__(self, encoding: Encoding, after: str | None) -> None:
         self.key = encoding, after
+        self.over = asyncio.Event()
         self._bodies: list[bytes] = []
         self._size = self._count = 0
         self._whole = True
@@ -41,7 +43,7 @@ class Making:
         elif self._whole:
             self._bodies.append(body)
 
-    def done(self, cursor: Cursor, position: int) -> Opening | None:
+    def opening(self, cursor: Cursor, position: int) -> Opening | None:
         """None: it is not for others."""
         if not self._whole:
             return None
@@ -54,6 +56,24 @@ class Openings:
     def __init__(self, hub: "Hub") -> None:
         self._hub = hub
         self._kept: dict[Key, Opening] = {}
+        self._making: dict[Key, asyncio.Event] = {}
+
+    async def wait(self, encoding: Encoding, after: str | None) -> None:
+        """While somebody is told it for the first time; not for one who reads too slowly."""
+        if over := self._making.get((encoding, after)):
+            await over.wait()
+
+    def make(self, encoding: Encoding, after: str | None) -> Making:
+        """Tell it for the first time: `done` follows, whatever happens."""
+        making = Making(encoding, after)
+        self._making.setdefault(making.key, making.over)
+        return making
+
+    def done(self, making: Making) -> None:
+        """Let go of who waits for it."""
+        making.over.set()
+        if self._making.get(making.key) is making.over:
+            del self._making[making.key]
 
     def find(self, encoding: Encoding, after: str | None) -> Opening | None:
         """What somebody was told who came with the same cursor, or without one as well."""
@@ -62,7 +82,7 @@ class Openings:
 
     def keep(self, making: Making, cursor: Cursor, position: int) -> None:
         """For those who come before the next `clear`."""
-        if opening := making.done(cursor, position):
+        if opening := making.opening(cursor, position):
             if len(self._kept) >= KEPT:
                 self._kept.clear()
             self._kept[making.key] = opening

@@ -68,14 +68,20 @@ class Stream:
         """
         follower, making = self.follower, None
         if follower.position < 0:
-            opening = follower.hub.openings.find(self.encoding, follower.after)
-            if opening and follower.open(opening):
+            openings = follower.hub.openings
+            self._busy = True
+            try:
+                await openings.wait(self.encoding, follower.after)
+            finally:
+                self._busy = False
+            opening = openings.find(self.encoding, follower.after)
+            if opening and not self.over and follower.open(opening):
                 metrics.WRITES.inc()
                 metrics.WRITTEN.inc(opening.events)
                 self.write(opening.body)
                 self.look()
                 return
-            making = Making(self.encoding, follower.after)
+            making = openings.make(self.encoding, follower.after)
         self._busy = True
         await self._catch_up(follower.joining(), making, waits=False)
 
@@ -103,6 +109,8 @@ class Stream:
             self.follower.end("unavailable")
             raise
         finally:
+            if making:
+                self.follower.hub.openings.done(making)
             metrics.WRITES.inc()
             metrics.WRITTEN.inc(told)
             if over:

@@ -1,5 +1,6 @@
 """Who comes to the same place as somebody just now is told the same, if it may be told."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from app.realtime import log, metrics
 from app.store.engine import transaction
 from tests.realtime.clients import Heard, events, socket
-from tests.realtime.studio import Process, Project
+from tests.realtime.studio import Process, Project, eventually
 from tests.realtime.test_rights import GUEST, member
 
 HERD = 8
@@ -129,3 +130,33 @@ async def test_what_was_told_before_a_restore_is_not_told_after_it(
             assert new.types[0] == "project.snapshot"
             assert new.of("sync.ready") == [{"cursor": project.cursor(await project.head())}]
             assert before not in str(new.events)
+
+
+@pytest.mark.parametrize("kind", ["sse", "json"])
+async def test_a_herd_waits_for_its_first_and_not_for_one_who_left(
+    here: Process, project: Project, kind: str, direct: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = await project.note(size=5)
+    after = project.cursor(1)
+    hub = here.hubs._hub(project.id)
+    page, asked, answer = hub.page, asyncio.Event(), asyncio.Event()
+
+    async def slow(revision: int) -> Any:
+        asked.set()
+        await answer.wait()
+        return await page(revision)
+
+    monkeypatch.setattr(hub, "page", slow)
+    async with AsyncExitStack() as stack, AsyncExitStack() as left:
+        await come(left, kind, here, project, after=after)
+        await asked.wait()
+        herd = [await come(stack, kind, here, project, after=after) for _ in range(HERD)]
+        await eventually(lambda: len(hub.followers) == HERD + 1)
+        await left.aclose()
+        before = opened()
+        answer.set()
+        for heard in herd:
+            await heard.ready()
+            assert [revision for revision, _ in heard.durable] == list(range(2, last + 1))
+        if direct:
+            assert opened() > before
