@@ -97,8 +97,6 @@ async def living(parts: Parts, *, works: bool) -> AsyncIterator[None]:
         await stack.enter_async_context(
             connected(settings.database_url, connections=settings.database_connections)
         )
-        if parts.redis is not None:
-            stack.push_async_callback(parts.redis.aclose)
         stack.push_async_callback(parts.provider.close)
         await stack.enter_async_context(parts.hubs.serving())
         stack.enter_context(_passing_signals(parts))
@@ -175,12 +173,11 @@ async def run_worker(settings: Settings) -> None:
 
 
 def _over_redis(url: str) -> tuple[Any, Bus]:
-    """The client for limits and health, and the bus."""
-    from redis.asyncio import Redis  # late: most servers of one process do without
+    """What limits and health ask, and the bus."""
+    from app.realtime.redis_bus import RedisBus  # late: most servers of one process do without
 
-    from app.realtime.redis_bus import RedisBus
-
-    return Redis.from_url(url, socket_timeout=1.0, socket_connect_timeout=1.0), RedisBus(url)
+    bus = RedisBus(url)
+    return bus.home, bus
 
 
 async def snapshot_of(project_id: str) -> Snapshot:

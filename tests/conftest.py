@@ -138,9 +138,19 @@ class started_redis:  # noqa: N801  reads as a verb where it is used
         self.process.wait()
 
 
+def _own_ports() -> Iterator[int]:
+    """Below the range of ephemeral ports, and no other worker's."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    low, many = 20_000 + 1500 * (worker % 8), 1500
+    return itertools.cycle(low + (os.getpid() + step) % many for step in range(many))
+
+
+_ports = _own_ports()
+
+
 def free_port() -> int:
-    """Below the range of ephemeral ports, where nobody's connection takes it meanwhile."""
-    for port in range(20_000 + os.getpid() % 5000, 32_000):
+    """A port that nobody listens on, nor was given it just now."""
+    for port in _ports:
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

@@ -25,6 +25,7 @@ from app.projects.following import watcher_of
 from app.realtime.hubs import Hubs
 from app.realtime.model import REVISION_MOST
 from app.realtime.sse import EventStream, last_event_id, stream_run
+from app.realtime.watcher import Watcher
 from app.scenes.model import Scene
 from app.scenes.reads import scene_in_project
 from app.store.engine import DB, Tx
@@ -90,6 +91,11 @@ async def create_run(
     """Start a turn. `Accept: text/event-stream` follows it, `Prefer: wait=n` waits for its end."""
     project = str(project_id)
     wait = wait_of(request)
+    streamed = "text/event-stream" in request.headers.get("accept", "")
+    watcher: Watcher | None = None
+    if streamed:  # the reader's place is held before there is anything to miss
+        watcher = watcher_of(caller, await access_project(DB, caller, project, "editor"))
+        await hubs.ready(project)
 
     async def begin(tx: Tx) -> Done[Begun]:
         await access_project(tx, caller, project, "editor")
@@ -113,13 +119,16 @@ async def create_run(
     begun = await change(request, caller.user_id, begin, scope=project, status=202)
     if begun.status_code != 202:
         return begun
-    streamed = "text/event-stream" in request.headers.get("accept", "")
     if not (streamed or wait):
         return begun
-    kept = msgspec.json.decode(cast(bytes, begun.content), type=Envelope[Begun]).data
+    told = msgspec.json.decode(cast(bytes, begun.content), type=Envelope[Begun])
+    kept = told.data
     assert kept is not None
-    if streamed:
-        return cast(Begins, await _stream(request, kept.run, caller, hubs))
+    if watcher:
+        after = last_event_id(request, None)
+        started = told.meta.revision or None
+        stream = await stream_run(hubs, project, kept.run.id, watcher, after=after, begun=started)
+        return cast(Begins, stream)
     over = await WAITING.until_over(kept.run, wait)
     if over.status not in OVER:
         return begun
@@ -152,10 +161,6 @@ async def follow_run(
 ) -> EventStream:
     """The run's events from its first to its last as Server-Sent Events; then the stream ends."""
     run, _ = await runs.access_run(DB, caller, str(run_id), "viewer")
-    return await _stream(request, run, caller, hubs)
-
-
-async def _stream(request: AnyRequest, run: Run, caller: Caller, hubs: Hubs) -> EventStream:
     access = await access_project(DB, caller, run.project_id, "viewer")
     return await stream_run(
         hubs,

@@ -5,12 +5,9 @@ import hashlib
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from app.problems import RateLimited
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
 
 REDIS_SECONDS = 0.05  # how long a request waits for Redis
 REDIS_PAUSE = 1.0  # seconds without Redis after it failed
@@ -26,6 +23,13 @@ return {count, left}
 """
 
 
+class Redis(Protocol):
+    """The part of Redis that counting needs."""
+
+    async def eval(self, script: str, key: str, *words: str) -> Any:
+        """Run a script on one key."""
+
+
 class Limiter:
     """Counts in Redis, or in this process when there is none or it does not answer in time.
 
@@ -33,7 +37,7 @@ class Limiter:
     """
 
     def __init__(
-        self, redis: "Redis | None" = None, *, clock: Callable[[], float] = time.monotonic
+        self, redis: Redis | None = None, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.redis = redis
         self.clock = clock
@@ -56,10 +60,10 @@ class Limiter:
             return None
         from redis.exceptions import RedisError  # late: most servers of one process do without
 
-        name = f"reelroom:limit:{limit}:{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+        name = f"limit:{limit}:{hashlib.sha256(key.encode()).hexdigest()[:32]}"
         try:
             async with asyncio.timeout(REDIS_SECONDS):
-                answer: Any = await self.redis.eval(COUNT, 1, name, str(round(per * 1000)))
+                answer: Any = await self.redis.eval(COUNT, name, str(round(per * 1000)))
         except (RedisError, OSError, TimeoutError):
             self.fallbacks += 1
             self._away_until = self.clock() + REDIS_PAUSE

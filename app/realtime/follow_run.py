@@ -14,13 +14,24 @@ OWN = frozenset({"sync.heartbeat", "sync.reset"})
 
 
 class RunFollower(Follower):
-    """Replays what the run has caused, then follows it live; ends behind `run.finished`."""
+    """Replays what the run has caused, then follows it live; ends behind `run.finished`.
+
+    `begun` is a revision of the transaction that began the run: while the ring holds it, the
+    reader is told every live event too, however soon the run is over.
+    """
 
     def __init__(
-        self, hub: Hub, watcher: Watcher, after: str | None, pace: Pace, run_id: str
+        self,
+        hub: Hub,
+        watcher: Watcher,
+        after: str | None,
+        pace: Pace,
+        run_id: str,
+        begun: int | None = None,
     ) -> None:
         super().__init__(hub, watcher, after, pace)
         self.run_id = run_id
+        self._begun = begun
 
     async def _join(self) -> AsyncIterator[list[Frame]]:
         again = self.position >= 0
@@ -32,10 +43,22 @@ class RunFollower(Follower):
             yield [reset(self.hub.project_id, why)]
         if why or self.cursor is None:
             self.cursor, self._malformed = Cursor(self.hub.epoch, 0), False
+            if self._begun and await self._from_its_start(self._begun):
+                return
         elif not again and await log.is_over(DB, self.run_id, self.cursor.revision):
             self.end("finished")
         async for batch in self._replay():
             yield batch
+
+    async def _from_its_start(self, begun: int) -> bool:
+        """Take our place before the run's first event, if the ring has it."""
+        if self.hub.head < begun:
+            await self.hub.reach(begun)
+        position = self.hub.ring.start_of(begun)
+        if position is None or self.restarted():
+            return False
+        self.position = position
+        return True
 
     async def _replay(self) -> AsyncIterator[list[Frame]]:
         while self.ending is None and not self.restarted():

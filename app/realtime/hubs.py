@@ -86,10 +86,16 @@ class Hubs:
 
     @asynccontextmanager
     async def follow(
-        self, project_id: str, watcher: Watcher, after: str | None, run_id: str | None = None
+        self,
+        project_id: str,
+        watcher: Watcher,
+        after: str | None,
+        run_id: str | None = None,
+        *,
+        begun: int | None = None,
     ) -> AsyncIterator[Follower]:
         """A reader of a project, or of one of its runs. Raises `ServiceUnavailable` at the end."""
-        follower = await self.enter(project_id, watcher, after, run_id)
+        follower = await self.enter(project_id, watcher, after, run_id, begun=begun)
         try:
             yield follower
         finally:
@@ -102,6 +108,7 @@ class Hubs:
         after: str | None,
         run_id: str | None = None,
         *,
+        begun: int | None = None,
         woken: bool = True,
     ) -> Follower:
         """As `follow`, until `leave`; one that is not woken is written to by the hub."""
@@ -111,7 +118,7 @@ class Hubs:
         if run_id is None:
             follower = Follower(hub, watcher, after, self.pace)
         else:
-            follower = RunFollower(hub, watcher, after, self.pace, run_id)
+            follower = RunFollower(hub, watcher, after, self.pace, run_id, begun)
         stale = not hub.followers and hub.ready
         hub.followers.add(follower, woken=woken)
         self._followers.add(follower)

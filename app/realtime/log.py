@@ -11,6 +11,7 @@ from app.store.engine import Reader, Tx
 
 PAGE = 200  # events read at once; a transaction's events are never cut apart
 
+Place = tuple[str, int]  # a project and a revision of it
 Announce = Callable[[str, int], None]
 announcers: list[Announce] = []  # told (project id, revision) right after a commit, in this process
 
@@ -131,26 +132,40 @@ async def heads_of(reader: Reader, project_ids: list[str]) -> dict[str, Head]:
     return {row["id"]: Head(row["epoch"], row["revision"]) for row in rows}
 
 
+READ = """
+    select wanted.n, event.*
+    from unnest($1::uuid[], $2::bigint[]) with ordinality as wanted (project_id, after, n)
+    cross join lateral (
+        select revision, commit_revision, type, payload::text as payload, run_id, request_id,
+               actor_id, created_at, (select epoch from project where id = wanted.project_id)
+        from project_event
+        where project_id = wanted.project_id and revision > wanted.after and revision <= (
+            select max(commit_revision) from (
+                select commit_revision from project_event
+                where project_id = wanted.project_id and revision > wanted.after
+                order by revision limit $3
+            ) as page
+        )
+        order by revision
+    ) as event
+    order by wanted.n, event.revision
+"""
+
+
 async def read(reader: Reader, project_id: str, after: int, limit: int = PAGE) -> list[Row]:
     """The next events after a revision, oldest first: about `limit`, whole transactions only."""
-    rows = await reader.fetch(
-        """
-        with page as (
-            select commit_revision from project_event
-            where project_id = $1 and revision > $2 order by revision limit $3
-        )
-        select revision, commit_revision, type, payload::text as payload, run_id, request_id,
-               actor_id, created_at, (select epoch from project where id = $1)
-        from project_event
-        where project_id = $1 and revision > $2
-          and revision <= (select max(commit_revision) from page)
-        order by revision
-        """,
-        project_id,
-        after,
-        limit,
-    )
-    return [Row(*row) for row in rows]
+    return (await read_many(reader, [(project_id, after)], limit))[project_id, after]
+
+
+async def read_many(
+    reader: Reader, places: list[Place], limit: int = PAGE
+) -> dict[Place, list[Row]]:
+    """What `read` gives for each of many projects and revisions, in one query."""
+    found: dict[Place, list[Row]] = {place: [] for place in places}
+    projects, revisions = zip(*places, strict=True)
+    for number, *row in await reader.fetch(READ, projects, revisions, limit):
+        found[places[number - 1]].append(Row(*row))
+    return found
 
 
 async def read_run(reader: Reader, project_id: str, run_id: str, after: int) -> list[Row]:

@@ -35,7 +35,7 @@ class RedisBus:
 
     def __init__(self, url: str) -> None:
         """`url` is `redis://` or `rediss://`: one server, or any node of a cluster."""
-        self._home = RedisHome(url)
+        self.home = RedisHome(url)
         self._ears: Ears | None = None
         self._wanted = Counter([EVERYBODY])
         self._pubsub: PubSub | None = None
@@ -63,7 +63,7 @@ class RedisBus:
             for task in running:
                 task.cancel()
             _, running = await asyncio.wait(running, timeout=STOP)
-        await self._home.close()
+        await self.home.close()
 
     async def follow(self, project_id: str) -> None:
         self._wanted[project_id] += 1
@@ -93,7 +93,7 @@ class RedisBus:
         """Whether Redis answers now."""
         try:
             async with asyncio.timeout(SOCKET):
-                return bool(await self._home.client.ping())
+                return bool(await self.home.client.ping())
         except FAULTS:
             return False
 
@@ -110,9 +110,9 @@ class RedisBus:
                     else:
                         del self._wanted[channel]
                         self._acked.discard(channel)
-                        sharded = self._home.sharded
+                        sharded = self.home.sharded
                         leave = pubsub.sunsubscribe if sharded else pubsub.unsubscribe
-                        await leave(self._home.prefix + channel)
+                        await leave(self.home.prefix + channel)
             except FAULTS as error:
                 logger.warning("Redis: subscribing failed: %s", error)
 
@@ -123,8 +123,8 @@ class RedisBus:
             pubsub: PubSub | None = None
             try:
                 async with asyncio.timeout(3 * SOCKET):
-                    await self._home.find()
-                pubsub = self._home.client.pubsub()
+                    await self.home.find()
+                pubsub = self.home.client.pubsub()
                 heard = await self._listen_to(pubsub)
                 failures = 0 if heard else failures + 1
             except Exception as error:  # noqa: BLE001  a dead reader is a deaf process
@@ -148,7 +148,7 @@ class RedisBus:
                 await self._subscribe(pubsub, channels)
             self._pubsub = pubsub
             async with asyncio.timeout(2 * SOCKET):
-                await self._home.client.ping()  # the writer finds a connection, TLS and all
+                await self.home.client.ping()  # the writer finds a connection, TLS and all
         metrics.BUS_UP.set(1)
         pushes = Pushes(pubsub)
         loop = asyncio.get_running_loop()
@@ -170,8 +170,8 @@ class RedisBus:
                 await pubsub.ping()
 
     async def _subscribe(self, pubsub: PubSub, channels: list[str]) -> None:
-        names = [self._home.prefix + channel for channel in channels]
-        await (pubsub.ssubscribe(*names) if self._home.sharded else pubsub.subscribe(*names))
+        names = [self.home.prefix + channel for channel in channels]
+        await (pubsub.ssubscribe(*names) if self.home.sharded else pubsub.subscribe(*names))
 
     def _take(self, pushes: list[Push]) -> None:
         self._heard = asyncio.get_running_loop().time()
@@ -187,7 +187,7 @@ class RedisBus:
                 raise RedisError("our slot has moved to another node")
 
     def _channel(self, name: bytes) -> str:
-        return name.decode(errors="replace").removeprefix(self._home.prefix)
+        return name.decode(errors="replace").removeprefix(self.home.prefix)
 
     def _subscribed(self, channel: str) -> None:
         """Again without being asked, late, or on a new connection: words may have been lost."""
@@ -199,7 +199,7 @@ class RedisBus:
             self._ears.suspect()
 
     async def _publish(self) -> None:
-        """Send what waits, in order; what fails is lost: hubs ask the log, runs are asked again."""
+        """Send what waits, in order; what fails twice is lost: hubs ask the log, runs are asked."""
         failing = False
         while True:
             await self._filled.wait()
@@ -209,8 +209,13 @@ class RedisBus:
             if not batch:
                 continue
             try:
-                async with asyncio.timeout(PUBLISH):
-                    await self._send(batch)
+                try:
+                    async with asyncio.timeout(PUBLISH):
+                        await self._send(batch)
+                except RedisError:  # the server has moved, perhaps; a word twice does no harm
+                    async with asyncio.timeout(2 * PUBLISH):
+                        await self.home.find()
+                        await self._send(batch)
                 metrics.BUS.labels("published").inc(len(batch))
                 failing = False
             except FAULTS as error:
@@ -222,10 +227,10 @@ class RedisBus:
 
     async def _send(self, batch: list[tuple[str, Word]]) -> None:
         sender = self._ears.name if self._ears else ""
-        pipe = self._home.client.pipeline(transaction=False)
-        publish = "SPUBLISH" if self._home.sharded else "PUBLISH"
+        pipe = self.home.client.pipeline(transaction=False)
+        publish = "SPUBLISH" if self.home.sharded else "PUBLISH"
         for channel, word in batch:
-            pipe.execute_command(publish, self._home.prefix + channel, pack(sender, word))
+            pipe.execute_command(publish, self.home.prefix + channel, pack(sender, word))
         await pipe.execute()
 
 

@@ -1,4 +1,4 @@
-"""Which Redis server our words go through, and whether as sharded pub/sub."""
+"""Which Redis server our words and counts go through, and whether as sharded pub/sub."""
 
 import logging
 from typing import Any
@@ -19,7 +19,7 @@ SINCE = 7  # version of Redis that brought sharded pub/sub
 
 
 class RedisHome:
-    """The server where the bus meets, found again each time that the bus connects.
+    """The server where all processes meet, found again each time that the bus connects.
 
     A single server is its own home, as is any node of a cluster before Redis 7, where every
     message goes to every node. In a later cluster it is the node that has our slot, with sharded
@@ -44,6 +44,13 @@ class RedisHome:
     @property
     def prefix(self) -> str:
         return SHARDED if self.sharded else PREFIX
+
+    async def eval(self, script: str, key: str, *words: str) -> Any:
+        """Run a script on one key, which lies where the bus does, so that any node will do."""
+        return await self.client.eval(script, 1, self.prefix + key, *words)
+
+    async def ping(self) -> bool:
+        return bool(await self.client.ping())
 
     async def find(self) -> None:
         """Set `client` and `sharded`. Raises what Redis raises when no known node answers."""

@@ -69,6 +69,15 @@ class Ring:
         first = self._places[start] - self._base
         return [frame for frame in self._frames[first:] if frame.revision]
 
+    def start_of(self, revision: int) -> int | None:
+        """The position of the transaction that made a revision; None: it is not here."""
+        if not self.floor < revision <= self.head:
+            return None
+        position = self._places[revision - self.floor - 1]
+        while position > self._base and not self._frames[position - self._base - 1].ends_commit:
+            position -= 1
+        return position
+
     def _evict(self) -> None:
         """Drop an eighth more than needed, so that it happens seldom, up to a commit's end."""
         keep, keep_bytes = self._most * 7 // 8, self._most_bytes * 7 // 8

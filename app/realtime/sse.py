@@ -44,11 +44,21 @@ async def stream_project(
 
 
 async def stream_run(
-    hubs: Hubs, project_id: str, run_id: str, watcher: Watcher, *, after: str | None = None
+    hubs: Hubs,
+    project_id: str,
+    run_id: str,
+    watcher: Watcher,
+    *,
+    after: str | None = None,
+    begun: int | None = None,
 ) -> "EventStream":
-    """One run's events from `run.queued`, or from a cursor, to `run.finished`; then it ends."""
+    """One run's events from `run.queued`, or from a cursor, to `run.finished`; then it ends.
+
+    Who called `hubs.ready` before the run began, and says at which revision it did, is told all
+    live events; others get the text so far.
+    """
     await hubs.ready(project_id)
-    return EventStream(hubs, project_id, watcher, after, run_id)
+    return EventStream(hubs, project_id, watcher, after, run_id, begun)
 
 
 def last_event_id(request: Request[Any, Any, Any], after: str | None) -> str | None:
@@ -67,10 +77,12 @@ class EventStream(Response[None]):
         watcher: Watcher,
         after: str | None,
         run_id: str | None,
+        begun: int | None = None,
     ) -> None:
         super().__init__(None, media_type="text/event-stream")
         self._target = (project_id, watcher, after)
         self._run_id = run_id
+        self._begun = begun
         self._hubs = hubs
         self._extra: list[tuple[bytes, bytes]] = []
 
@@ -89,7 +101,7 @@ class EventStream(Response[None]):
         if wire is not None and self._run_id is None:
             await self._take_over(wire, send)
             return
-        async with self._hubs.follow(*self._target, self._run_id) as follower:
+        async with self._hubs.follow(*self._target, self._run_id, begun=self._begun) as follower:
             watch = spawn(_watch(receive, follower), name="stream reader")
             try:
                 await send(self._start())

@@ -221,6 +221,7 @@ class TestRetries:
     @pytest.mark.parametrize(
         "retry_after",
         [3600, 60, format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)],
+        ids=["an hour", "a minute", "a date"],
     )
     async def test_a_wait_beyond_the_deadline_fails_at_once_and_says_when(
         self, model: OpenAiModel, model_server: ModelServer, retry_after: int | str

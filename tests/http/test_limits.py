@@ -3,13 +3,15 @@
 import asyncio
 import socket
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
-from redis.asyncio import Redis
 
 from app.http import limits
 from app.http.limits import KEYS_MOST, Limiter
 from app.problems import RateLimited
+from app.realtime.redis_home import RedisHome
 from app.store.ids import new_id
 
 
@@ -19,6 +21,13 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+@asynccontextmanager
+async def at(url: str) -> AsyncIterator[RedisHome]:
+    home = RedisHome(url)
+    yield home
+    await home.close()
 
 
 async def refused(limiter: Limiter, limit: str, key: str, most: int, per: float = 60) -> bool:
@@ -63,7 +72,7 @@ async def test_m12_two_processes_share_a_count_through_redis(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "REDIS_SECONDS", 10.0)  # a busy machine is not the subject here
-    async with Redis.from_url(redis_url) as one, Redis.from_url(redis_url) as two:
+    async with at(redis_url) as one, at(redis_url) as two:
         first, second, me = Limiter(one), Limiter(two), new_id()
         answers = await asyncio.gather(
             *(refused((first, second)[number % 2], "shared", me, 7) for number in range(20))
@@ -80,12 +89,12 @@ async def test_a_redis_that_answers_with_an_error_costs_none(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "REDIS_SECONDS", 10.0)
-    async with Redis.from_url(redis_url) as redis:
+    async with at(redis_url) as redis:
         limiter, limit = Limiter(redis), new_id()
         assert not await refused(limiter, limit, "me", 1)
-        (key,) = await redis.keys(f"*{limit}*")
-        await redis.delete(key)
-        await redis.lpush(key, "not a number")
+        (key,) = await redis.client.keys(f"*{limit}*")
+        await redis.client.delete(key)
+        await redis.client.lpush(key, "not a number")
         assert not await refused(limiter, limit, "me", 1)
         assert limiter.fallbacks == 1
 
@@ -93,7 +102,7 @@ async def test_a_redis_that_answers_with_an_error_costs_none(
 async def test_m12_a_redis_that_is_away_costs_no_error_and_is_counted() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    async with Redis(port=port) as redis:
+    async with at(f"redis://127.0.0.1:{port}") as redis:
         limiter = Limiter(redis)
         answers = [await refused(limiter, "one", "me", 2) for _ in range(3)]
         assert answers == [False, False, True]
@@ -102,7 +111,7 @@ async def test_m12_a_redis_that_is_away_costs_no_error_and_is_counted() -> None:
 
 async def test_m12_a_redis_that_hangs_is_not_waited_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        async with Redis(port=silent.getsockname()[1]) as redis:
+        async with at(f"redis://127.0.0.1:{silent.getsockname()[1]}") as redis:
             limiter = Limiter(redis)
             began = time.monotonic()
             answers = await asyncio.gather(

@@ -1,7 +1,6 @@
 """A real PostgreSQL with the schema, a real Redis, and projects to follow."""
 
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -11,7 +10,8 @@ from redis import Redis
 from redis.exceptions import ConnectionError as NotYet
 
 from app.realtime.bus import LocalBus
-from app.store.engine import DB, connected
+from app.store.engine import DB
+from tests.conftest import free_port
 from tests.realtime.studio import Process, Project, delivery, open_project, process
 
 
@@ -22,28 +22,17 @@ def direct(request: pytest.FixtureRequest) -> bool:
     return delivery["direct"]
 
 
-@pytest.fixture(scope="package")
-async def database(new_database: Callable[[], Awaitable[str]]) -> AsyncIterator[str]:
-    """A database of our own: what happens in our projects obeys no rule of the product."""
-    outer, outer_dsn = DB.pool, DB.config.get("dsn")
-    DB.pool, dsn = None, await new_database()
-    async with connected(dsn, connections=20):
-        yield dsn
-    DB.pool, DB.config["dsn"] = outer, outer_dsn
+@pytest.fixture
+def database(pool: None, database_url: str) -> str:
+    """The database of this process; what happens in our projects obeys no rule of the product."""
+    return database_url
 
 
 class RedisServer:
     """A redis-server of our own that can be stopped and started on the same port."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            for port in range(21_000, 32_000, 7):
-                try:
-                    probe.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-                self.port = port
-                break
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder = folder
         self.child: subprocess.Popen[bytes] | None = None

@@ -216,10 +216,11 @@ class Process:
             project_id: FromPath[str],
             run_id: FromPath[str],
             after: FromQuery[str | None] = None,
+            begun: FromQuery[int | None] = None,
         ) -> EventStream:
-            cursor = last_event_id(request, after)
+            cursor, watcher = last_event_id(request, after), self.watcher(request)
             return await stream_run(
-                self.hubs, project_id, run_id, self.watcher(request), after=cursor
+                self.hubs, project_id, run_id, watcher, after=cursor, begun=begun
             )
 
         @get("/p/{project_id:str}/changes")

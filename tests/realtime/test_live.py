@@ -265,3 +265,47 @@ async def test_what_waits_for_its_tick_goes_out_before_a_newer_commit(
             here.hubs._hubs[project.id].hint(change.revision)
             await heard.revision(change.revision)
             assert text_of(heard, call) == "told at once, and what waits for the last tick"
+
+
+async def test_who_began_a_run_misses_nothing_of_it_even_when_it_is_over_at_once(
+    here: Process, project: Project
+) -> None:
+    turn, other, call = Turn(project, here.hubs), Turn(project, here.hubs), new_id()
+    await project.note("before")
+    await here.hubs.ready(project.id)  # as a prompt's own stream does before the run begins
+    await other.start()
+    await turn.queue()
+    begun = await project.head()
+    await turn.durable("run.started", turn.run())
+    await turn.call(call)
+    turn.write("abc", call)
+    turn.write("Done.")
+    other.write("not yours")
+    await turn.finish()
+    path = f"/p/{project.id}/runs/{turn.id}/events"
+    async with sse(here, path, begun=begun) as own, sse(here, path) as late:
+        await own.over()
+        await late.over()
+    told = ["message.created", "run.queued", "run.started", "tool.started", "run.finished"]
+    assert late.types == told
+    assert sorted(own.types) == sorted([*told, "code.delta", "message.delta"])
+    assert text_of(own, call) == "abc"
+    assert [data["text"] for data in own.of("message.delta")] == ["Done."]
+    assert own.types[:2] == told[:2]
+    assert own.types[-1] == "run.finished"
+
+
+async def test_a_run_of_which_the_ring_knows_nothing_is_replayed(
+    here: Process, project: Project
+) -> None:
+    turn = Turn(project, here.hubs)
+    await turn.queue()
+    begun = await project.head()
+    await turn.durable("run.started", turn.run())
+    path = f"/p/{project.id}/runs/{turn.id}/events"
+    async with sse(here, path, begun=begun) as heard:  # its hub begins only now
+        await heard.until(lambda heard: "run.snapshot" in heard.types)
+        await turn.finish()
+        await heard.over()
+    durable = [kind for kind in heard.types if kind != "run.snapshot"]
+    assert durable == ["message.created", "run.queued", "run.started", "run.finished"]

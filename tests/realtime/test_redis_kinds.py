@@ -1,6 +1,8 @@
 """The bus over Redis with TLS, and over a cluster with sharded pub/sub."""
 
+import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,9 +13,13 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
+from app.http import limits
+from app.http.limits import Limiter
+from app.problems import RateLimited
 from app.realtime import metrics
 from app.realtime.redis_bus import RedisBus
 from app.realtime.redis_home import SLOT
+from app.store.ids import new_id
 from tests.conftest import free_port
 from tests.realtime.clients import events
 from tests.realtime.studio import Project, eventually, process
@@ -71,27 +77,48 @@ class Cluster:
     """Three nodes; the slot of the bus is the second one's."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder, self.stack = folder, stack
         self.ports: list[int] = []
         self.nodes: list[Redis] = []
-        for number in range(3):
-            port = free_port()
-            words = ("--port", str(port), "--cluster-enabled", "yes", "--cluster-port",
-                     str(port + 5000), "--cluster-node-timeout", "2000")  # fmt: skip
-            stack.enter_context(redis(folder / str(number), *words))
-            self.ports.append(port)
-            self.nodes.append(answering(Redis(port=port)))
+        for _ in range(3):
+            self.start_node()
         near = range(SLOT - 10, SLOT + 10)
         parts = [range(near.start), near, range(near.stop, SLOTS)]
         for node, part in zip(self.nodes, parts, strict=True):
             node.execute_command("CLUSTER", "ADDSLOTSRANGE", part.start, part.stop - 1)
-        for port in self.ports[1:]:
+        self.meet(*self.ports[1:])
+
+    def start_node(self) -> None:
+        port = free_port()
+        words = ("--port", str(port), "--cluster-enabled", "yes", "--cluster-port",
+                 str(port + 5000), "--cluster-node-timeout", "2000")  # fmt: skip
+        self.stack.enter_context(redis(self.folder / str(port), *words))
+        self.ports.append(port)
+        self.nodes.append(answering(Redis(port=port)))
+
+    def meet(self, *ports: int) -> None:
+        for port in ports:
             self.nodes[0].execute_command("CLUSTER", "MEET", "127.0.0.1", port, port + 5000)
         while not all(self.knows_all(node) for node in self.nodes):
             time.sleep(0.05)
 
     def knows_all(self, node: Redis) -> bool:
         info = node.execute_command("CLUSTER", "INFO")
-        return b"cluster_state:ok" in info and b"cluster_known_nodes:3" in info
+        known = b"cluster_known_nodes:%d\r" % len(self.nodes)
+        return b"cluster_state:ok" in info and known in info
+
+    def replicate(self, number: int) -> None:
+        """Add a node that takes over when another one dies."""
+        self.start_node()
+        self.meet(self.ports[-1])
+        name = self.nodes[number].execute_command("CLUSTER", "MYID")
+        self.nodes[-1].execute_command("CLUSTER", "REPLICATE", name)
+        while self.nodes[-1].info("replication").get("master_link_status") != "up":
+            time.sleep(0.05)
+
+    def kill(self, number: int) -> None:
+        pid = self.nodes[number].info("server")["process_id"]
+        os.kill(int(pid), signal.SIGKILL)
 
     def url(self, number: int) -> str:
         return f"redis://127.0.0.1:{self.ports[number]}/0"
@@ -128,7 +155,7 @@ async def test_the_bus_speaks_tls(database: str, secure: str, project: Project) 
 async def test_a_certificate_that_nobody_vouches_for_is_refused(database: str, secure: str) -> None:
     bus = RedisBus(secure.partition("?")[0])
     assert not await bus.connected()
-    await bus._home.close()
+    await bus.home.close()
 
 
 async def test_processes_meet_over_a_cluster_whichever_node_they_were_told(
@@ -162,3 +189,42 @@ async def test_the_bus_follows_its_slot_to_another_node(
             await eventually(lambda: metrics.GAPS.labels("reconnect")._value.get() > gaps)
             await heard.revision(await project.note(), within=5)
             await heard.revision(await project.note(), within=2)
+
+
+async def test_a_replica_takes_over_when_the_node_of_the_bus_dies(
+    database: str, project: Project, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        cluster = Cluster(tmp_path, stack)
+        cluster.replicate(1)
+        async with (
+            process(RedisBus(cluster.url(0)), RARE) as worker,
+            process(RedisBus(cluster.url(2)), RARE, hears_commits=False) as web,
+        ):
+            assert worker.hubs
+            async with events(web, project) as heard:
+                await heard.ready()
+                await heard.revision(await project.note(), within=2)
+                cluster.kill(1)
+                await eventually(lambda: cluster.shard_channels(3) == 2, within=30)
+                for _ in range(3):
+                    await heard.revision(await project.note(), within=10)
+
+
+async def test_limits_are_counted_where_the_bus_is_whichever_node_was_told(
+    database: str, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "REDIS_SECONDS", 10.0)
+    buses = [RedisBus(cluster.url(number)) for number in range(3)]
+    for bus in buses:
+        await bus.home.find()
+    limiters = [Limiter(bus.home) for bus in buses]
+    me = new_id()
+    for limiter in (*limiters, *limiters):
+        await limiter.hit("tries", me, most=6, per=60)
+    for limiter in limiters:
+        with pytest.raises(RateLimited):
+            await limiter.hit("tries", me, most=6, per=60)
+    assert [limiter.fallbacks for limiter in limiters] == [0, 0, 0]
+    for bus in buses:
+        await bus.home.close()
