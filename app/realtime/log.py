@@ -1,7 +1,7 @@
 """The log: every durable event, numbered under its project's row lock in the same transaction."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -12,8 +12,6 @@ from app.store.engine import Reader, Tx
 PAGE = 200  # events read at once; a transaction's events are never cut apart
 
 Place = tuple[str, int]  # a project and a revision of it
-Announce = Callable[[str, int], None]
-announcers: list[Announce] = []  # told (project id, revision) right after a commit, in this process
 
 
 APPEND = """
@@ -25,6 +23,8 @@ APPEND = """
     select $1, event.revision, $2, event.type, event.payload, event.run_id, $3, $4
     from unnest($5::bigint[], $6::text[], $7::jsonb[], $8::uuid[])
         as event (revision, type, payload, run_id)
+    returning revision, commit_revision, type, payload::text, run_id, request_id, actor_id,
+              created_at
 """
 
 
@@ -40,6 +40,11 @@ class Row(NamedTuple):
     actor_id: str
     at: datetime
     epoch: str
+
+
+# Told right after a commit, in this process: the project, its revision, and what was written.
+Announce = Callable[[str, int, Sequence[Row]], None]
+announcers: list[Announce] = []
 
 
 class Head(NamedTuple):
@@ -76,7 +81,7 @@ class Change:
         if not self._events:
             return
         revisions, kinds, data, runs = zip(*self._events, strict=True)
-        await self.tx.execute(
+        written = await self.tx.fetch(
             APPEND,
             self.project_id,
             self.revision,
@@ -88,7 +93,8 @@ class Change:
             runs,
         )
         self._events.clear()
-        self.tx.after_commit.append(lambda: announce(self.project_id, self.revision))
+        rows = sorted(Row(*row, epoch=self.epoch) for row in written)
+        self.tx.after_commit.append(lambda: announce(self.project_id, rows))
 
 
 @asynccontextmanager
@@ -109,10 +115,10 @@ async def changing(
     await change.flush()
 
 
-def announce(project_id: str, revision: int) -> None:
+def announce(project_id: str, rows: list[Row]) -> None:
     """Hint that the log has grown; whoever misses the hint finds out by itself within 2 s."""
     for tell in announcers:
-        tell(project_id, revision)
+        tell(project_id, rows[-1].revision, rows)
 
 
 def new_epoch() -> str:

@@ -195,8 +195,8 @@ async def test_connections_are_bounded_and_watched_by_the_kernel(
 async def test_many_commits_while_a_project_rests_are_one_read_of_the_log(
     here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.realtime.hub.TICK_EACH", 0.1)
-    monkeypatch.setattr("app.realtime.hub.TICK_MOST", 0.3)
+    monkeypatch.setattr("app.realtime.tail.TICK_EACH", 0.5)
+    monkeypatch.setattr("app.realtime.tail.TICK_MOST", 0.3)
     async with events(here, project) as heard, events(here, project) as other:
         await heard.ready()
         await other.ready()

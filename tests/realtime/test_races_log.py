@@ -179,14 +179,14 @@ async def test_replica_lag(
     here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The log is read where it lags behind: late, or a reset, and never a hole."""
-    read, lag = log.read, 0
+    read, lag = log.read_many, 0
 
-    async def lagging(reader: Any, project_id: str, after: int, limit: int = log.PAGE) -> Any:
-        rows = await read(reader, project_id, after, limit)
+    async def lagging(reader: Any, places: list[log.Place], limit: int) -> Any:
+        found = await read(reader, places, limit)
         known = await project.head() - lag
-        return [row for row in rows if row.commit <= known]
+        return {key: [row for row in rows if row.commit <= known] for key, rows in found.items()}
 
-    monkeypatch.setattr(log, "read", lagging)
+    monkeypatch.setattr(log, "read_many", lagging)
     async with events(here, project) as heard:
         await heard.ready()
         for number in range(20):
