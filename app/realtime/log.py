@@ -93,7 +93,7 @@ class Change:
             runs,
         )
         self._events.clear()
-        rows = sorted(Row(*row, epoch=self.epoch) for row in written)
+        rows = sorted(Row._make([*row, self.epoch]) for row in written)
         self.tx.after_commit.append(lambda: announce(self.project_id, rows))
 
 

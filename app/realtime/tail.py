@@ -59,9 +59,8 @@ class Tail:
     def hint(self, revision: int = 0, rows: Sequence[Row] = ()) -> None:
         """The log may have grown; old news is ignored."""
         self._wanted = max(self._wanted, revision)
-        if self._pause or self._wanted <= self._hub.head:
-            return
-        if not (rows and self._take(rows)):
+        news = self._pause is None and self._wanted > self._hub.head
+        if news and not (rows and self._take(rows)):
             self._go_on()
 
     async def reach(self, revision: int) -> None:
