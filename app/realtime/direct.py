@@ -67,11 +67,13 @@ class DirectHttp(Connection):
             self.owner.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self.gone = True
-        if self.owner:
-            self.owner.lost()
-            self.owner = None
+        try:
+            super().connection_lost(exc)
+        finally:  # the socket's number may be another's soon
+            self.gone = True
+            if self.owner:
+                self.owner.lost()
+                self.owner = None
         if self.scope:
             cast(Any, self.scope).pop(DIRECT, None)
 
@@ -156,9 +158,11 @@ class DirectSocket(WebSocketsSansIOProtocol):
             self.owner.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if self.owner:
-            self.owner.lost()
-            self.owner = None
+        try:
+            super().connection_lost(exc)
+        finally:  # the socket's number may be another's soon
+            if self.owner:
+                self.owner.lost()
+                self.owner = None
         if self.handshake_initiated and hasattr(self, "scope"):
             cast(Any, self.scope).pop(DIRECT, None)

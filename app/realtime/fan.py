@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from typing import TYPE_CHECKING
 
 from app.realtime import frames, metrics
@@ -16,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 SLICE = 250  # streams written to before the loop may do something else
 KEPT = 1.0  # seconds that a frame saying the cursor is good for
+send = os.write  # into a socket that nothing is queued for
 BATCHES = 64  # joined batches kept for a second
 
 
@@ -130,22 +132,40 @@ class Fan:
         return place
 
     def _write(self, streams: "list[Stream]") -> None:
-        """One write to each of the streams that lacks something and is able to read."""
-        writes = events = 0
+        """One write to each of the streams that lacks something and is able to read.
+
+        What would be in the transport's way goes through it, the rest into the socket itself.
+        """
+        writes = events = count = size = 0
+        here: Place | None = None
+        there: Place | None = None
+        body = b""
         for stream in streams:
             place = stream.place
-            if place is None or not (place.body or self._fill(stream, place)):
-                continue
-            stream.place = place.next
+            if place is not here or place is None:
+                if place is None or not (place.body or self._fill(stream, place)):
+                    continue
+                here, there, body, count = place, place.next, place.body, place.count
+                size = len(body)
+            stream.place = there
             writes += 1
-            events += place.count
+            events += count
             try:
-                stream.write(place.body)
-            except Exception:  # one connection's fault must not end the pass for the others
-                logger.exception("a stream could not be written to")
-                stream.follower.end("unavailable")
+                sent = 0 if stream.pending() else send(stream.line, body)
+            except OSError:  # full, or gone: the transport knows what to do about it
+                sent = 0
+            if sent < size:
+                self._hand_on(stream, body[sent:])
         metrics.WRITES.inc(writes)
         metrics.WRITTEN.inc(events)
+
+    def _hand_on(self, stream: "Stream", body: bytes) -> None:
+        """Let the transport write what the socket did not take."""
+        try:
+            stream.write(body)
+        except Exception:  # one connection's fault must not end the pass for the others
+            logger.exception("a stream could not be written to")
+            stream.follower.end("unavailable")
 
     def _fill(self, stream: "Stream", place: Place) -> bool:
         """Work out what follows a place; False: nothing, or not for this stream."""

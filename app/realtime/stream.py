@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from app.realtime import metrics
 from app.realtime.frames import Encoding, joined
-from app.realtime.wire import Wire, cut
+from app.realtime.wire import Wire, cut, line_of
 from app.store.tasks import spawn
 
 if TYPE_CHECKING:
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from app.realtime.follow import Follower
 
 Ended = Callable[["Stream"], None]
+
+
+def _always() -> int:
+    return 1
 
 
 class Stream:
@@ -27,8 +31,8 @@ class Stream:
     """
 
     __slots__ = (
-        "_busy", "_ended", "_fan", "_room", "encoding", "follower", "gone", "over",
-        "paused_at", "place", "wire", "write",
+        "_busy", "_ended", "_fan", "_room", "encoding", "follower", "gone", "line",
+        "over", "paused_at", "pending", "place", "wire", "write",
     )  # fmt: skip
 
     def __init__(self, follower: "Follower", wire: Wire, encoding: Encoding, ended: Ended) -> None:
@@ -36,6 +40,12 @@ class Stream:
         self.wire = wire
         self.encoding: Encoding = encoding
         self.write: Callable[[bytes], None] = wire.transport.write
+        line = line_of(wire.transport)
+        self.line = -1 if line is None else line
+        # How much the transport has still to write, which then comes first.
+        self.pending: Callable[[], int] = (
+            _always if line is None else wire.transport.get_write_buffer_size
+        )
         self.place: Place | None = None  # in the ring, while it reads fast enough
         self.over = False
         self.gone = False  # the connection is

@@ -49,6 +49,17 @@ def wire_of(scope: MutableMapping[str, Any]) -> Wire | None:
     return cast(Wire | None, scope.get(DIRECT))
 
 
+def line_of(transport: Any) -> int | None:
+    """The socket's number, if bytes may be written to it past an empty transport.
+
+    It is good until `connection_lost`, which every transport calls before it closes the socket.
+    """
+    line = transport.get_extra_info("socket")
+    if line is None or transport.get_extra_info("sslcontext") is not None:
+        return None
+    return int(line.fileno())
+
+
 def bound(transport: Any) -> None:
     """Bound what a reader that does not read may hold, in the kernel and here."""
     transport.set_write_buffer_limits(high=HIGH, low=LOW)
