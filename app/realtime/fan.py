@@ -147,6 +147,8 @@ class Fan:
                     continue
                 here, there, body, count = place, place.next, place.body, place.count
                 size = len(body)
+                if there is not None and there.position < self._hub.ring.end:
+                    self._again = True  # a piece of what it lacks, or behind the others
             stream.place = there
             writes += 1
             events += count
@@ -182,8 +184,6 @@ class Fan:
                 return self._tell(stream)
             return False
         batch, position = hub.ring.take(place.position)
-        if position < hub.ring.end:
-            self._again = True
         revision = next((frame.revision for frame in reversed(batch) if frame.revision), 0)
         following = self.place_of(place.encoding, position, place.rights)
         following.cursor = Cursor(hub.epoch, revision) if revision else place.cursor
