@@ -131,7 +131,7 @@ async def test_the_secret_of_a_session_is_no_token_and_the_reverse(
 
 async def used_after(moment: datetime | None, table: str = "api_token") -> datetime:
     """When the one row was last used, as soon as that is later than `moment`."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while True:
             last = await DB.fetchval(f"select last_used_at from {table}")
             if last is not None and (moment is None or last > moment):

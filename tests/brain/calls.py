@@ -17,12 +17,12 @@ PROMPT = "make it about the secret prompt"
 CONTEXT = Context(prompt=PROMPT)
 JOB = WriteJob(instruction=PROMPT, context=CONTEXT)
 FAST = Timeouts(
-    connect=1,
-    first_token_decide=0.4,
-    first_token_write=0.5,
-    stall=0.3,
-    decide=3,
-    write=3,
+    connect=5,
+    first_token_decide=1.5,
+    first_token_write=1.5,
+    stall=1.0,
+    decide=9,
+    write=9,
     retry_least=0.01,
     retry_most=0.05,
     bytes_most=200_000,
@@ -59,7 +59,7 @@ async def failing(pieces: AsyncGenerator[Piece, None], reason: str) -> tuple[str
     return "".join(texts), problem
 
 
-async def eventually(holds: Callable[[], bool], within: float) -> None:
+async def eventually(holds: Callable[[], bool], within: float = 5.0) -> None:
     until = time.monotonic() + within
     while not holds():
         assert time.monotonic() < until, "it never came to hold"

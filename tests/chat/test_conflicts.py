@@ -175,7 +175,7 @@ async def test_the_turns_of_a_deleted_project_end(model_house: House, modelled: 
             seconds=15,
         )
         assert rows[0]["status"] == "cancelled"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while model_house.model.open_streams:
             await asyncio.sleep(0.02)
     assert (await modelled.get(f"/api/runs/{running['run']['id']}")).status_code == 404

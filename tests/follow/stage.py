@@ -177,4 +177,6 @@ def readable(state: Json) -> Json:
         "scenes": [state["scenes"][scene_id]["name"] for scene_id in state["sceneIds"]],
         "texts": {message["messageId"]: message["text"]["text"] for message in messages},
         "code": {call_id: call["code"]["text"] for call_id, call in calls},
+        "people": [[one["userId"], one.get("sceneId")] for one in state["people"]],
+        "hidden": state["hidden"],
     }

@@ -1,7 +1,8 @@
 """The state of one project as a client sees it, and how each event changes it: JSON in and out.
 
 A state holds `epoch`, `revision`, `project`, `members` and `scenes` by id, `sceneIds`, `messages`
-by sequence, and `runs` by id: each with `run`, `calls` and `message`, whose texts grow by deltas.
+by sequence, and `runs` by id: each with `run`, `calls` and `message`, whose texts grow by deltas;
+`people` are who is here, as told last, and `hidden` how many more.
 """
 
 from typing import Any
@@ -23,6 +24,8 @@ def from_snapshot(snapshot: Json) -> Json:
         "sceneIds": [scene["id"] for scene in scenes],
         "messages": sorted(snapshot["messages"], key=lambda message: int(message["sequence"])),
         "runs": {run["id"]: _new_run(run) for run in snapshot["runs"]},
+        "people": [],
+        "hidden": 0,
     }
 
 
@@ -189,6 +192,10 @@ def _progress(state: Json, run_id: str | None, data: Json) -> Json:
     return _with_run(state, run_id, stage=data["stage"], percent=data.get("percent"))
 
 
+def _show_people(state: Json, _: str | None, data: Json) -> Json:
+    return {**state, "people": data["users"], "hidden": data.get("more", 0)}
+
+
 def _extend_message(state: Json, run_id: str | None, data: Json) -> Json:
     if run_id not in state["runs"]:
         return state
@@ -208,6 +215,7 @@ def _extend_code(state: Json, run_id: str | None, data: Json) -> Json:
 
 
 LIVE: dict[str, Any] = {
+    "presence.updated": _show_people,
     "run.snapshot": _join_run,
     "run.progress": _progress,
     "message.delta": _extend_message,

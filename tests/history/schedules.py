@@ -3,7 +3,9 @@
 At each point one of the actors that could go on is chosen and does one statement; PostgreSQL tells
 which of them waits for a lock of the other. `every` walks through all choices, depth first, by
 running again from the start with another choice at the last point where there was one; `some` takes
-them by chance, from a seed.
+them by chance, from a seed. A choice that leaves an actor which could go on is a preemption: few of
+them reach nearly all that a race can do, and their number keeps that of the schedules small
+(Musuvathi and Qadeer, "Iterative context bounding", PLDI 2007).
 """
 
 import asyncio
@@ -87,11 +89,23 @@ class Stepped(Tx):
         return await super().execute(sql, *values)
 
 
+class Choice(NamedTuple):
+    """The one taken, of how many; all but the first are preemptions unless it is `free`."""
+
+    taken: int
+    able: int
+    free: bool
+
+    @property
+    def costs(self) -> int:
+        return int(self.taken > 0 and not self.free)
+
+
 class Ran(NamedTuple):
-    """What each act gave or raised, and the choices: (taken, of how many)."""
+    """What each act gave or raised, and what was chosen on the way."""
 
     results: list[object]
-    trace: list[tuple[int, int]]
+    trace: list[Choice]
 
 
 class Explorer:
@@ -116,17 +130,20 @@ class Explorer:
         tasks = [
             asyncio.create_task(actor.perform(act)) for actor, act in zip(actors, acts, strict=True)
         ]
-        trace = list[tuple[int, int]]()
+        trace = list[Choice]()
+        last: Actor | None = None
         async with asyncio.timeout(STUCK):
             while True:
                 await self._settled(actors, changed)
                 able = [actor for actor in actors if actor.waiting is not None]
                 if not able:
                     break
+                able.sort(key=lambda actor: actor is not last)
                 taken = choose(len(able)) if len(able) > 1 else 0
                 if len(able) > 1:
-                    trace.append((taken, len(able)))
-                able[taken].go()
+                    trace.append(Choice(taken, len(able), free=able[0] is not last))
+                last = able[taken]
+                last.go()
             await asyncio.gather(*tasks)
         return Ran([actor.result for actor in actors], trace)
 
@@ -147,13 +164,15 @@ class Explorer:
                         continue  # the lock was given up: its word is on the way
                     return
 
-    async def every(self, make: Callable[[], Awaitable[list[Act]]]) -> AsyncIterator[Ran]:
-        """All schedules."""
+    async def every(
+        self, make: Callable[[], Awaitable[list[Act]]], *, preemptions: int | None = None
+    ) -> AsyncIterator[Ran]:
+        """All schedules, or all with so many preemptions at the most."""
         prefix: list[int] | None = []
         while prefix is not None:
             ran = await self.run(await make(), _following(prefix))
             yield ran
-            prefix = _next(ran.trace)
+            prefix = _next(ran.trace, preemptions)
 
     async def some(
         self, make: Callable[[], Awaitable[list[Act]]], number: int, seed: int
@@ -161,8 +180,8 @@ class Explorer:
         """So many of them, and both that do one after the other."""
         chance = random.Random(seed)
         for index in range(number):
-            first: Choose = [lambda _: 0, lambda able: able - 1, chance.randrange][min(index, 2)]
-            yield await self.run(await make(), first)
+            choose = _following([index]) if index < 2 else chance.randrange
+            yield await self.run(await make(), choose)
 
 
 def _following(prefix: list[int]) -> Choose:
@@ -170,10 +189,12 @@ def _following(prefix: list[int]) -> Choose:
     return lambda _: next(known, 0)
 
 
-def _next(trace: list[tuple[int, int]]) -> list[int] | None:
+def _next(trace: list[Choice], preemptions: int | None) -> list[int] | None:
     """The choices up to the last one that can be another, and that other one."""
     for index in reversed(range(len(trace))):
-        taken, able = trace[index]
-        if taken + 1 < able:
-            return [choice for choice, _ in trace[:index]] + [taken + 1]
+        taken, able, free = trace[index]
+        spent = sum(choice.costs for choice in trace[:index])
+        other = Choice(taken + 1, able, free)
+        if other.taken < able and (preemptions is None or spent + other.costs <= preemptions):
+            return [*(choice.taken for choice in trace[:index]), other.taken]
     return None

@@ -100,13 +100,13 @@ async def test_m15_a_body_that_never_comes_is_not_waited_for(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bodies, "BODY_SECONDS", 0.1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         status, _ = await spoken(address, HEAD + b"Content-Length: 5\r\n\r\n{")
     assert status == 400
 
 
 async def test_a_body_that_says_it_is_too_long_is_refused_before_it_comes(address: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         status, _ = await spoken(address, HEAD + b"Content-Length: 2000000\r\n\r\n{")
     assert status == 413
 
@@ -285,7 +285,7 @@ async def test_transport_security_is_promised_under_https_only() -> None:
 
 
 async def test_a_stream_is_passed_on_as_it_comes(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(5), client.stream("GET", "/api/endless") as answer:
+    async with asyncio.timeout(20), client.stream("GET", "/api/endless") as answer:
         assert answer.headers.get_list("cache-control") == ["no-cache, no-transform"]
         async for line in answer.aiter_lines():
             assert line == "first"

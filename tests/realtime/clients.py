@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from tests.realtime.studio import Process, Project
+from tests.realtime.studio import BUSY, Process, Project
 
 
 class Heard:
@@ -48,7 +48,7 @@ class Heard:
 
     async def until(self, check: Callable[["Heard"], Any], within: float = 10.0) -> None:
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(BUSY * within):
                 while not check(self):
                     assert not self.ended.is_set(), f"ended after {self.types[-5:]}"
                     self._news.clear()
@@ -63,7 +63,7 @@ class Heard:
         await self.until(lambda heard: heard.durable and heard.durable[-1][0] >= number, within)
 
     async def over(self, within: float = 10.0) -> None:
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(BUSY * within):
             await self.ended.wait()
 
 

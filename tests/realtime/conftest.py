@@ -10,9 +10,9 @@ from redis import Redis
 from redis.exceptions import ConnectionError as NotYet
 
 from app.realtime.bus import LocalBus
-from app.store.engine import DB
+from app.store.engine import DB, transaction
 from tests.conftest import free_port
-from tests.realtime.studio import Process, Project, delivery, open_project, process
+from tests.realtime.studio import USER, Process, Project, delivery, open_project, process
 
 
 @pytest.fixture(params=[True, False], ids=["direct", "asgi"], autouse=True)
@@ -23,9 +23,13 @@ def direct(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def database(pool: None, database_url: str) -> str:
-    """The database of this process; what happens in our projects obeys no rule of the product."""
-    return database_url
+async def database(pool: None, database_url: str) -> AsyncIterator[str]:
+    """The database of this process; our projects obey no rule of the product, so they go again."""
+    yield database_url
+    async with transaction() as tx:
+        ours = "(select id from project where owner_id = $1)"
+        await tx.execute(f"delete from project_event where project_id in {ours}", USER)
+        await tx.execute("delete from project where owner_id = $1", USER)
 
 
 class RedisServer:

@@ -81,7 +81,7 @@ async def test_a_cancelled_transaction_rolls_back_and_gives_its_connection_back(
         with pytest.raises(asyncio.CancelledError):
             await task
     assert await count() == 0
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not all_idle():
             await asyncio.sleep(0.01)
 

@@ -1,5 +1,7 @@
 """The main job in a real browser: a prompt becomes a scene, live in every window, and plays."""
 
+import re
+
 from playwright.async_api import expect
 
 from tests.model_server import CODE, ModelServer, decide
@@ -141,6 +143,23 @@ async def test_a_viewer_watches_and_is_offered_no_change(owner: Visitor, viewer:
     await expect(window.prompt).to_have_count(0)
     for name in ("Send", "Add scene", "Delete Only scene", "Rename Only scene", "Undo", "Invite"):
         await expect(window.page.get_by_role("button", name=name, exact=True)).to_have_count(0)
+
+
+async def test_who_else_has_the_project_open_is_shown_while_they_have(
+    owner: Visitor, viewer: Visitor
+) -> None:
+    project = await owner.project("Together")
+    await invited(owner, project, viewer, "viewer")
+    first = await owner.window(project)
+    others = first.page.get_by_role("list", name="Also here").get_by_role("listitem")
+    await expect(others).to_have_count(0)
+    second, third = await viewer.window(project), await viewer.window(project)
+    await expect(others).to_have_count(1)
+    await expect(others).to_have_attribute("title", re.compile("^Viewer"))
+    await second.page.close()
+    await expect(others).to_have_count(1)
+    await third.page.close()
+    await expect(others).to_have_count(0)
 
 
 async def test_a_turn_is_cancelled_while_its_code_streams(

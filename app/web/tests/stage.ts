@@ -156,6 +156,8 @@ export function readable(state: ProjectState): Record<string, unknown> {
     scenes: state.sceneIds.map((id) => state.scenes[id]?.name),
     texts: Object.fromEntries(state.runs.flatMap(({ message }) => (message ? [[message.messageId, message.text.text]] : []))),
     code: Object.fromEntries(state.runs.flatMap(({ calls }) => calls.map((call) => [call.callId, call.code.text]))),
+    people: state.people.map(({ userId, sceneId = null }) => [userId, sceneId]),
+    hidden: state.hidden,
   };
 }
 

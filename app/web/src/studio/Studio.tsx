@@ -11,6 +11,7 @@ import type { TransportName } from "../sync/transport";
 import { Chat } from "./Chat";
 import { CodePanel } from "./CodePanel";
 import { NoteLine, UndoButtons } from "./History";
+import { People } from "./People";
 import { SceneList } from "./SceneList";
 import { Share } from "./Share";
 import { useHistory } from "./useHistory";
@@ -76,6 +77,7 @@ function OpenProject({ state, connection, transport, onSelect }: Opened) {
           {size.width}×{size.height} · {project.fps} fps
         </span>
         <span className="spacer" />
+        <People state={state} self={account?.id ?? null} />
         {canEdit && <UndoButtons history={history} />}
         {isOwner && <Share projectId={project.id} />}
         <span

@@ -1,6 +1,6 @@
 // The state of one project as a client sees it, and how each event changes it. Pure: a new state, or the same one.
 import type { Decision, Member, Message, Project, Run, Scene, Snapshot } from "../model";
-import type { DurableEvent, LiveEvent, MemberChange, RunSnapshot } from "./events";
+import type { DurableEvent, LiveEvent, MemberChange, RunSnapshot, Someone } from "./events";
 
 /** Text that grows by deltas. `broken`: a delta was missed; the text stands still until it is known as a whole again. */
 export interface LiveText {
@@ -43,6 +43,9 @@ export interface ProjectState {
   messages: Message[];
   /** The runs since this client joined, oldest first. */
   runs: RunState[];
+  /** Who is here, as told last; `hidden` more are not named. Nothing of it is stored. */
+  people: Someone[];
+  hidden: number;
 }
 
 const RUNS_MOST = 30; // kept; the oldest finished ones are forgotten first
@@ -66,6 +69,8 @@ export function fromSnapshot(snapshot: Snapshot): ProjectState {
     sceneIds: scenes.map((scene) => scene.id),
     messages: [...snapshot.messages].sort((a, b) => a.sequence - b.sequence),
     runs: snapshot.runs.map(newRun),
+    people: [],
+    hidden: 0,
   };
 }
 
@@ -163,6 +168,8 @@ function applyLive(state: ProjectState, event: LiveEvent): ProjectState {
   switch (event.type) {
     case "run.snapshot":
       return joinRun(state, event.data);
+    case "presence.updated":
+      return { ...state, people: event.data.users, hidden: event.data.more ?? 0 };
     case "run.progress": {
       const { stage, percent = null, label = null } = event.data;
       return withRun(state, event.runId, (run) => ({ ...run, stage, percent, label }));

@@ -42,7 +42,15 @@ export interface RunSnapshot {
   percent?: number | null;
 }
 
+/** A person who follows the project, and the scene they look at if their client says so. */
+export interface Someone {
+  userId: string;
+  sceneId?: string | null;
+  connections: number;
+}
+
 export type LiveEvent =
+  | Live<"presence.updated", { users: Someone[]; more?: number }>
   | Live<"run.progress", { stage: string; percent?: number | null; label?: string | null }>
   | Live<"message.delta", { messageId: string; offset: number; text: string }>
   | Live<"code.delta", { callId: string; offset: number; text: string }>
