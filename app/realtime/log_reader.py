@@ -3,6 +3,8 @@
 import asyncio
 from contextlib import AsyncExitStack
 
+from asyncpg import InterfaceError
+
 from app.realtime import log, metrics
 from app.realtime.log import Place, Row
 from app.store.engine import Tx, reading
@@ -60,7 +62,7 @@ class LogReader:
             self._used = asyncio.get_running_loop().time()
 
     async def _connection(self) -> Tx:
-        if self._tx is not None and not self._tx.connection.is_closed():
+        if self._tx is not None and _is_open(self._tx):
             return self._tx
         await self.close()
         async with AsyncExitStack() as stack:
@@ -78,3 +80,10 @@ class LogReader:
             loop.call_later(LINGER, self._look, tx)
         else:
             spawn(self.close(), name="give back the log's connection")
+
+
+def _is_open(tx: Tx) -> bool:
+    try:
+        return not tx.connection.is_closed()
+    except InterfaceError:  # the pool has let it go: it died
+        return False

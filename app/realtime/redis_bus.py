@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import time
 from collections import Counter, deque
 from typing import Any
 
@@ -151,16 +152,15 @@ class RedisBus:
                 await self.home.client.ping()  # the writer finds a connection, TLS and all
         metrics.BUS_UP.set(1)
         pushes = Pushes(pubsub)
-        loop = asyncio.get_running_loop()
-        self._heard, probed = loop.time(), False
+        self._heard, probed = time.monotonic(), False
         while True:
-            began = loop.time()
+            began = time.monotonic()
             try:
                 async with asyncio.timeout(LISTEN):
                     while True:
                         self._take(await pushes.read())
             except TimeoutError:
-                silent = loop.time() - self._heard
+                silent = time.monotonic() - self._heard
             if self._heard >= began:
                 probed = False
             elif silent > DEAD:
@@ -174,7 +174,7 @@ class RedisBus:
         await (pubsub.ssubscribe(*names) if self.home.sharded else pubsub.subscribe(*names))
 
     def _take(self, pushes: list[Push]) -> None:
-        self._heard = asyncio.get_running_loop().time()
+        self._heard = time.monotonic()
         for kind, name, data in pushes:
             if kind in (b"message", b"smessage") and self._ears:
                 if len(data) > LETTER_MOST:
