@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import socket as sockets
 from collections.abc import Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from app.realtime.bus import LocalBus
 from app.realtime.hubs import Hubs
 from app.realtime.log_reader import LogReader, _is_open
 from app.realtime.redis_pushes import Push, Pushes
+from app.realtime.stream import Stream
 from app.realtime.watcher import Pace
 from app.store.engine import DB
 from tests.realtime.clients import events, socket
@@ -205,3 +207,56 @@ async def test_words_of_redis_are_read_however_they_are_cut(size: int) -> None:
     stream.feed_eof()
     with pytest.raises(RedisError):
         await pushes.read()
+
+
+async def test_a_page_ends_where_a_transaction_does(project: Project) -> None:
+    for _ in range(3):
+        await project.note(size=3)
+    places = [(project.id, after) for after in (0, 3, 9)]
+    found = await log.read_many(DB, places, 4)
+    assert [[row.revision for row in found[place]] for place in places] == [
+        [1, 2, 3, 4, 5, 6], [4, 5, 6, 7, 8, 9], []
+    ]  # fmt: skip
+
+
+async def test_what_waits_in_the_transport_goes_first(project: Project, direct: bool) -> None:
+    """The reader drains its socket while the transport holds bytes, and an event comes."""
+    if not direct:
+        pytest.skip("about connections that the server shows")
+    async with process(LocalBus(), DEAF) as here:
+        host, port = here.address.removeprefix("http://").split(":")
+        with sockets.create_connection((host, int(port))) as line:
+            line.sendall(f"GET /p/{project.id}/events HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            line.setblocking(False)
+            await eventually(lambda: any(_streams(here)))
+            [stream] = _streams(here)
+            await eventually(lambda: stream.live)
+            while not stream.pending():
+                await project.note("x" * 8000)
+            with unheard(here.hubs):
+                last = await project.note("last")
+            rows = await rows_of(project, last - 1)
+            told = _drained(line)
+            assert stream.pending()
+            here.hubs.announce(project.id, last, rows)
+            async with asyncio.timeout(10):
+                while b'"text": "last"' not in told:
+                    told += _drained(line)
+                    await asyncio.sleep(0.001)
+    numbers = [
+        int(part.split(b"\n")[0]) for part in told.split(f"id: {project.epoch}.".encode())[1:]
+    ]
+    assert numbers == list(range(1, last + 1))
+
+
+def _streams(here: Process) -> list[Stream]:
+    return [f.driver for f in here.hubs._followers if isinstance(f.driver, Stream)]
+
+
+def _drained(line: sockets.socket) -> bytes:
+    told = b""
+    while True:
+        try:
+            told += line.recv(1 << 20)
+        except BlockingIOError:
+            return told
