@@ -6,7 +6,7 @@ from typing import Any, cast
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app.http.connection import Connection
-from app.realtime.wire import DIRECT, Owner, bound, cut
+from app.realtime.wire import DIRECT, Noted, Owner, bound, cut
 
 NOISE = 64 * 1024  # bytes that a client may say to a stream of events, which listens to nothing
 GOODBYE = 5.0  # seconds that a reader gets to take the last bytes
@@ -139,6 +139,7 @@ class DirectSocket(WebSocketsSansIOProtocol):
         self.owner = owner
         self.request = self.response = cast(Any, None)
         bound(self.transport)
+        self.transport = cast(Any, Noted(self.transport, owner))  # pings are answered through it
 
     def release(self) -> None:
         """Its handler goes on listening."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 from typing import TYPE_CHECKING
 
 from app.realtime import frames, metrics
@@ -17,7 +16,6 @@ logger = logging.getLogger(__name__)
 
 SLICE = 250  # streams written to before the loop may do something else
 KEPT = 1.0  # seconds that a frame saying the cursor is good for
-send = os.write  # into a socket that nothing is queued for
 BATCHES = 64  # joined batches kept for a second
 
 
@@ -83,7 +81,7 @@ class Fan:
         if stream.place is not None and stream.place.position == self._hub.ring.end:
             metrics.WRITES.inc()
             metrics.WRITTEN.inc()
-            stream.write(joined(stream.encoding, [self.placed("sync.heartbeat", now)]))
+            stream.push(joined(stream.encoding, [self.placed("sync.heartbeat", now)]))
 
     def placed(self, kind: str, now: float) -> Frame:
         """A frame that says the hub's cursor, the same for all who ask within a second."""
@@ -134,7 +132,7 @@ class Fan:
     def _write(self, streams: "list[Stream]") -> None:
         """One write to each of the streams that lacks something and is able to read.
 
-        What would be in the transport's way goes through it, the rest into the socket itself.
+        It goes into the sockets themselves, past transports that hold nothing.
         """
         writes = events = count = size = 0
         here: Place | None = None
@@ -153,7 +151,7 @@ class Fan:
             writes += 1
             events += count
             try:
-                sent = 0 if stream.pending() else send(stream.line, body)
+                sent = stream.send(body)
             except OSError:  # full, or gone: the transport knows what to do about it
                 sent = 0
             if sent < size:
@@ -164,7 +162,7 @@ class Fan:
     def _hand_on(self, stream: "Stream", body: bytes) -> None:
         """Let the transport write what the socket did not take."""
         try:
-            stream.write(body)
+            stream.push(body)
         except Exception:  # one connection's fault must not end the pass for the others
             logger.exception("a stream could not be written to")
             stream.follower.end("unavailable")

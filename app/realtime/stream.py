@@ -1,8 +1,10 @@
 """One reader whose bytes the hub writes itself: nothing waits for it, no task belongs to it."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from app.realtime import metrics
@@ -15,10 +17,7 @@ if TYPE_CHECKING:
     from app.realtime.follow import Follower
 
 Ended = Callable[["Stream"], None]
-
-
-def _always() -> int:
-    return 1
+to_socket = os.write
 
 
 class Stream:
@@ -31,8 +30,8 @@ class Stream:
     """
 
     __slots__ = (
-        "_busy", "_ended", "_fan", "_room", "encoding", "follower", "gone", "line",
-        "over", "paused_at", "pending", "place", "wire", "write",
+        "_busy", "_ended", "_fan", "_room", "encoding", "follower", "gone", "over",
+        "paused_at", "place", "send", "wire", "write",
     )  # fmt: skip
 
     def __init__(self, follower: "Follower", wire: Wire, encoding: Encoding, ended: Ended) -> None:
@@ -40,12 +39,7 @@ class Stream:
         self.wire = wire
         self.encoding: Encoding = encoding
         self.write: Callable[[bytes], None] = wire.transport.write
-        line = line_of(wire.transport)
-        self.line = -1 if line is None else line
-        # How much the transport has still to write, which then comes first.
-        self.pending: Callable[[], int] = (
-            _always if line is None else wire.transport.get_write_buffer_size
-        )
+        self.send: Callable[[bytes], int] = self.through
         self.place: Place | None = None  # in the ring, while it reads fast enough
         self.over = False
         self.gone = False  # the connection is
@@ -61,6 +55,23 @@ class Stream:
     def live(self) -> bool:
         """Whether the passes write to it."""
         return self.place is not None
+
+    def push(self, body: bytes) -> None:
+        """Write what the socket may not take whole; what follows waits behind it."""
+        self.send = self.through
+        self.write(body)
+
+    def through(self, body: bytes) -> int:
+        """Write behind what the transport still has; from then on past it, if that is nothing.
+
+        Returns how many bytes were taken, or raises `OSError`, as a socket does.
+        """
+        line = None if self.gone else line_of(self.wire.transport)
+        if line is None or self.wire.transport.get_write_buffer_size():
+            self.write(body)
+            return len(body)
+        self.send = partial(to_socket, line)
+        return self.send(body)
 
     def step_out(self) -> None:
         """Be written to no more, and know where we are."""
@@ -98,6 +109,7 @@ class Stream:
         elif self.follower.lost():
             spawn(self.join(), name="stream catching up")
         elif self.paused_at is None:
+            self.send = self.through
             self.place = self._fan.place_of(self.encoding, self.follower.position, self._version())
             self._fan.add(self)
             self._fan.pump(self)
@@ -132,6 +144,10 @@ class Stream:
 
     # What the connection says (`Owner`)
 
+    def shares(self) -> None:
+        """Somebody else writes through the transport."""
+        self.send = self.through
+
     def pause(self) -> None:
         self.step_out()
         self.paused_at = asyncio.get_running_loop().time()
@@ -144,6 +160,7 @@ class Stream:
 
     def lost(self) -> None:
         self.gone = True
+        self.send = self.through  # the socket's number is another's soon
         self.follower.end("left")
         if not self.over:
             self._end()

@@ -16,6 +16,9 @@ RESET = struct.pack("ii", 1, 0)  # linger for no time: what is unsent is dropped
 class Owner(Protocol):
     """Who writes to a connection."""
 
+    def shares(self) -> None:
+        """Somebody else is about to write: what comes next must not overtake it."""
+
     def pause(self) -> None:
         """The reader is behind: write no more until `resume`."""
 
@@ -42,6 +45,22 @@ class Wire(Protocol):
 
     def finish(self, last: bytes) -> None:
         """Write the last bytes and close, as soon as the reader has them or gives up."""
+
+
+class Noted:
+    """A transport that tells the owner of the connection when others write to it."""
+
+    __slots__ = ("_owner", "_transport")
+
+    def __init__(self, transport: Any, owner: Owner) -> None:
+        self._transport, self._owner = transport, owner
+
+    def write(self, data: bytes) -> None:
+        self._owner.shares()
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 def wire_of(scope: MutableMapping[str, Any]) -> Wire | None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import os
 import re
 import socket as sockets
 import subprocess
@@ -58,7 +57,7 @@ async def test_an_event_is_encoded_once_in_each_encoding_however_many_read_it(
 
 @pytest.mark.usefixtures("only_direct")
 async def test_all_at_one_place_are_written_the_same_bytes_object_at_once(
-    here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
+    here: Process, project: Project
 ) -> None:
     async with (
         events(here, project) as a, events(here, project) as b, socket(here, project) as (c, _),
@@ -66,13 +65,13 @@ async def test_all_at_one_place_are_written_the_same_bytes_object_at_once(
         for heard in (a, b, c):
             await heard.ready()
         written: dict[str, list[bytes]] = {"sse": [], "json": []}
-        encoding = {stream.line: stream.encoding for stream in streams(here)}
+        for stream in streams(here):
 
-        def send(line: int, body: bytes) -> int:
-            written[encoding[line]].append(body)
-            return os.write(line, body)
+            def send(body: bytes, stream: Stream = stream) -> int:
+                written[stream.encoding].append(body)
+                return stream.through(body)
 
-        monkeypatch.setattr("app.realtime.fan.send", send)
+            stream.send = send
         revision = await project.note("x", size=5)
         for heard in (a, b, c):
             await heard.revision(revision)

@@ -33,7 +33,6 @@ class Reader:
     """A stream that keeps what it is written, and reads no more now and then."""
 
     encoding = "sse"
-    line = -1
 
     def __init__(self, hub: Hub, chance: random.Random) -> None:
         self.hub, self.chance = hub, chance
@@ -41,14 +40,12 @@ class Reader:
         self.position = 0
         self.told = b""
 
-    def pending(self) -> int:
-        return 1
-
-    def write(self, body: bytes) -> None:
+    def send(self, body: bytes) -> int:
         self.told += body
         if self.chance.random() < 0.02:
             self.step_out()
             asyncio.get_running_loop().call_later(self.chance.random() / 500, self.look)
+        return len(body)
 
     def step_out(self) -> None:
         if self.place is not None:

@@ -165,7 +165,7 @@ async def test_a_socket_that_takes_a_part_gets_the_rest_in_order(
             raise BlockingIOError
         return os.write(line, body[: chance.randrange(len(body)) + 1] if what < 0.6 else body)
 
-    monkeypatch.setattr("app.realtime.fan.send", send)
+    monkeypatch.setattr("app.realtime.stream.to_socket", send)
     async with (
         events(here, project) as a, socket(here, project) as (b, _),
         socket(here, project, packed=True) as (c, speaker),
@@ -231,13 +231,13 @@ async def test_what_waits_in_the_transport_goes_first(project: Project, direct: 
             await eventually(lambda: any(_streams(here)))
             [stream] = _streams(here)
             await eventually(lambda: stream.live)
-            while not stream.pending():
+            while not stream.wire.transport.get_write_buffer_size():
                 await project.note("x" * 8000)
             with unheard(here.hubs):
                 last = await project.note("last")
             rows = await rows_of(project, last - 1)
             told = _drained(line)
-            assert stream.pending()
+            assert stream.wire.transport.get_write_buffer_size()
             here.hubs.announce(project.id, last, rows)
             async with asyncio.timeout(10):
                 while b'"text": "last"' not in told:
@@ -260,3 +260,19 @@ def _drained(line: sockets.socket) -> bytes:
             told += line.recv(1 << 20)
         except BlockingIOError:
             return told
+
+
+async def test_what_the_server_itself_says_on_a_socket_is_not_overtaken(
+    here: Process, project: Project, direct: bool
+) -> None:
+    if not direct:
+        pytest.skip("about connections that the server shows")
+    async with socket(here, project) as (heard, speaker):
+        await heard.ready()
+        await heard.revision(await project.note())
+        [stream] = _streams(here)
+        assert stream.send != stream.through  # straight into the socket
+        await (await speaker.ping())
+        assert stream.send == stream.through
+        await heard.revision(await project.note())
+        assert stream.send != stream.through
