@@ -1,4 +1,4 @@
-"""A TCP proxy that does what bad networks do."""
+"""A TCP proxy that does what bad networks do, and an HTTP proxy that holds answers back."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,12 +17,13 @@ class FaultProxy:
         self.upstream = (host, port)
         self._passing = asyncio.Event()
         self._passing.set()
-        self._open: set[asyncio.StreamWriter] = set()
+        self.open: dict[int, tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = {}
         self.refuse = False
         self.cut_after: int | None = None
         self.delay = 0.0
         self.connections = 0
         self.port = 0
+        self._lost = 0  # connections that are older than this number pass nothing
 
     @property
     def hold(self) -> bool:
@@ -37,8 +38,13 @@ class FaultProxy:
 
     def reset(self) -> None:
         """Reset every open connection, on both sides."""
-        for writer in list(self._open):
-            writer.transport.abort()
+        for both in list(self.open.values()):
+            for writer in both:
+                writer.transport.abort()
+
+    def silence(self) -> None:
+        """What is open now passes nothing any more, either way, and nobody is told."""
+        self._lost = self.connections
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["FaultProxy"]:
@@ -54,6 +60,7 @@ class FaultProxy:
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        number = self.connections
         if self.refuse:
             writer.transport.abort()
             return
@@ -62,26 +69,33 @@ class FaultProxy:
         except OSError:
             writer.transport.abort()
             return
-        self._open |= {writer, up_writer}
+        self.open[number] = (writer, up_writer)
         try:
             await asyncio.gather(
-                self._pump(reader, up_writer, to_client=False),
-                self._pump(up_reader, writer, to_client=True),
+                self._pump(number, reader, up_writer, to_client=False),
+                self._pump(number, up_reader, writer, to_client=True),
             )
         except OSError:
             pass
         finally:
-            self._open -= {writer, up_writer}
+            del self.open[number]
             writer.transport.abort()
             up_writer.transport.abort()
 
     async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, to_client: bool
+        self,
+        number: int,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        to_client: bool,
     ) -> None:
         while data := await reader.read(65_536):
             if self.delay:
                 await asyncio.sleep(self.delay)
             await self._passing.wait()
+            if number <= self._lost:
+                continue
             if to_client and self.cut_after is not None:
                 data = data[: self.cut_after]
                 self.cut_after -= len(data)
@@ -94,3 +108,79 @@ class FaultProxy:
             await writer.drain()
         if writer.can_write_eof():
             writer.write_eof()
+
+
+KEPT = 64 * 1024  # bytes of an answer that are held back: nginx's 8 buffers of two pages
+
+
+class BufferingProxy:
+    """A reverse proxy as a default nginx is one: no upgrades, and answers in large pieces.
+
+    An answer goes out when it is whole or fills the buffers, unless the server says
+    `X-Accel-Buffering: no` and the proxy `heeds` it. Each connection carries one request.
+    """
+
+    def __init__(self, port: int, *, heeds: bool) -> None:
+        self.upstream = port
+        self.heeds = heeds
+        self.port = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["BufferingProxy"]:
+        server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._pass(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        up_writer: asyncio.StreamWriter | None = None
+        try:
+            request = await reader.readuntil(b"\r\n\r\n")
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.upstream)
+            up_writer.write(_closing(request))
+            await asyncio.gather(self._body(reader, up_writer), self._answer(up_reader, writer))
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # either side has left
+        finally:
+            writer.close()
+            if up_writer:
+                up_writer.transport.abort()
+
+    async def _body(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(KEPT):
+            writer.write(data)
+            await writer.drain()
+        raise ConnectionResetError("the client has left")
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        passes = self.heeds and b"x-accel-buffering: no" in head.lower()
+        kept = head
+        while data := await reader.read(KEPT):
+            kept += data
+            if passes or len(kept) > KEPT:
+                writer.write(kept)
+                await writer.drain()
+                kept = b""
+        writer.write(kept)
+        await writer.drain()
+        raise ConnectionResetError("the answer is whole")
+
+
+def _closing(request: bytes) -> bytes:
+    """The head without what belongs to one hop: a WebSocket is asked for in vain."""
+    first, *fields = request.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    hop = (b"connection:", b"upgrade:", b"sec-websocket")
+    kept = [field for field in fields if not field.lower().startswith(hop)]
+    return b"\r\n".join([first, *kept, b"Connection: close", b"", b""])

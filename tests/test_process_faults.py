@@ -1,10 +1,6 @@
 """Faults of the process itself, by their numbers.
 
-F01, F03, F04, F06: `tests/chat` (test_turns, test_processes, test_crash_points, test_queue).
-F02: `tests/realtime/test_races_readers`. F05: commit_no_publish in `test_races_log`.
-F07: `tests/test_operation` (streams and a run at work, one worker and two).
-F12, F15 to F23: `tests/realtime/test_redis` and `test_races_redis`.
-F09 (no memory), F13 (the clock jumps) and F14 (an older version on the new schema) have no test.
+Where each of the others is tested: `tests/test_races_and_faults.py`.
 """
 
 import asyncio

@@ -154,6 +154,10 @@ class Fan:
                 sent = stream.send(body)
             except OSError:  # full, or gone: the transport knows what to do about it
                 sent = 0
+            except Exception:  # one connection's fault must not end the pass for the others
+                logger.exception("a stream could not be written to")
+                stream.follower.end("unavailable")
+                continue
             if sent < size:
                 self._hand_on(stream, body[sent:])
         metrics.WRITES.inc(writes)
@@ -163,7 +167,7 @@ class Fan:
         """Let the transport write what the socket did not take."""
         try:
             stream.push(body)
-        except Exception:  # one connection's fault must not end the pass for the others
+        except Exception:  # as above
             logger.exception("a stream could not be written to")
             stream.follower.end("unavailable")
 

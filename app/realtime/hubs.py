@@ -293,15 +293,20 @@ class Hubs:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(min(TICK, self.pace.heartbeat / 8, self.pace.linger / 8))
-            now = loop.time()
-            for follower in list(self._followers):
-                follower.tick(now)
-            self._emitter.forget_old()
-            for hub in list(self._hubs.values()):
-                hub.tidy(now)
-                hub.presence.tick(now)
-                if not hub.followers and now - hub.idle_since > self.pace.linger:
-                    await self._drop(hub)
+            try:
+                await self._tick(loop.time())
+            except Exception:  # without it nobody gets a heartbeat, and no stalled reader an end
+                logger.exception("a tick of the clock failed")
+
+    async def _tick(self, now: float) -> None:
+        for follower in list(self._followers):
+            follower.tick(now)
+        self._emitter.forget_old()
+        for hub in list(self._hubs.values()):
+            hub.tidy(now)
+            hub.presence.tick(now)
+            if not hub.followers and now - hub.idle_since > self.pace.linger:
+                await self._drop(hub)
 
     async def _drop(self, hub: Hub) -> None:
         del self._hubs[hub.project_id]

@@ -42,6 +42,7 @@ class RedisBus:
         self._pubsub: PubSub | None = None
         self._acked: set[str] = set()
         self._late: set[str] = set()  # nobody waits for their acknowledgement any more
+        self._in_doubt = False  # a subscription failed: the reader is to start again
         self._changed = asyncio.Event()  # an acknowledgement came
         self._order = asyncio.Lock()  # subscribing and unsubscribing go out in turn
         self._queue: deque[tuple[str, Word]] = deque()
@@ -102,7 +103,7 @@ class RedisBus:
         """Bring one subscription to what is wanted now, whatever was wanted when we were called."""
         async with self._order:
             pubsub = self._pubsub
-            if pubsub is None:
+            if pubsub is None or not pubsub.connection or not pubsub.connection.is_connected:
                 return  # the reader subscribes to all that is wanted when it connects
             try:
                 async with asyncio.timeout(SOCKET):
@@ -114,22 +115,22 @@ class RedisBus:
                         sharded = self.home.sharded
                         leave = pubsub.sunsubscribe if sharded else pubsub.unsubscribe
                         await leave(self.home.prefix + channel)
-            except FAULTS as error:
-                logger.warning("Redis: subscribing failed: %s", error)
+            except Exception as error:  # noqa: BLE001  redis-py has its own while it reconnects
+                self._in_doubt = True
+                logger.warning("Redis: subscribing failed: %r", error)
 
     async def _listen(self) -> None:
         """Connect, listen, and start again whatever happens, until cancelled."""
-        failures = 0
+        failures, loop = 0, asyncio.get_running_loop()
         while True:
             pubsub: PubSub | None = None
+            began = loop.time()
             try:
                 async with asyncio.timeout(3 * SOCKET):
                     await self.home.find()
                 pubsub = self.home.client.pubsub()
-                heard = await self._listen_to(pubsub)
-                failures = 0 if heard else failures + 1
+                await self._listen_to(pubsub)
             except Exception as error:  # noqa: BLE001  a dead reader is a deaf process
-                failures += 1
                 metrics.BUS.labels("disconnected").inc()
                 logger.warning("Redis: the subscription broke: %r", error)
             finally:
@@ -138,16 +139,18 @@ class RedisBus:
                 metrics.BUS_UP.set(0)
                 if pubsub:
                     await _discard(pubsub)
+            failures = failures + 1 if loop.time() - began < DEAD else 0
             least, most = BACKOFF
             ceiling = min(most, least * 2 ** min(failures, 10))
             await asyncio.sleep(random.uniform(least, max(least, ceiling)))
 
-    async def _listen_to(self, pubsub: PubSub) -> bool:
+    async def _listen_to(self, pubsub: PubSub) -> None:
+        """Return when it has fallen silent; raise what breaks it."""
         async with self._order:
             async with asyncio.timeout(2 * SOCKET):
-                channels = [channel for channel, count in self._wanted.items() if count > 0]
-                await self._subscribe(pubsub, channels)
-            self._pubsub = pubsub
+                self._wanted = +self._wanted  # without those that nobody wants any more
+                await self._subscribe(pubsub, list(self._wanted))
+            self._pubsub, self._in_doubt = pubsub, False
             async with asyncio.timeout(2 * SOCKET):
                 await self.home.client.ping()  # the writer finds a connection, TLS and all
         metrics.BUS_UP.set(1)
@@ -157,14 +160,16 @@ class RedisBus:
             began = time.monotonic()
             try:
                 async with asyncio.timeout(LISTEN):
-                    while True:
+                    while not self._in_doubt:
                         self._take(await pushes.read())
             except TimeoutError:
                 silent = time.monotonic() - self._heard
+            if self._in_doubt:
+                raise RedisError("nobody knows what we are subscribed to")
             if self._heard >= began:
                 probed = False
             elif silent > DEAD:
-                return False
+                return
             elif silent > PING and not probed:
                 probed = True
                 await pubsub.ping()

@@ -1,6 +1,7 @@
 """Brings a schema up to date: one runner at a time, each migration whole or not at all."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ from app.store.migration_rules import (
     list_sources,
     read_source,
 )
+
+log = logging.getLogger(__name__)
 
 APP_NAME = "reelroom"
 PACKAGED = Path(__file__).parent / "migrations"
@@ -86,10 +89,13 @@ async def migrate(
 
 
 async def pending(dsn: str, folder: Path = MIGRATIONS) -> list[str]:
-    """Return the names of the migrations that `migrate` would apply; changes nothing."""
+    """Return the names of the migrations that `migrate` would apply; changes nothing.
+
+    A newer release may have migrated already: it only adds, so that this one goes on beside it.
+    """
     connection = await _connect(dsn)
     try:
-        return [source.name for source in await _read_pending(connection, folder)]
+        return [source.name for source in await _read_pending(connection, folder, newer=True)]
     finally:
         await connection.close()
 
@@ -100,10 +106,17 @@ async def _connect(dsn: str) -> Connection:
     return await asyncpg.connect(dsn, server_settings=settings, statement_cache_size=0)
 
 
-async def _read_pending(connection: Connection, folder: Path) -> list[Source]:
+async def _read_pending(
+    connection: Connection, folder: Path, *, newer: bool = False
+) -> list[Source]:
     booked: dict[str, str | None] = {}
     if await connection.fetchval("select to_regclass('migration_digest')"):
         booked = {one["name"]: one["sha256"] for one in await connection.fetch(BOOKED, APP_NAME)}
+    if newer:
+        known = max(path.name[:4] for path in list_sources(folder))
+        if unknown := [name for name in booked if name > known]:
+            log.warning("this database is of a newer release: it has %s", ", ".join(unknown))
+        booked = {name: digest for name, digest in booked.items() if name <= known}
     return _choose_pending(booked, folder)
 
 

@@ -189,3 +189,31 @@ async def _kill_one(doomed: Reelroom, other: Reelroom) -> None:
             await asyncio.gather(*followers)
         for applied in lists:
             assert applied[:head] == list(range(1, head + 1))
+
+
+async def test_f01_a_client_that_leaves_in_mid_run_gets_the_rest(person: Person) -> None:
+    """The stream that began the turn is cut after each of its events; the turn goes on."""
+    project = await person.project(title="left")
+    path, cut = f"/api/projects/{project}/runs", 0
+    while True:
+        cut += 1
+        before: list[Any] = []
+        body = {"prompt": f"Add a title {cut}"}
+        async with person.listening(path, method="POST", json=body) as events:
+            async for event in events:
+                before += [event.data] if event.id else []
+                if len(before) == cut:
+                    break
+        run_id = before[0]["runId"]
+        last = f"{(await person.snapshot(project))['epoch']}.{before[-1]['revision']}"
+        again: list[Any] = []
+        events_of = f"/api/runs/{run_id}/events"
+        async with asyncio.timeout(60):
+            async with person.listening(events_of, headers={"last-event-id": last}) as events:
+                async for event in events:
+                    again += [event.data] if event.id else []
+        whole = await person.changes(project, f"{last.partition('.')[0]}.0")
+        assert before + again == [event for event in whole if event.get("runId") == run_id]
+        assert whole[-1]["data"]["run"]["status"] == "succeeded"
+        if not again:
+            return

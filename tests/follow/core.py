@@ -4,6 +4,7 @@ The rules are those of tests/conformance, which the browser client keeps, too. T
 """
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any, Literal
 
 from tests.follow.commands import Command, Connect, Disconnect, ReadHead, ReadSnapshot, Update
@@ -19,6 +20,8 @@ FLOWING = 1.0  # after a connection's begin: what comes then was not only flushe
 BEHIND_MOST = 2.0  # that the log's head may be ahead of what arrived, or that text may be broken
 STABLE_AFTER = 10.0  # of a good connection before its failures are forgotten
 TICK = 1.0
+
+MISFIT = (LookupError, TypeError, ValueError, AttributeError)  # of an event that is not as it was
 
 Json = dict[str, Any]
 # Why to read the snapshot: the transport seems not to get through, or the log has a hole.
@@ -194,9 +197,12 @@ class Core:
         if whole is None:
             self._missed(now)
         elif whole and self.state:
-            state = self.state
-            for one in whole:
-                state = apply(state, one)
+            try:
+                state = reduce(apply, whole, self.state)
+            except MISFIT:
+                if any("revision" in one for one in whole):
+                    self._missed(now)
+                return
             self.state = state
             if not is_broken(state):
                 self._broken_since = None
@@ -205,7 +211,7 @@ class Core:
             self.updates.append(Update(state, whole))
 
     def _missed(self, now: float) -> None:
-        """A hole: the log has what is missing; if it has it not, all is read anew."""
+        """A hole, or what does not fit: the log has it right; if it has not, all is read anew."""
         revision = self.state["revision"] if self.state else None
         again = revision is None or self._hole_at == revision
         self._hole_at = revision

@@ -36,6 +36,12 @@ def digest(data: Any) -> str:
     return hashlib.sha1(msgspec.json.encode(data, order="deterministic")).hexdigest()
 
 
+def hubs_of(announcers: list[log.Announce]) -> list[Hubs]:
+    """The hubs that hear of commits in this process; others hear of them as well."""
+    owners = [getattr(announce, "__self__", None) for announce in announcers]
+    return [owner for owner in owners if isinstance(owner, Hubs)]
+
+
 class Server:
     """One server behind a network; only the first hears of commits without Redis."""
 
@@ -56,15 +62,14 @@ class Server:
 
         async def run() -> None:
             async with serving(self.settings, works=False) as url:
-                hears = log.announcers[-1]
-                hubs: Hubs = hears.__self__  # type: ignore[attr-defined]
+                hubs = hubs_of(log.announcers)[-1]
                 if not self.first:
-                    log.announcers.remove(hears)
+                    log.announcers.remove(hubs.announce)
                 up.set_result(url)
                 await self._stop.wait()
                 hubs.close()  # as the signal does
                 if not self.first:
-                    log.announcers.append(hears)
+                    log.announcers.append(hubs.announce)
 
         self._task = asyncio.create_task(run())
         self.url = await up
@@ -257,6 +262,16 @@ class World:
             await self.ask("PUT", base + "/scene-order", {"sceneIds": ids})
         elif what == "retitle":
             await self.ask("PATCH", base, {"title": f"title {number}"})
+
+    async def unheard(self, number: int) -> None:
+        """A change whose server dies between its commit and its first word of it."""
+        hubs = hubs_of(log.announcers)
+        for each in hubs:
+            log.announcers.remove(each.announce)
+        try:
+            await self.edit("add", number)
+        finally:
+            log.announcers.extend(each.announce for each in hubs)
 
     async def burst(self, size: int) -> None:
         """Several changes at once, through both servers."""

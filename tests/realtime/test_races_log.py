@@ -1,19 +1,6 @@
 """Races between a commit and whoever reads the log.
 
-The 36 races that realtime servers lose, and where each is tested: a test has its race's name.
-Here: snapshot_then_commit, inverted_publish, commit_no_publish, sequence_hole,
-duplicate_delivery, replica_lag, deadlock, rolling_deploy.
-`test_races_redis`: redis_blackhole, subscribe_ack_race, last_leave_first_join, hub_callback.
-`test_races_readers`: catch_up_slower_than_writes, epoch_change_while_away,
-retention_mid_catch_up, cut_at_every_byte, half_open, thundering_herd, revoke_race in a catch-up.
-`test_redis`: redis_kill, redis_restart, output_buffer_kill, poison_event, zombie_worker.
-`test_cursors`: ring_pg_seam, last_event_id_vs_cursor, epoch_change, cursor_older_than_retention.
-`test_live`: delta_join_mid_message, lost_delta, delta_after_completed_and_regenerate.
-`test_endings`, `test_sockets`: slow_reader. `test_rights`: revoke_race, token_expiry.
-`test_database`: publish_no_commit. `test_following`: transport_equivalence.
-`tests/chat/test_races.py` (the whole app): commit_during_snapshot, link_atomicity,
-read_your_writes, sigkill_with_n_streams. `tests/test_operation.py`: SIGTERM with N streams,
-1 and 2 workers.
+Where each race and fault is tested: `tests/test_races_and_faults.py`.
 """
 
 import asyncio
@@ -173,32 +160,6 @@ async def test_duplicate_delivery(database: str, project: Project) -> None:
                     assert [n for n, _ in again.durable] == list(range(last + 1, 61))
                 last += 7
         assert heard.durable == await project.logged()
-
-
-async def test_replica_lag(
-    here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The log is read where it lags behind: late, or a reset, and never a hole."""
-    read, lag = log.read_many, 0
-
-    async def lagging(reader: Any, places: list[log.Place], limit: int) -> Any:
-        found = await read(reader, places, limit)
-        known = await project.head() - lag
-        return {key: [row for row in rows if row.commit <= known] for key, rows in found.items()}
-
-    monkeypatch.setattr(log, "read_many", lagging)
-    async with events(here, project) as heard:
-        await heard.ready()
-        for number in range(20):
-            lag = number % 4
-            await project.note(str(number))
-            async with events(here, project, after=project.cursor(0)) as joined:
-                await joined.ready()
-            numbers = [revision for revision, _ in joined.durable]
-            assert numbers == list(range(1, len(numbers) + 1)) or "sync.reset" in joined.types
-        lag = 0
-        await heard.revision(20, within=3)
-    assert heard.durable == await project.logged()
 
 
 @pytest.mark.parametrize("what", ["hole", "epoch"])

@@ -1,8 +1,4 @@
-"""Races and faults of Redis (F12, F15 to F23); each has its number or its race's name.
-
-Also in `test_redis`: F16 redis_restart, F18 redis_kill, F19 output_buffer_kill, F22 and F23
-poison_event, F15 at the start, F20 frozen.
-"""
+"""Races and faults of Redis; each has its number or its race's name, as in `test_redis`."""
 
 import asyncio
 import random
@@ -27,6 +23,7 @@ from tests.realtime.studio import (  # noqa: F401
     Project,
     direct_alone,
     eventually,
+    open_project,
     process,
     running,
     snapshot,
@@ -122,6 +119,48 @@ async def test_last_leave_first_join_while_unsubscribing(
         assert again.durable == [(12, {"text": "11", "n": 0})]
 
 
+async def test_subscriptions_that_come_and_go_while_redis_drops_us(
+    redis_server: RedisServer,
+) -> None:
+    """Nothing of it fails, and in the end we are subscribed to what is wanted and to no more."""
+    bus = RedisBus(redis_server.url)
+    await bus.open(Hubs(bus, snapshot, running))
+    with redis_server.admin as admin:
+        for number in range(30):
+            names = [f"p{number}.{which}" for which in range(3)]
+            await asyncio.gather(*(bus.follow(name) for name in names))
+            if number % 3 == 0:
+                admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+                await asyncio.sleep(random.random() * 0.003)
+            await asyncio.gather(*(bus.unfollow(name) for name in names))
+        await bus.follow("last")
+
+        def subscribed() -> bool:
+            told = {name.decode() for name in admin.pubsub_channels("reelroom:*")}
+            return told & {"reelroom:last"} == told - {"reelroom:"}
+
+        await eventually(lambda: subscribed() and admin.pubsub_numsub("reelroom:last")[0][1] == 1)
+    await bus.close()
+
+
+async def test_the_clock_goes_on_whatever_a_bus_does(project: Project) -> None:
+    """A fault in letting go of one project costs nobody else the heartbeats."""
+
+    class Faulty(LocalBus):
+        async def unfollow(self, project_id: str) -> None:
+            raise AttributeError("a fault of a library")
+
+    pace = Pace(heartbeat=0.3, linger=0.1)
+    async with process(Faulty(), pace) as here, events(here, project) as heard:
+        await heard.ready()
+        other = await open_project()
+        async with events(here, other) as gone:
+            await gone.ready()
+        await eventually(lambda: other.id not in here.hubs._hubs)
+        told = len(heard.of("sync.heartbeat"))
+        await heard.until(lambda heard: len(heard.of("sync.heartbeat")) > told + 2)
+
+
 async def test_hub_callback_exception(
     here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,7 +172,7 @@ async def test_hub_callback_exception(
             raise RuntimeError("a stream with a fault")
         return allowed(self, batch)
 
-    def unwritable(body: bytes) -> None:
+    def unwritable(body: bytes) -> int:
         raise RuntimeError("a connection with a fault")
 
     monkeypatch.setattr(Follower, "allowed", broken)
@@ -146,7 +185,7 @@ async def test_hub_callback_exception(
             await each.ready()
         for follower in here.hubs._followers:
             if follower.watcher.user_id == "unlucky" and follower.driver is not None:
-                follower.driver.write = unwritable  # type: ignore[attr-defined]
+                follower.driver.send = unwritable  # type: ignore[attr-defined]
         await project.note("breaks one")
         await unlucky.over()
         for each in (heard, other):

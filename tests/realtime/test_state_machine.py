@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
+    invariant,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -23,7 +24,7 @@ from tests.realtime.studio import direct_alone  # noqa: F401
 CLIENTS = 8  # at once
 PATIENCE = 60.0  # seconds that one step may take
 SHORT = {"max_examples": 5, "stateful_step_count": 20}
-LONG = {"max_examples": 80, "stateful_step_count": 50}
+LONG = {"max_examples": 25, "stateful_step_count": 50}  # ten minutes or so
 
 which = st.integers(0, 1)
 
@@ -52,6 +53,7 @@ async def test_every_client_is_in_sync_whatever_happens(
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
+        Following.steps = 0
         try:
             await asyncio.to_thread(
                 run_state_machine_as_test, seed(number)(Machine), settings=chosen
@@ -60,12 +62,15 @@ async def test_every_client_is_in_sync_whatever_happens(
             error.add_note(f"again with --hypothesis-seed={number}")
             raise
         finally:
+            print(f"--hypothesis-seed={number}: {Following.steps} steps")
             if redis_server.child is None:
                 redis_server.start()
 
 
 class Following(RuleBasedStateMachine):
     """People change a project, follow it, and are cut off; servers and Redis come and go."""
+
+    steps = 0  # of all that were run
 
     def wait(self, work: Coroutine[Any, Any, None]) -> None:
         raise NotImplementedError
@@ -77,6 +82,10 @@ class Following(RuleBasedStateMachine):
         super().__init__()
         self.world = self.make()
         self.wait(self.world.open())
+
+    @invariant()
+    def count(self) -> None:
+        Following.steps += 1
 
     @initialize()
     def everybody_comes(self) -> None:
@@ -93,6 +102,10 @@ class Following(RuleBasedStateMachine):
     )
     def edit(self, what: str, number: int) -> None:
         self.wait(self.world.edit(what, number))
+
+    @rule(number=st.integers(0, 10**6))
+    def lose_the_word_of_a_commit(self, number: int) -> None:
+        self.wait(self.world.unheard(number))
 
     @rule(size=st.integers(2, 12))
     def burst(self, size: int) -> None:
@@ -151,8 +164,10 @@ class Following(RuleBasedStateMachine):
         self.wait(self.world.settle())
 
     def teardown(self) -> None:
-        """However it went: a guest who is put out, and changes that no Redis tells of."""
+        """However it went: a change that nobody tells of, a guest who is put out, and no Redis."""
         try:
+            self.settle()
+            self.lose_the_word_of_a_commit(0)
             self.settle()
             self.change_role(None)
             if self.world.redis.child:

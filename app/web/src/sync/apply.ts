@@ -245,3 +245,13 @@ export function apply(state: ProjectState, event: DurableEvent | LiveEvent): Pro
   const next = applyDurable(state, event);
   return { ...next, revision: event.revision };
 }
+
+/** The state after all of them, in one step; null when one is not of the shape that it had when this was written. */
+export function applied(state: ProjectState, events: readonly (DurableEvent | LiveEvent)[]): ProjectState | null {
+  try {
+    return events.reduce(apply, state);
+  } catch (error) {
+    if (error instanceof TypeError) return null;
+    throw error;
+  }
+}

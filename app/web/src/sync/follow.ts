@@ -1,9 +1,9 @@
 // Follows one project: keeps its state equal to the server's log, whatever happens to the connection. Knows no user interface.
 // The rules are those of tests/conformance, which the Python client keeps, too.
 import type { Snapshot } from "../model";
-import { apply, fromSnapshot, isBroken } from "./apply";
+import { applied, fromSnapshot, isBroken } from "./apply";
 import { afterRestart, backoff, LoopGuard, MANY } from "./backoff";
-import { readCursor, type DurableEvent, type LiveEvent, type SyncEvent } from "./events";
+import { isDurable, readCursor, type DurableEvent, type LiveEvent, type SyncEvent } from "./events";
 import type { Follower, Following, FollowOptions } from "./following";
 import { Intake } from "./intake";
 import { session, type Ladder } from "./ladder";
@@ -97,6 +97,7 @@ class Follow implements Follower {
 
   #lost(closing: Closing): void {
     if (closing.kind === "restart") return this.#later(() => this.connect(), closing.wait ?? afterRestart(this.#random));
+    if (closing.kind === "crowded" && this.#ladder.next()) return this.connect();
     if (closing.kind === "revoked") return this.#later(() => this.#resync());
     // A stream that never told anything does not say why; reading the snapshot does.
     if (!this.#pulse.heard) return this.#later(() => this.#resync("short"));
@@ -143,7 +144,7 @@ class Follow implements Follower {
     else if (whole.length > 0) this.#applyAll(whole);
   }
 
-  /** A hole: the log has what is missing; if it has it not, all is read anew. */
+  /** A hole, or what does not fit: the log has it right; if it has not, all is read anew. */
   #missed(): void {
     const revision = this.#now.state?.revision ?? null;
     const again = revision === null || this.#holeAt === revision;
@@ -154,7 +155,8 @@ class Follow implements Follower {
   #applyAll(events: (DurableEvent | LiveEvent)[]): void {
     const { state } = this.#now;
     if (state === null) return;
-    const next = events.reduce(apply, state);
+    const next = applied(state, events);
+    if (next === null) return events.some(isDurable) ? this.#missed() : undefined;
     this.#pulse.broken(isBroken(next));
     if (next !== state) this.#set({ state: next });
   }

@@ -1,5 +1,6 @@
 // Server-Sent Events, read with fetch: EventSource hides statuses, retry hints and events of types it was not told of.
 import { readEvent } from "./events";
+import { mayKeepOpen } from "./slots";
 import { pathOf, refusal, type Closing, type Transport } from "./transport";
 
 /** Blocks from a stream of text: `feed` gives the data of those that are complete. */
@@ -36,6 +37,7 @@ export const sse: Transport = {
     const query = after === null ? "" : `?after=${encodeURIComponent(after)}`;
 
     async function read(): Promise<Closing> {
+      if (!(await mayKeepOpen())) return { kind: "crowded" };
       const response = await fetch(pathOf(projectId, "events") + query, {
         headers: { Accept: "text/event-stream" },
         credentials: "same-origin",

@@ -4,6 +4,7 @@ import type { SyncEvent } from "./events";
 /** Why a connection is over. */
 export type Closing =
   | { kind: "lost" } // cut, refused, or unexplained
+  | { kind: "crowded" } // other tabs keep as many connections as the browser can spare
   | { kind: "malformed" } // the server sent what cannot be read: something may be missing
   | { kind: "restart"; wait?: number } // the server says so, and perhaps when to come again (ms)
   | { kind: "revoked" }; // the right to read is in question

@@ -1,0 +1,251 @@
+"""Races that take a whole client: versions that differ, and credentials that end, in mid-stream."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Origin, Subprotocol
+
+from app.auth.model import NewToken
+from app.auth.tokens import issue_token
+from app.realtime import log
+from app.realtime.watcher import Pace
+from app.settings import Settings
+from app.store.engine import DB, transaction
+from tests.conftest import serving
+from tests.fault_proxy import BufferingProxy
+from tests.follow.client import Following, following
+from tests.follow.ladder import Transport
+from tests.follow.lines import Refused
+from tests.people import Person, make_person
+from tests.realtime.machine import hubs_of
+from tests.realtime.studio import direct_alone, eventually  # noqa: F401
+
+TRANSPORTS: tuple[Transport, ...] = ("sse", "socket", "msgpack", "poll")
+PATIENCE = 30.0  # seconds
+NEWER: list[tuple[str, Any]] = [
+    ("camera.moved", {"to": [1, 2], "scene": {"id": "s", "name": None}}),
+    ("member.updated", {"member": {"userId": "u", "name": "U", "role": "director", "since": 4}}),
+    ("run.started", {"run": {"id": "r", "status": "dreaming", "attempt": "first"}}),
+    ("scene.moved", {}),
+]
+RESHAPED: list[tuple[str, Any]] = [
+    ("scene.updated", {"clips": [], "changed": "all"}),
+    ("project.updated", [{"studio": {"id": "p"}}]),
+]
+
+
+class Told:
+    """A client of one transport, and the revisions it was told."""
+
+    def __init__(self, transport: Transport, one: Following) -> None:
+        self.transport, self.one = transport, one
+        self.revisions: list[int] = []
+        self.error: BaseException | None = None
+        self.task = asyncio.create_task(self._read())
+
+    @property
+    def revision(self) -> int:
+        return int(self.one.state["revision"]) if self.one.state else -1
+
+    def use(self, token: str) -> None:
+        """Say this one from the next request on."""
+        self.one._server.client.headers["authorization"] = f"Bearer {token}"
+
+    async def _read(self) -> None:
+        try:
+            async for update in self.one:
+                self.revisions += [e["revision"] for e in update.events if "revision" in e]
+        except Refused as error:
+            self.error = error
+
+
+@asynccontextmanager
+async def followed(url: str, person: Person, project: str) -> AsyncIterator[list[Told]]:
+    """One who follows for each transport, all of them live."""
+    async with AsyncExitStack() as stack:
+        clients = []
+        for transport in TRANSPORTS:
+            line = following(url, project, person.token, transport=transport)
+            clients.append(Told(transport, await stack.enter_async_context(line)))
+        await eventually(lambda: all(c.one.core.connection == "live" for c in clients), PATIENCE)
+        yield clients
+        for client in clients:
+            client.task.cancel()
+        await asyncio.gather(*(client.task for client in clients), return_exceptions=True)
+
+
+@pytest.fixture
+async def url(database: str) -> AsyncIterator[str]:
+    async with serving(Settings(database_url=database), works=False) as address:
+        hubs = hubs_of(log.announcers)[-1]
+        hubs.pace = Pace(heartbeat=0.4)
+        yield address
+        hubs.close()  # as the signal does
+
+
+@pytest.fixture
+async def owner(url: str) -> AsyncIterator[Person]:
+    async with await make_person(url) as person:
+        yield person
+
+
+async def add(owner: Person, project: str) -> int:
+    answer = await owner.post(f"/api/projects/{project}/scenes", json={})
+    assert answer.status_code == 201, answer.text
+    return int(answer.json()["meta"]["revision"])
+
+
+@pytest.mark.parametrize(("newer", "resets"), [(NEWER, 0), (RESHAPED, 2)])
+async def test_rolling_deploy(
+    url: str, owner: Person, newer: list[tuple[str, Any]], resets: int
+) -> None:
+    """A newer version has written; older clients at an older server go on, or read all anew.
+
+    New kinds and fields only count. What has changed its shape is never half applied.
+    """
+    project = await owner.project(title="between two versions")
+    await add(owner, project)
+    async with followed(url, owner, project) as clients:
+        before = {client.transport: client.revision for client in clients}
+        for kind, data in newer:
+            async with transaction() as tx:
+                async with log.changing(
+                    tx, project, actor_id=owner.id, request_id="newer"
+                ) as change:
+                    change.emit(kind, data)
+            head = await add(owner, project)
+        await eventually(lambda: all(c.revision >= head for c in clients), PATIENCE)
+        snapshot = await owner.snapshot(project)
+        for client in clients:
+            told = range(before[client.transport] + 1, head + 1)
+            assert client.one.core.resets <= resets, client.transport
+            assert client.revisions == list(told) or client.one.core.resets
+            assert set(client.revisions) <= set(told)
+            assert client.one.state
+            assert client.one.state["sceneIds"] == [scene["id"] for scene in snapshot["scenes"]]
+        async with followed(url, owner, project) as joined:
+            assert all(client.revision == head for client in joined)
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"),
+    [
+        (["reelroom.v2.json", "reelroom.v1.json"], "reelroom.v1.json"),
+        (["reelroom.v2.msgpack", "reelroom.v1.msgpack", "reelroom.v1.json"], "reelroom.v1.msgpack"),
+        (["reelroom.v2.json"], None),
+    ],
+)
+async def test_rolling_deploy_is_spoken_in_a_version_that_both_know(
+    url: str, owner: Person, offered: list[str], chosen: str | None
+) -> None:
+    project = await owner.project(title="negotiated")
+    async with connect(
+        f"{url.replace('http', 'ws', 1)}/api/projects/{project}/socket",
+        subprotocols=[Subprotocol(name) for name in offered],
+        origin=Origin(url),
+        additional_headers={"authorization": owner.headers["authorization"]},
+    ) as line:
+        assert line.subprotocol == chosen
+
+
+async def expire(token: str) -> None:
+    async with transaction() as tx:
+        done = await tx.execute(
+            "update api_token set expires_at = clock_timestamp() - interval '1 second'"
+            " where secret_hash = (select secret_hash from api_token where id = $1)",
+            token,
+        )
+        assert done == 1
+
+
+async def token_of(person: Person) -> str:
+    """The id of the token that the person's client says."""
+    return str(await DB.fetchval("select id from api_token where user_id = $1", person.id))
+
+
+async def test_token_expiry_mid_stream_with_a_new_token_loses_nothing(
+    url: str, owner: Person
+) -> None:
+    project = await owner.project(title="goes on")
+    await add(owner, project)
+    old = await token_of(owner)
+    async with transaction() as tx:
+        new = await issue_token(tx, owner.id, NewToken(name="new"))
+    async with followed(url, owner, project) as clients:
+        first = {client.transport: client.revision for client in clients}
+        owner.headers["authorization"] = f"Bearer {new.token}"
+        await add(owner, project)
+        made = {client.transport: client.one.core._attempt for client in clients}
+        for client in clients:
+            client.use(new.token)
+        await expire(old)
+        await add(owner, project)
+        streams = [client for client in clients if client.transport != "poll"]
+        await eventually(
+            lambda: all(c.one.core._attempt > made[c.transport] for c in streams), PATIENCE
+        )
+        head = await add(owner, project)
+        await eventually(lambda: all(c.revision >= head for c in clients), PATIENCE)
+        for client in clients:
+            assert client.revisions == list(range(first[client.transport] + 1, head + 1))
+            assert client.one.core.resets == 0, client.transport
+            assert client.error is None
+
+
+async def test_token_expiry_mid_stream_without_another_ends_it(url: str, owner: Person) -> None:
+    project = await owner.project(title="ends")
+    path, headers = f"{url}/api/projects/{project}", dict(owner.headers)
+    socket = connect(
+        f"{path.replace('http', 'ws', 1)}/socket",
+        subprotocols=[Subprotocol("reelroom.v1.json")],
+        origin=Origin(url),
+        additional_headers={"authorization": headers["authorization"]},
+    )
+    async with (
+        followed(url, owner, project) as clients,
+        httpx.AsyncClient(headers=headers, timeout=PATIENCE) as client,
+        client.stream("GET", f"{path}/events") as stream,
+        socket as line,
+    ):
+        await line.send('{"type":"hello"}')
+        await expire(await token_of(owner))
+        async with asyncio.timeout(PATIENCE):
+            told = [text async for text in stream.aiter_text()]
+        assert '"reason":"session"' in "".join(told)
+        with pytest.raises(ConnectionClosed):
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    await line.recv()
+        assert line.close_code == 4401
+        for each in clients:
+            each.one.wake()
+        asking = [each for each in clients if each.transport != "poll"]
+        await eventually(lambda: all(each.error for each in asking), PATIENCE)
+        assert {getattr(each.error, "status", 0) for each in asking} == {401}
+        assert (await client.get(f"{path}/changes?after=x.0")).status_code == 401
+
+
+@pytest.mark.parametrize("heeds", [True, False], ids=["asked not to", "header stripped"])
+async def test_proxy_buffering(url: str, owner: Person, heeds: bool) -> None:
+    """A proxy that holds back is got around soon; one that heeds the header need not be."""
+    project = await owner.project(title="held back")
+    loop = asyncio.get_running_loop()
+    port = int(url.rpartition(":")[2])
+    async with BufferingProxy(port, heeds=heeds).running() as proxy:
+        began = loop.time()
+        async with following(f"http://127.0.0.1:{proxy.port}", project, owner.token) as one:
+            told = Told("sse", one)
+            await eventually(lambda: one.core.connection == "live", PATIENCE)
+            assert one.core.ladder.transport == ("sse" if heeds else "poll")
+            assert loop.time() - began < 15, "ten seconds, and more on a busy machine"
+            for _ in range(3):
+                head = await add(owner, project)
+                await eventually(lambda head=head: told.revision >= head, 5)
+            told.task.cancel()
+            await asyncio.gather(told.task, return_exceptions=True)

@@ -1,0 +1,217 @@
+"""replica_lag: the process reads at a real standby, which is behind as long as we like."""
+
+import asyncio
+import random
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+
+from app.realtime import log
+from app.realtime.bus import LocalBus
+from app.realtime.watcher import Pace
+from app.store import embedded
+from app.store.binaries import find_programs
+from app.store.embedded import Embedded, start
+from app.store.engine import DB, Tx, connected, prepare
+from app.store.migration import migrate
+from tests.realtime.clients import Heard, events, poll
+from tests.realtime.studio import Process, Project, direct_alone, open_project, process  # noqa: F401
+
+PATIENCE = 30.0  # seconds
+
+
+@pytest.fixture(scope="module")
+def replicating() -> Iterator[None]:
+    """Servers that start now keep what a standby needs; a standby must be set as its primary."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(embedded.OPTIONS, "wal_level", "replica")
+        patch.setitem(embedded.OPTIONS, "max_wal_senders", "4")
+        yield
+
+
+@pytest.fixture(scope="module")
+async def primary(
+    replicating: None, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Embedded]:
+    with start(tmp_path_factory.mktemp("primary") / "data", durable=False) as server:
+        await migrate(server.dsn)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def standby(primary: Embedded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    """Streams what the primary commits, and can be told to stop replaying it."""
+    folder = tmp_path_factory.mktemp("standby") / "data"
+    folder.mkdir(mode=0o700)
+    source = primary._cluster.parent
+    shutil.copy(source / "password", folder / "password")
+    backup = find_programs(None, None) / "pg_basebackup"
+    words = ["-d", primary.dsn, "-D", str(folder / "database"), "-R", "-c", "fast", "--no-sync"]
+    subprocess.run([str(backup), *words], check=True, capture_output=True, timeout=60)
+    with start(folder, durable=False) as server:
+        yield server
+
+
+class Replicated:
+    """A project that is written at the primary and read at the standby."""
+
+    def __init__(
+        self, project: Project, writer: asyncpg.Connection, there: asyncpg.Connection
+    ) -> None:
+        self.project, self.writer, self.there = project, writer, there
+
+    async def note(self, size: int = 1) -> int:
+        """Commit a transaction of so many events; everybody hears of it at once."""
+        async with self.writer.transaction():
+            tx = Tx(self.writer)
+            async with log.changing(
+                tx, self.project.id, actor_id="user 1", request_id="test"
+            ) as change:
+                for number in range(size):
+                    change.emit("scene.updated", {"n": number})
+        for tell in log.announcers:  # the word of another process: who reads here was not it
+            tell(self.project.id, change.revision, ())
+        return change.revision
+
+    async def lag(self, behind: bool) -> None:
+        name = "pg_wal_replay_pause" if behind else "pg_wal_replay_resume"
+        await self.there.execute(f"select {name}()")
+        wanted = "paused" if behind else "not paused"
+        async with asyncio.timeout(PATIENCE):
+            while await self.there.fetchval("select pg_get_wal_replay_pause_state()") != wanted:
+                await asyncio.sleep(0.01)
+
+    async def seen(self) -> int:
+        """How far the standby is."""
+        return int(
+            await self.there.fetchval("select revision from project where id = $1", self.project.id)
+        )
+
+    async def caught_up(self, revision: int) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while await self.seen() < revision:
+                await asyncio.sleep(0.01)
+
+    async def logged(self) -> list[tuple[int, Any]]:
+        rows = await self.writer.fetch(
+            "select revision, payload from project_event where project_id = $1 order by revision",
+            self.project.id,
+        )
+        return [(row["revision"], row["payload"]) for row in rows]
+
+
+@asynccontextmanager
+async def one_database(dsn: str) -> AsyncIterator[None]:
+    """The pool of this process leads there meanwhile."""
+    outer, outer_dsn = DB.pool, DB.config.get("dsn")
+    DB.pool = None
+    try:
+        async with connected(dsn, connections=5):
+            yield
+    finally:
+        DB.pool, DB.config["dsn"] = outer, outer_dsn
+
+
+@pytest.fixture
+async def replicated(primary: Embedded, standby: Embedded) -> AsyncIterator[Replicated]:
+    async with one_database(primary.dsn):
+        project = await open_project()
+    writer = await asyncpg.connect(primary.dsn)
+    there = await asyncpg.connect(standby.dsn)
+    await prepare(writer)
+    made = Replicated(project, writer, there)
+    async with asyncio.timeout(PATIENCE):
+        sql = "select exists (select from project where id = $1)"
+        while not await there.fetchval(sql, project.id):
+            await asyncio.sleep(0.01)
+    async with one_database(standby.dsn):
+        assert await DB.fetchval("select pg_is_in_recovery()")
+        yield made
+    await made.lag(False)
+    await writer.close()
+    await there.close()
+
+
+def revisions(heard: Heard) -> list[int]:
+    return [revision for revision, _ in heard.durable]
+
+
+async def test_replica_lag(replicated: Replicated) -> None:
+    """Whoever follows is told late and never a hole, whatever the hints say."""
+    async with process(LocalBus(), Pace(head_check=0.3)) as here:
+        async with events(here, replicated.project) as heard:
+            await heard.ready()
+            for turn in range(6):
+                await replicated.lag(turn % 2 == 0)
+                for _ in range(5):
+                    head = await replicated.note(random.randint(1, 3))
+                assert revisions(heard) == list(range(1, len(heard.durable) + 1))
+                if turn % 2 == 0:
+                    assert len(heard.durable) <= await replicated.seen() < head
+            await heard.revision(head, within=PATIENCE)
+        assert heard.durable == await replicated.logged()
+        assert heard.types.count("project.snapshot") == 1
+
+
+async def test_replica_lag_of_one_who_knows_more(replicated: Replicated) -> None:
+    """A cursor from another server is ahead of what can be read here: told so, never passed over.
+
+    A new client's snapshot is old, but whole: what comes later comes after it.
+    """
+    project = replicated.project
+    async with process(LocalBus(), Pace(head_check=0.3)) as here:
+        async with AsyncExitStack() as stack:
+            early = await stack.enter_async_context(events(here, project))
+            await early.ready()
+            known = await replicated.note(4)
+            await early.revision(known, within=PATIENCE)
+            await replicated.lag(True)
+            ahead = await replicated.note(5)
+            late = await stack.enter_async_context(
+                events(here, project, after=project.cursor(ahead))
+            )
+            new = await stack.enter_async_context(events(here, project))
+            await late.ready()
+            await new.ready()
+            assert late.of("sync.reset") == [{"reason": "future"}]
+            assert new.of("sync.reset") == []
+            answer = await poll(here, project, project.cursor(ahead))
+            assert (answer["reset"], answer["events"]) == (True, [])
+            assert answer["cursor"] == project.cursor(known)
+            await replicated.lag(False)
+            head = await replicated.note(2)
+            for heard in (early, late, new):
+                await heard.revision(head, within=PATIENCE)
+            for heard in (late, new):
+                assert heard.of("project.snapshot")[0]["revision"] == known
+                assert revisions(heard) == list(range(known + 1, head + 1))
+            assert early.durable == await replicated.logged()
+
+
+async def test_replica_lag_of_those_who_come_and_go(replicated: Replicated) -> None:
+    """Each list is whole from its cursor, or from a snapshot on."""
+    project, chance = replicated.project, random.Random()
+
+    async def follow(here: Process, after: int) -> None:
+        async with events(here, project, after=project.cursor(after)) as heard:
+            await heard.ready()
+        first = heard.of("project.snapshot")
+        start = first[-1]["revision"] if first else after
+        assert revisions(heard) == list(range(start + 1, start + 1 + len(heard.durable)))
+        assert not first or "sync.reset" in heard.types
+
+    async with process(LocalBus(), Pace(head_check=0.3)) as here:
+        async with events(here, project) as heard:
+            await heard.ready()
+            for _ in range(12):
+                await replicated.lag(chance.random() < 0.5)
+                head = await replicated.note(chance.randint(1, 3))
+                await asyncio.gather(*(follow(here, chance.randint(0, head)) for _ in range(4)))
+            await replicated.lag(False)
+            await heard.revision(head, within=PATIENCE)
+        assert heard.durable == await replicated.logged()
