@@ -225,7 +225,9 @@ async def test_what_waits_in_the_transport_goes_first(project: Project, direct: 
         pytest.skip("about connections that the server shows")
     async with process(LocalBus(), DEAF) as here:
         host, port = here.address.removeprefix("http://").split(":")
-        with sockets.create_connection((host, int(port))) as line:
+        with sockets.socket() as line:
+            line.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 8192)  # does not grow then
+            line.connect((host, int(port)))
             line.sendall(f"GET /p/{project.id}/events HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             line.setblocking(False)
             await eventually(lambda: any(_streams(here)))
@@ -233,6 +235,7 @@ async def test_what_waits_in_the_transport_goes_first(project: Project, direct: 
             await eventually(lambda: stream.live)
             while not stream.wire.transport.get_write_buffer_size():
                 await project.note("x" * 8000)
+                await asyncio.sleep(0.02)  # the kernel takes what it takes
             with unheard(here.hubs):
                 last = await project.note("last")
             rows = await rows_of(project, last - 1)
