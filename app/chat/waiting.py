@@ -37,7 +37,7 @@ class Waiting:
         """The process serves (again)."""
         self._closed = False
 
-    def announce(self, project_id: str, revision: int) -> None:
+    def announce(self, project_id: str, *_: Any) -> None:
         for event in self._waiters.get(project_id, ()):
             event.set()
 

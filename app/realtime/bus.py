@@ -87,6 +87,7 @@ class Bus(Protocol):
 
 _decoder = msgspec.json.Decoder(Letter)
 _encoder = msgspec.json.Encoder()
+_heard = metrics.BUS.labels("heard")
 
 
 def pack(sender: str, word: Word) -> bytes:
@@ -99,7 +100,7 @@ def deliver(ears: Ears, channel: str, raw: bytes) -> None:
         letter = _decoder.decode(raw)
         if letter.sender != ears.name:
             ears.hear(channel, letter.word)
-            metrics.BUS.labels("heard").inc()
+            _heard.inc()
     except (msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError):
         metrics.BUS.labels("poison").inc()
 

@@ -9,7 +9,7 @@ from websockets.protocol import OPEN, Protocol
 
 from app.http.connection import Connection
 from app.realtime.handshake import handshake_of, scope_of, welcome
-from app.realtime.wire import DIRECT, Owner, bound, cut
+from app.realtime.wire import DIRECT, Noted, Owner, bound, cut
 
 NOISE = 64 * 1024  # bytes that a client may say to a stream of events, which listens to nothing
 GOODBYE = 5.0  # seconds that a reader gets to take the last bytes
@@ -78,11 +78,13 @@ class DirectHttp(Connection):
             self.owner.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self.gone = True
-        if self.owner:
-            self.owner.lost()
-            self.owner = None
+        try:
+            super().connection_lost(exc)
+        finally:  # the socket's number may be another's soon
+            self.gone = True
+            if self.owner:
+                self.owner.lost()
+                self.owner = None
         if self.scope:
             cast(Any, self.scope).pop(DIRECT, None)
 
@@ -193,6 +195,7 @@ class DirectSocket(WebSocketsSansIOProtocol):
     def take(self, owner: Owner) -> None:
         self.owner = owner
         self.request = self.response = cast(Any, None)
+        self.transport = cast(Any, Noted(self.transport, owner))  # pings are answered through it
 
     def release(self) -> None:
         """Its handler goes on listening."""
@@ -212,10 +215,12 @@ class DirectSocket(WebSocketsSansIOProtocol):
             self.owner.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self.conn.parser = cast(Any, None)  # it refers to its connection, and that to it
-        if self.owner:
-            self.owner.lost()
-            self.owner = None
+        try:
+            super().connection_lost(exc)
+            self.conn.parser = cast(Any, None)  # it refers to its connection, and that to it
+        finally:  # the socket's number may be another's soon
+            if self.owner:
+                self.owner.lost()
+                self.owner = None
         if self.handshake_initiated and hasattr(self, "scope"):
             cast(Any, self.scope).pop(DIRECT, None)

@@ -81,7 +81,7 @@ class Fan:
         if stream.place is not None and stream.place.position == self._hub.ring.end:
             metrics.WRITES.inc()
             metrics.WRITTEN.inc()
-            stream.write(joined(stream.encoding, [self.placed("sync.heartbeat", now)]))
+            stream.push(joined(stream.encoding, [self.placed("sync.heartbeat", now)]))
 
     def placed(self, kind: str, now: float) -> Frame:
         """A frame that says the hub's cursor, the same for all who ask within a second."""
@@ -130,22 +130,46 @@ class Fan:
         return place
 
     def _write(self, streams: "list[Stream]") -> None:
-        """One write to each of the streams that lacks something and is able to read."""
-        writes = events = 0
+        """One write to each of the streams that lacks something and is able to read.
+
+        It goes into the sockets themselves, past transports that hold nothing.
+        """
+        writes = events = count = size = 0
+        here: Place | None = None
+        there: Place | None = None
+        body = b""
         for stream in streams:
             place = stream.place
-            if place is None or not (place.body or self._fill(stream, place)):
-                continue
-            stream.place = place.next
+            if place is not here or place is None:
+                if place is None or not (place.body or self._fill(stream, place)):
+                    continue
+                here, there, body, count = place, place.next, place.body, place.count
+                size = len(body)
+                if there is not None and there.position < self._hub.ring.end:
+                    self._again = True  # a piece of what it lacks, or behind the others
+            stream.place = there
             writes += 1
-            events += place.count
+            events += count
             try:
-                stream.write(place.body)
+                sent = stream.send(body)
+            except OSError:  # full, or gone: the transport knows what to do about it
+                sent = 0
             except Exception:  # one connection's fault must not end the pass for the others
                 logger.exception("a stream could not be written to")
                 stream.follower.end("unavailable")
+                continue
+            if sent < size:
+                self._hand_on(stream, body[sent:])
         metrics.WRITES.inc(writes)
         metrics.WRITTEN.inc(events)
+
+    def _hand_on(self, stream: "Stream", body: bytes) -> None:
+        """Let the transport write what the socket did not take."""
+        try:
+            stream.push(body)
+        except Exception:  # as above
+            logger.exception("a stream could not be written to")
+            stream.follower.end("unavailable")
 
     def _fill(self, stream: "Stream", place: Place) -> bool:
         """Work out what follows a place; False: nothing, or not for this stream."""
@@ -162,8 +186,6 @@ class Fan:
                 return self._tell(stream)
             return False
         batch, position = hub.ring.take(place.position)
-        if position < hub.ring.end:
-            self._again = True
         revision = next((frame.revision for frame in reversed(batch) if frame.revision), 0)
         following = self.place_of(place.encoding, position, place.rights)
         following.cursor = Cursor(hub.epoch, revision) if revision else place.cursor

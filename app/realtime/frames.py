@@ -15,6 +15,9 @@ TEXT, BINARY = 0x81, 0x82  # first byte of a WebSocket message of one frame
 NOBODY = "system"  # actor of events that no person caused
 SYNC = "sync"  # request id of the stream's own events
 
+_encoded_json, _encoded_sse, _encoded_msgpack = (
+    metrics.ENCODED.labels(encoding) for encoding in ("json", "sse", "msgpack")
+)
 _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
 
@@ -70,7 +73,7 @@ class Frame:
     @property
     def json(self) -> bytes:
         if self._json is None:
-            metrics.ENCODED.labels("json").inc()
+            _encoded_json.inc()
             known: dict[str, Any] = {"type": self.type, "projectId": self._head}
             if self.revision:
                 known |= {"revision": self.revision, "commit": self.commit}
@@ -84,7 +87,7 @@ class Frame:
     @property
     def sse(self) -> bytes:
         if self._sse is None:
-            metrics.ENCODED.labels("sse").inc()
+            _encoded_sse.inc()
             place = b"id: %b\n" % self.cursor.encode() if self.cursor else b""
             self._sse = b"event: %b\n%bdata: %b\n\n" % (self.type.encode(), place, self.json)
         return self._sse
@@ -99,7 +102,7 @@ class Frame:
     @property
     def msgpack(self) -> bytes:
         if self._msgpack is None:
-            metrics.ENCODED.labels("msgpack").inc()
+            _encoded_msgpack.inc()
             self._msgpack = _msgpack.encode(msgspec.json.decode(self.json))
         return self._msgpack
 

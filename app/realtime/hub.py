@@ -3,14 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from itertools import groupby
 from typing import Any, Protocol
 
 import msgspec
 
-from app.problems import DatabaseError, NotFound, Problem
+from app.problems import NotFound
 from app.realtime import frames, log, metrics
 from app.realtime.crowd import Crowd
 from app.realtime.fan import Fan
@@ -23,13 +23,11 @@ from app.realtime.presence import Presence
 from app.realtime.rights import Rights
 from app.realtime.ring import Ring, pieces
 from app.realtime.shared import Shared
+from app.realtime.tail import Tail
 from app.store.engine import DB
-from app.store.tasks import spawn
 
 logger = logging.getLogger(__name__)
 
-TICK_EACH = 25e-6  # seconds of rest for each follower after a read: a few times what telling takes
-TICK_LEAST, TICK_MOST = 1e-3, 25e-3  # seconds; a small project's events go out at once
 PAGES = 16  # pages of the log kept for others who ask for the same
 KEEP = 3.0  # seconds that they are kept behind the last who asked: a herd comes within them
 
@@ -48,6 +46,7 @@ class Around(Protocol):
     """What the hub needs of its process."""
 
     async def subscribe(self, project_id: str) -> None: ...
+    def read(self, project_id: str, after: int) -> Awaitable[list[log.Row]]: ...
     def snapshot(self, project_id: str) -> Awaitable[Snapshot]: ...
     def running(self, project_id: str) -> Awaitable[list[LiveRun]]: ...
     def flush(self, project_id: str) -> None: ...
@@ -76,13 +75,10 @@ class Hub:
         self.openings = Openings(self)
         self.idle_since = asyncio.get_running_loop().time()
         self._around = around
-        self._wanted = 0
+        self.tail = Tail(self, around.read)
         self._line = LiveLine(project_id, self.ring, lambda run: around.ask(project_id, run))
         self.presence = Presence(project_id, self._show, partial(around.say, project_id))
         self._beginnings = Shared[None](f"begin {project_id}")
-        self._pause: asyncio.TimerHandle | None = None
-        self._reading: asyncio.Task[None] | None = None
-        self._failure: Problem | None = None
         self._paged_at = 0.0
         self._pages = Shared[Pieces](f"page {project_id}", kept=PAGES)
         self._snapshots = Shared[Snapshot](f"snapshot {project_id}")
@@ -121,40 +117,11 @@ class Hub:
 
     async def reach(self, revision: int) -> None:
         """Pass the log on up to a revision, or as far as it goes."""
-        while self.ready and self.head < revision:
-            before = self.head
-            self._wanted = max(self._wanted, revision)
-            if self._pause:
-                self._pause.cancel()
-            self._rested()
-            if self._reading:
-                await asyncio.shield(self._reading)
-            if self.head == before:
-                if self._failure:
-                    raise DatabaseError(retry_after=2) from self._failure
-                return
+        await self.tail.reach(revision)
 
-    def hint(self, revision: int) -> None:
-        """The log may have grown; old news is ignored."""
-        self._wanted = max(self._wanted, revision)
-        if self._pause is None and self._wanted > self.head:
-            self._go_on()
-
-    def _go_on(self) -> None:
-        """Read, unless that goes on already."""
-        idle = self._reading is None or self._reading.done()
-        if self.ready and idle and self._wanted > self.head:
-            self._reading = spawn(self._read(), name=f"read {self.project_id}")
-
-    def _rest(self) -> None:
-        """After a pass over many followers what comes next waits for what comes with it."""
-        most = min(TICK_MOST, TICK_EACH * len(self.followers))
-        if most > TICK_LEAST and self._pause is None:
-            self._pause = asyncio.get_running_loop().call_later(most, self._rested)
-
-    def _rested(self) -> None:
-        self._pause = None
-        self._go_on()
+    def hint(self, revision: int, rows: Sequence[log.Row] = ()) -> None:
+        """The log may have grown, by these rows if they are known; old news is ignored."""
+        self.tail.hint(revision, rows)
 
     def compare(self, head: log.Head, seen: tuple[int, int], cause: str) -> None:
         """Hold our place against the log's; `seen`: our generation and head before it was read."""
@@ -171,7 +138,7 @@ class Hub:
         metrics.GAPS.labels("epoch").inc()
         self.ready = False
         self.generation += 1
-        self._wanted = 0
+        self.tail.forget()
         self._kept = None
         self._pages.clear()
         self._wake()
@@ -241,41 +208,13 @@ class Hub:
         self._line.seed(runs, self._around.so_far)
         self.ready = True
         self._line.release()
-        self.hint(self._wanted)
+        self.tail.hint()
         self._wake()
 
-    async def _read(self) -> None:
-        self._failure = None
-        while self.ready and self.head < self._wanted and self._pause is None:
-            generation, head, wanted = self.generation, self.head, self._wanted
-            try:
-                metrics.LOG_READS.labels("follow").inc()
-                rows = await log.read(DB, self.project_id, head)
-            except Problem as error:
-                metrics.LOG_FAILURES.inc()
-                logger.warning("project %s: the log could not be read: %s", self.project_id, error)
-                self._failure = error
-                return
-            if generation != self.generation:
-                return
-            if not rows:
-                if self._wanted > wanted:
-                    continue  # hinted at while we read: the read may have been too early
-                self._wanted = head
-                return
-            # What our workers streamed before these commits goes out before them.
-            self._around.flush(self.project_id)
-            if any(
-                row.epoch != self.epoch or row.revision != head + index
-                for index, row in enumerate(rows, 1)
-            ):
-                self.restart()
-                return
-            self._pass_on(rows)
-            if len(rows) < log.PAGE:
-                self._rest()
-
-    def _pass_on(self, rows: list[log.Row]) -> None:
+    def pass_on(self, rows: Sequence[log.Row]) -> None:
+        """Tell whole transactions that come right behind our head."""
+        # What our workers streamed before these commits goes out before them.
+        self._around.flush(self.project_id)
         self._kept, now = None, time.time()
         for _, group in groupby(rows, key=lambda row: row.commit):
             commit = [frames.durable(self.project_id, row) for row in group]
@@ -292,7 +231,7 @@ class Hub:
 
     async def _page(self, after: int) -> Pieces:
         metrics.LOG_READS.labels("catch_up").inc()
-        rows = await log.read(DB, self.project_id, after)
+        rows = await self._around.read(self.project_id, after)
         if not rows or rows[0].revision != after + 1 or rows[0].epoch != self.epoch:
             return []
         return pieces([frames.durable(self.project_id, row) for row in rows])

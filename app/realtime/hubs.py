@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from app.problems import ServiceUnavailable
@@ -15,6 +15,7 @@ from app.realtime.follow import Follower
 from app.realtime.follow_run import RunFollower
 from app.realtime.hub import Hub, Snapshot
 from app.realtime.live import LiveRun
+from app.realtime.log_reader import LogReader
 from app.realtime.loop import watch_loop
 from app.realtime.model import LiveEvent, Someone
 from app.realtime.watcher import Pace, Watcher
@@ -53,6 +54,7 @@ class Hubs:
         self._followers: set[Follower] = set()
         self._controls: list[Control] = []
         self._emitter = Emitter(self._tell_live)
+        self._reader = LogReader()
         self._suspect = asyncio.Event()
         self._unchecked: deque[Follower] = deque()
 
@@ -74,6 +76,7 @@ class Hubs:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._reader.close()
             await self._bus.close()
 
     def close(self) -> None:
@@ -145,11 +148,14 @@ class Hubs:
             raise ServiceUnavailable("The server restarts.", retry_after=1)
         await self._hub(project_id).begin()
 
-    def announce(self, project_id: str, revision: int) -> None:
-        """A commit has raised the project's log to this revision. Never waits, never fails."""
+    def announce(self, project_id: str, revision: int, rows: Sequence[log.Row] = ()) -> None:
+        """A commit has raised the project's log to this revision, perhaps by these rows.
+
+        Never waits, never fails.
+        """
         self.flush(project_id)
         if hub := self._hubs.get(project_id):
-            hub.hint(revision)
+            hub.hint(revision, rows)
         self._bus.publish(project_id, Hint(revision))
 
     def emit_live(self, event: LiveEvent) -> None:
@@ -176,6 +182,9 @@ class Hubs:
 
     async def subscribe(self, project_id: str) -> None:
         await self._bus.follow(project_id)
+
+    def read(self, project_id: str, after: int) -> Awaitable[list[log.Row]]:
+        return self._reader.get(project_id, after)
 
     def flush(self, project_id: str) -> None:
         self._emitter.flush(project_id)

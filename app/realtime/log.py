@@ -1,7 +1,7 @@
 """The log: every durable event, numbered under its project's row lock in the same transaction."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -11,8 +11,7 @@ from app.store.engine import Reader, Tx
 
 PAGE = 200  # events read at once; a transaction's events are never cut apart
 
-Announce = Callable[[str, int], None]
-announcers: list[Announce] = []  # told (project id, revision) right after a commit, in this process
+Place = tuple[str, int]  # a project and a revision of it
 
 
 APPEND = """
@@ -24,6 +23,8 @@ APPEND = """
     select $1, event.revision, $2, event.type, event.payload, event.run_id, $3, $4
     from unnest($5::bigint[], $6::text[], $7::jsonb[], $8::uuid[])
         as event (revision, type, payload, run_id)
+    returning revision, commit_revision, type, payload::text, run_id, request_id, actor_id,
+              created_at
 """
 
 
@@ -39,6 +40,11 @@ class Row(NamedTuple):
     actor_id: str
     at: datetime
     epoch: str
+
+
+# Told right after a commit, in this process: the project, its revision, and what was written.
+Announce = Callable[[str, int, Sequence[Row]], None]
+announcers: list[Announce] = []
 
 
 class Head(NamedTuple):
@@ -75,7 +81,7 @@ class Change:
         if not self._events:
             return
         revisions, kinds, data, runs = zip(*self._events, strict=True)
-        await self.tx.execute(
+        written = await self.tx.fetch(
             APPEND,
             self.project_id,
             self.revision,
@@ -87,7 +93,8 @@ class Change:
             runs,
         )
         self._events.clear()
-        self.tx.after_commit.append(lambda: announce(self.project_id, self.revision))
+        rows = sorted(Row._make([*row, self.epoch]) for row in written)
+        self.tx.after_commit.append(lambda: announce(self.project_id, rows))
 
 
 @asynccontextmanager
@@ -108,10 +115,10 @@ async def changing(
     await change.flush()
 
 
-def announce(project_id: str, revision: int) -> None:
+def announce(project_id: str, rows: list[Row]) -> None:
     """Hint that the log has grown; whoever misses the hint finds out by itself within 2 s."""
     for tell in announcers:
-        tell(project_id, revision)
+        tell(project_id, rows[-1].revision, rows)
 
 
 def new_epoch() -> str:
@@ -131,26 +138,40 @@ async def heads_of(reader: Reader, project_ids: list[str]) -> dict[str, Head]:
     return {row["id"]: Head(row["epoch"], row["revision"]) for row in rows}
 
 
+READ = """
+    select wanted.n, event.*
+    from unnest($1::uuid[], $2::bigint[]) with ordinality as wanted (project_id, after, n)
+    cross join lateral (
+        select revision, commit_revision, type, payload::text as payload, run_id, request_id,
+               actor_id, created_at, (select epoch from project where id = wanted.project_id)
+        from project_event
+        where project_id = wanted.project_id and revision > wanted.after and revision <= (
+            select max(commit_revision) from (
+                select commit_revision from project_event
+                where project_id = wanted.project_id and revision > wanted.after
+                order by revision limit $3
+            ) as page
+        )
+        order by revision
+    ) as event
+    order by wanted.n, event.revision
+"""
+
+
 async def read(reader: Reader, project_id: str, after: int, limit: int = PAGE) -> list[Row]:
     """The next events after a revision, oldest first: about `limit`, whole transactions only."""
-    rows = await reader.fetch(
-        """
-        with page as (
-            select commit_revision from project_event
-            where project_id = $1 and revision > $2 order by revision limit $3
-        )
-        select revision, commit_revision, type, payload::text as payload, run_id, request_id,
-               actor_id, created_at, (select epoch from project where id = $1)
-        from project_event
-        where project_id = $1 and revision > $2
-          and revision <= (select max(commit_revision) from page)
-        order by revision
-        """,
-        project_id,
-        after,
-        limit,
-    )
-    return [Row(*row) for row in rows]
+    return (await read_many(reader, [(project_id, after)], limit))[project_id, after]
+
+
+async def read_many(
+    reader: Reader, places: list[Place], limit: int = PAGE
+) -> dict[Place, list[Row]]:
+    """What `read` gives for each of many projects and revisions, in one query."""
+    found: dict[Place, list[Row]] = {place: [] for place in places}
+    projects, revisions = zip(*places, strict=True)
+    for number, *row in await reader.fetch(READ, projects, revisions, limit):
+        found[places[number - 1]].append(Row(*row))
+    return found
 
 
 async def read_run(reader: Reader, project_id: str, run_id: str, after: int) -> list[Row]:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import time
 from collections import Counter, deque
 from typing import Any
 
@@ -12,6 +13,7 @@ from redis.exceptions import RedisError
 from app.realtime import metrics
 from app.realtime.bus import EVERYBODY, Ears, Word, deliver, pack
 from app.realtime.redis_home import SOCKET, RedisHome
+from app.realtime.redis_pushes import Push, Pushes
 from app.store.tasks import spawn
 
 logger = logging.getLogger(__name__)
@@ -21,6 +23,7 @@ WAITING = 1024  # words that wait to be published; the oldest go first
 BATCH = 64
 LETTER_MOST = 4_000_000  # bytes
 ACK = 0.5  # seconds that a reader waits to be subscribed before it goes on with the log alone
+LISTEN = 1.0  # seconds between two looks at how long it has been silent
 PING = 5.0  # seconds of silence after which the connection is probed
 DEAD = 10.0  # seconds of silence after which it is given up
 STOP = 0.1  # seconds after which a task that goes on is told to stop again
@@ -45,6 +48,7 @@ class RedisBus:
         self._queue: deque[tuple[str, Word]] = deque()
         self._filled = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._heard = 0.0  # when Redis said something last
 
     async def open(self, ears: Ears) -> None:
         """Start listening; Redis need not be there yet."""
@@ -150,19 +154,23 @@ class RedisBus:
             async with asyncio.timeout(2 * SOCKET):
                 await self.home.client.ping()  # the writer finds a connection, TLS and all
         metrics.BUS_UP.set(1)
-        loop = asyncio.get_running_loop()
-        heard, probed = loop.time(), False
+        pushes = Pushes(pubsub)
+        self._heard, probed = time.monotonic(), False
         while True:
-            message = await pubsub.get_message(timeout=1.0)
+            began = time.monotonic()
+            try:
+                async with asyncio.timeout(LISTEN):
+                    while not self._in_doubt:
+                        self._take(await pushes.read())
+            except TimeoutError:
+                silent = time.monotonic() - self._heard
             if self._in_doubt:
                 raise RedisError("nobody knows what we are subscribed to")
-            now = loop.time()
-            if message is not None:
-                heard, probed = now, False
-                self._take(message)
-            elif now - heard > DEAD:
+            if self._heard >= began:
+                probed = False
+            elif silent > DEAD:
                 return
-            elif now - heard > PING and not probed:
+            elif silent > PING and not probed:
                 probed = True
                 await pubsub.ping()
 
@@ -170,21 +178,21 @@ class RedisBus:
         names = [self.home.prefix + channel for channel in channels]
         await (pubsub.ssubscribe(*names) if self.home.sharded else pubsub.subscribe(*names))
 
-    def _take(self, message: dict[str, Any]) -> None:
-        kind = message["type"]
-        if kind in ("subscribe", "ssubscribe"):
-            self._subscribed(_text(message["channel"]).removeprefix(self.home.prefix))
-        elif kind == "sunsubscribe" and self._is_wanted(message["channel"]):
-            raise RedisError("our slot has moved to another node")
-        elif kind in ("message", "smessage") and self._ears:
-            if len(message["data"]) > LETTER_MOST:
-                metrics.BUS.labels("poison").inc()
-                return
-            channel = _text(message["channel"]).removeprefix(self.home.prefix)
-            deliver(self._ears, channel, message["data"])
+    def _take(self, pushes: list[Push]) -> None:
+        self._heard = time.monotonic()
+        for kind, name, data in pushes:
+            if kind in (b"message", b"smessage") and self._ears:
+                if len(data) > LETTER_MOST:
+                    metrics.BUS.labels("poison").inc()
+                else:
+                    deliver(self._ears, self._channel(name), data)
+            elif kind in (b"subscribe", b"ssubscribe"):
+                self._subscribed(self._channel(name))
+            elif kind == b"sunsubscribe" and self._wanted[self._channel(name)] > 0:
+                raise RedisError("our slot has moved to another node")
 
-    def _is_wanted(self, name: Any) -> bool:
-        return self._wanted[_text(name).removeprefix(self.home.prefix)] > 0
+    def _channel(self, name: bytes) -> str:
+        return name.decode(errors="replace").removeprefix(self.home.prefix)
 
     def _subscribed(self, channel: str) -> None:
         """Again without being asked, late, or on a new connection: words may have been lost."""
@@ -237,7 +245,3 @@ async def _discard(connection: Any) -> None:
             await connection.aclose()
     except FAULTS:
         logger.debug("Redis: a broken connection did not close")
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,13 +1,15 @@
 """One reader whose bytes the hub writes itself: nothing waits for it, no task belongs to it."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from app.realtime import metrics
 from app.realtime.frames import Encoding, Frame, joined
 from app.realtime.opening import MOST, Making
-from app.realtime.wire import Wire, cut
+from app.realtime.wire import Wire, cut, line_of
 from app.store.tasks import spawn
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 Ended = Callable[["Stream"], None]
 Batches = AsyncGenerator[list[Frame], None]
+to_socket = os.write
 
 
 class Stream:
@@ -29,7 +32,7 @@ class Stream:
 
     __slots__ = (
         "_busy", "_ended", "_fan", "_held", "_room", "encoding", "follower", "gone", "over",
-        "paused_at", "place", "wire", "write",
+        "paused_at", "place", "send", "wire", "write",
     )  # fmt: skip
 
     def __init__(self, follower: "Follower", wire: Wire, encoding: Encoding, ended: Ended) -> None:
@@ -37,6 +40,7 @@ class Stream:
         self.wire = wire
         self.encoding: Encoding = encoding
         self.write: Callable[[bytes], None] = self._hold  # once it is in the ring, the wire's
+        self.send: Callable[[bytes], int] = self.through
         self.place: Place | None = None  # in the ring, while it reads fast enough
         self.over = False
         self.gone = False  # the connection is
@@ -53,6 +57,23 @@ class Stream:
     def live(self) -> bool:
         """Whether the passes write to it."""
         return self.place is not None
+
+    def push(self, body: bytes) -> None:
+        """Write what the socket may not take whole; what follows waits behind it."""
+        self.send = self.through
+        self.write(body)
+
+    def through(self, body: bytes) -> int:
+        """Write behind what the transport still has; from then on past it, if that is nothing.
+
+        Returns how many bytes were taken, or raises `OSError`, as a socket does.
+        """
+        line = None if self.gone else line_of(self.wire.transport)
+        if line is None or self.wire.transport.get_write_buffer_size():
+            self.write(body)
+            return len(body)
+        self.send = partial(to_socket, line)
+        return self.send(body)
 
     def step_out(self) -> None:
         """Be written to no more, and know where we are."""
@@ -129,7 +150,7 @@ class Stream:
         elif self.follower.lost():
             spawn(self.join(), name="stream catching up")
         elif self.paused_at is None:
-            self.write = self.wire.transport.write
+            self.write, self.send = self.wire.transport.write, self.through
             self.place = self._fan.place_of(self.encoding, self.follower.position, self._version())
             self._fan.add(self)
             self._fan.pump(self)
@@ -164,6 +185,11 @@ class Stream:
 
     # What the connection says (`Owner`)
 
+    def shares(self) -> None:
+        """Somebody else writes through the transport."""
+        if not self.over:
+            self.send = self.through
+
     def pause(self) -> None:
         self.step_out()
         self.paused_at = asyncio.get_running_loop().time()
@@ -176,6 +202,7 @@ class Stream:
 
     def lost(self) -> None:
         self.gone = True
+        self.send = _refuse  # the socket's number is another's soon
         self.follower.end("left")
         if not self.over:
             self._end()
@@ -217,7 +244,12 @@ class Stream:
         ended(self)
         # What refers to itself waits for the garbage collector, which halts everybody.
         self.follower.driver = None
-        self.write = self.wire.transport.write
+        self.write, self.send = self.wire.transport.write, _refuse
+
+
+def _refuse(body: bytes) -> int:
+    """Take nothing: it is over."""
+    raise BrokenPipeError
 
 
 def _nothing(stream: "Stream") -> None:

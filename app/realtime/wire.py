@@ -31,6 +31,9 @@ class Owner(Protocol):
     def write(self) -> Callable[[bytes], None]:
         """Write when it suits."""
 
+    def shares(self) -> None:
+        """Somebody else is about to write: what comes next must not overtake it."""
+
     def pause(self) -> None:
         """The reader is behind: write no more until `resume`."""
 
@@ -59,9 +62,36 @@ class Wire(Protocol):
         """Write the last bytes and close, as soon as the reader has them or gives up."""
 
 
+class Noted:
+    """A transport that tells the owner of the connection when others write to it."""
+
+    __slots__ = ("_owner", "_transport")
+
+    def __init__(self, transport: Any, owner: Owner) -> None:
+        self._transport, self._owner = transport, owner
+
+    def write(self, data: bytes) -> None:
+        self._owner.shares()
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 def wire_of(scope: MutableMapping[str, Any]) -> Wire | None:
     """The connection of a request or a socket, if this server shows it; to the first who asks."""
     return cast(Wire | None, scope.pop(DIRECT, None))
+
+
+def line_of(transport: Any) -> int | None:
+    """The socket's number, if bytes may be written to it past an empty transport.
+
+    It is good until `connection_lost`, which every transport calls before it closes the socket.
+    """
+    line = transport.get_extra_info("socket")
+    if line is None or transport.get_extra_info("sslcontext") is not None:
+        return None
+    return int(line.fileno())
 
 
 def bound(transport: Any) -> None:

@@ -51,7 +51,7 @@ async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 async def serve(dsn: str, redis: str) -> None:
     bus = RedisBus(redis)
     await bus.open(Deaf())
-    log.announcers.append(lambda project, revision: bus.publish(project, Hint(revision)))
+    log.announcers.append(lambda project, revision, _: bus.publish(project, Hint(revision)))
     async with connected(dsn, connections=8):
         server = await asyncio.start_server(talk, "127.0.0.1", 0)
         print(server.sockets[0].getsockname()[1], flush=True)

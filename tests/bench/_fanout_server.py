@@ -78,7 +78,14 @@ def channels() -> uvicorn.Config:
             async for event in subscriber.iter_events():
                 await socket.send_text(event.decode())
 
-    app = Litestar([events, sockets], plugins=[plugin], openapi_config=None, logging_config=None)
+    async def connect() -> None:
+        """Before many subscribe at once: each would open a connection of its own, unheard."""
+        await plugin.subscribe(["ch:none"])
+
+    app = Litestar(
+        [events, sockets], plugins=[plugin], on_startup=[connect], openapi_config=None,
+        logging_config=None,
+    )  # fmt: skip
     return uvicorn.Config(
         app, ws="websockets-sansio", ws_per_message_deflate=False, access_log=False,
         log_level="error", timeout_graceful_shutdown=1,

@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -49,6 +50,7 @@ SAYS_HELLO = (
 )
 
 Figures = dict[str, list[float]]
+Case = tuple[str, int, int]  # protocol, clients, projects
 
 
 def build(source: Path, folder: Path) -> Path:
@@ -107,7 +109,7 @@ def one_round(
 ) -> None:
     phases = ["--phase", "sat:1.5:1", "--phase", "sat:1.5:8"]
     if projects == 1:
-        phases += ["--phase", f"rate:{10 if clients <= 1000 else 2}:3"]
+        phases += ["--phase", f"rate:{10 if clients <= 1000 else 2}:{2 if clients <= 1000 else 4}"]
     rows = generate(
         around, peer, protocol, "-n", str(clients), "-P", str(projects),
         "--pub-conns", "8" if projects == 1 else "16", *phases,
@@ -122,21 +124,29 @@ def one_round(
         found["p99"].append(row["p99_ms"])
 
 
-def measure(
-    around: Around, names: list[str], cases: list[tuple[str, int, int]], rounds: int
-) -> None:
+def measure(around: Around, names: list[str], cases: list[Case], rounds: int, until: float) -> None:
+    """All cases once, then again while the time lasts: at most `rounds` times."""
+    tables: dict[Case, dict[str, Figures]] = {
+        case: {name: defaultdict(list) for name in names} for case in cases
+    }
     with ExitStack() as stack:
         made = [stack.enter_context(running(name, around)) for name in names]
         peers = [peer for peer in made if peer]
-        for protocol, clients, projects in cases:
-            table: dict[str, Figures] = {peer.name: defaultdict(list) for peer in peers}
-            for number in range(rounds):
+        for number in range(rounds):
+            began = time.monotonic()
+            for protocol, clients, projects in cases:
                 for peer in peers[number % len(peers) :] + peers[: number % len(peers)]:
                     known = peer.protocols
                     if protocol in known or (protocol == "ws" and "sio" in known):
-                        one_round(around, peer, protocol, clients, projects, table[peer.name])
-            what = f"{projects:,} projects x {clients // projects}" if projects > 1 else "1 project"
-            show(f"{TITLES[protocol]}, {clients:,} subscribers of {what}", table)
+                        found = tables[protocol, clients, projects][peer.name]
+                        one_round(around, peer, protocol, clients, projects, found)
+            took = time.monotonic() - began
+            print(f"# round {number + 1} took {took:.0f} s", flush=True)
+            if time.monotonic() + took > until:
+                break
+    for (protocol, clients, projects), table in tables.items():
+        what = f"{projects:,} projects x {clients // projects}" if projects > 1 else "1 project"
+        show(f"{TITLES[protocol]}, {clients:,} subscribers of {what}", table)
 
 
 def arrivals(around: Around, names: list[str], clients: int, rounds: int) -> None:
@@ -242,7 +252,10 @@ def main() -> None:
     parser.add_argument("--clients", default="100,1000,5000")
     parser.add_argument("--projects", type=int, default=1000, help="for the case of many projects")
     parser.add_argument("--protocols", default="sse,ws")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="at most")
+    parser.add_argument(
+        "--minutes", type=float, default=22, help="no round begins that takes longer"
+    )
     parser.add_argument("--peers", default=",".join(NAMES))
     parser.add_argument("--npm", type=Path, help="folder with node_modules of ws, socket.io, redis")
     parser.add_argument("--nginx", help="program; default: the one in PATH")
@@ -251,16 +264,18 @@ def main() -> None:
     options = parser.parse_args()
     names, skip = options.peers.split(","), options.skip.split(",")
     protocols = options.protocols.split(",")
-    cases = [(p, int(n), 1) for n in options.clients.split(",") for p in protocols]
+    cases: list[Case] = []
+    if "fan" not in skip:
+        cases += [(p, int(n), 1) for n in options.clients.split(",") for p in protocols]
+    if "many" not in skip:
+        cases += [("sse", 5 * options.projects, options.projects)]
+    until = time.monotonic() + 60 * options.minutes
     with surroundings(options) as around:
-        if "fan" not in skip:
-            measure(around, names, cases, options.rounds)
-        if "many" not in skip:
-            many = [("sse", 5 * options.projects, options.projects)]
-            measure(around, names, many, options.rounds)
         if "arrivals" not in skip:
             arrivals(around, names, 1000, options.rounds)
         if "memory" not in skip:
             idle_memory(around, names, 2000)
         if "storm" not in skip:
             storm.measure(around)
+        if cases:
+            measure(around, names, cases, options.rounds, until)

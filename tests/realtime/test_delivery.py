@@ -66,13 +66,12 @@ async def test_all_at_one_place_are_written_the_same_bytes_object_at_once(
             await heard.ready()
         written: dict[str, list[bytes]] = {"sse": [], "json": []}
         for stream in streams(here):
-            real = stream.write
 
-            def write(body: bytes, kind: str = stream.encoding, real: Any = real) -> None:
-                written[kind].append(body)
-                real(body)
+            def send(body: bytes, stream: Stream = stream) -> int:
+                written[stream.encoding].append(body)
+                return stream.through(body)
 
-            stream.write = write
+            stream.send = send
         revision = await project.note("x", size=5)
         for heard in (a, b, c):
             await heard.revision(revision)
@@ -195,8 +194,8 @@ async def test_connections_are_bounded_and_watched_by_the_kernel(
 async def test_many_commits_while_a_project_rests_are_one_read_of_the_log(
     here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.realtime.hub.TICK_EACH", 0.1)
-    monkeypatch.setattr("app.realtime.hub.TICK_MOST", 0.3)
+    monkeypatch.setattr("app.realtime.tail.TICK_EACH", 0.5)
+    monkeypatch.setattr("app.realtime.tail.TICK_MOST", 0.3)
     async with events(here, project) as heard, events(here, project) as other:
         await heard.ready()
         await other.ready()

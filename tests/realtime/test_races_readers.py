@@ -181,12 +181,11 @@ async def test_thundering_herd(
     for _ in range(3):
         await project.note(size=50)
     asked: list[int] = []
-    read = log.read
+    read = log.read_many
 
-    async def counting(reader: Any, project_id: str, after: int, limit: int = log.PAGE) -> Any:
-        if project_id == project.id:
-            asked.append(after)
-        return await read(reader, project_id, after, limit)
+    async def counting(reader: Any, places: list[log.Place], limit: int) -> Any:
+        asked.extend(after for project_id, after in places if project_id == project.id)
+        return await read(reader, places, limit)
 
     heads = 0
     head_of = log.head_of
@@ -199,7 +198,7 @@ async def test_thundering_herd(
     async with process(LocalBus(), Pace(head_check=3600.0)) as here:
         host, port = here.address.removeprefix("http://").split(":")
         await here.hubs.ready(project.id)
-        monkeypatch.setattr(log, "read", counting)
+        monkeypatch.setattr(log, "read_many", counting)
         monkeypatch.setattr(log, "head_of", counting_heads)
         cursors = [0, 50, 100, 120]
         came: list[asyncio.StreamWriter] = []

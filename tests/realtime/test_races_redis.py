@@ -172,7 +172,7 @@ async def test_hub_callback_exception(
             raise RuntimeError("a stream with a fault")
         return allowed(self, batch)
 
-    def unwritable(body: bytes) -> None:
+    def unwritable(body: bytes) -> int:
         raise RuntimeError("a connection with a fault")
 
     monkeypatch.setattr(Follower, "allowed", broken)
@@ -185,7 +185,7 @@ async def test_hub_callback_exception(
             await each.ready()
         for follower in here.hubs._followers:
             if follower.watcher.user_id == "unlucky" and follower.driver is not None:
-                follower.driver.write = unwritable  # type: ignore[attr-defined]
+                follower.driver.send = unwritable  # type: ignore[attr-defined]
         await project.note("breaks one")
         await unlucky.over()
         for each in (heard, other):

@@ -74,8 +74,8 @@ class Replicated:
             ) as change:
                 for number in range(size):
                     change.emit("scene.updated", {"n": number})
-        for work in tx.after_commit:
-            work()
+        for tell in log.announcers:  # the word of another process: who reads here was not it
+            tell(self.project.id, change.revision, ())
         return change.revision
 
     async def lag(self, behind: bool) -> None:
