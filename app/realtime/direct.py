@@ -221,6 +221,6 @@ class DirectSocket(WebSocketsSansIOProtocol):
         finally:  # the socket's number may be another's soon
             if self.owner:
                 self.owner.lost()
-                self.owner = None
+                self.owner = cast(Noted, self.transport).owner = None
         if self.handshake_initiated and hasattr(self, "scope"):
             cast(Any, self.scope).pop(DIRECT, None)

@@ -65,13 +65,15 @@ class Wire(Protocol):
 class Noted:
     """A transport that tells the owner of the connection when others write to it."""
 
-    __slots__ = ("_owner", "_transport")
+    __slots__ = ("_transport", "owner")
 
     def __init__(self, transport: Any, owner: Owner) -> None:
-        self._transport, self._owner = transport, owner
+        self._transport = transport
+        self.owner: Owner | None = owner
 
     def write(self, data: bytes) -> None:
-        self._owner.shares()
+        if self.owner:
+            self.owner.shares()
         self._transport.write(data)
 
     def __getattr__(self, name: str) -> Any:
