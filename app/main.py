@@ -32,6 +32,7 @@ from app.http.errors import HANDLERS
 from app.http.guard import Guard
 from app.http.limits import Limiter
 from app.http.policy import FIND_CALLER, check_routes, require_access
+from app.http.shortcut import Shortcuts
 from app.http.strict import StrictRequest
 from app.pages import assets
 from app.pages import router as pages
@@ -152,7 +153,7 @@ def create_app(settings: Settings | None = None, *, works: bool = True) -> ASGIA
         logging_config=None,
     )
     check_routes(app)
-    return cast(ASGIApp, Guard(cast(Any, app), parts.settings))
+    return cast(ASGIApp, Guard(Shortcuts(app), parts.settings))
 
 
 def create_web_app() -> ASGIApp:

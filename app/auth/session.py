@@ -1,10 +1,12 @@
-"""Finds who is asking: an API token, the local token, or a session cookie, in one query."""
+"""Finds who is asking: an API token, the local token, or a session cookie."""
 
 import hashlib
 import hmac
 import secrets
+from functools import partial
 from typing import Any, cast
 
+from asyncpg import Record
 from litestar.datastructures import Cookie
 from litestar.types import Scope
 
@@ -15,6 +17,7 @@ from app.http.policy import told
 from app.problems import Unauthorized
 from app.settings import Settings
 from app.store.engine import DB, Tx, transaction
+from app.store.gather import Gathered
 from app.store.ids import new_id
 from app.store.tasks import spawn
 
@@ -23,18 +26,27 @@ SESSION_DAYS = 30
 SECRET_MOST = 512  # characters; anything longer is nobody's
 CALLER_KEY = "reelroom.caller"
 PUBLIC = "public"
+TABLES = ("login_session", "api_token")  # of secrets
 
 FIND = """
-    select account.id, account.name, account.role, known.id as known_id,
+    select account.id, account.name, account.role, known.id as known_id, known.secret_hash,
         known.last_used_at is null
             or known.last_used_at < clock_timestamp() - interval '1 minute' as unseen
     from {table} known join user_account account on account.id = known.user_id
-    where known.secret_hash = $1 and known.revoked_at is null
+    where known.secret_hash = any($1::text[]) and known.revoked_at is null
         and (known.expires_at is null or known.expires_at > clock_timestamp())
 """
+FIND_LOCAL = "select id, name, role from user_account where id = any($1::text[])"
 SEEN = """
-    update {table} set last_used_at = clock_timestamp() where id = $1
-        and (last_used_at is null or last_used_at < clock_timestamp() - interval '1 minute')
+    update {table} set last_used_at = clock_timestamp() where id in (
+        select id from {table} where id = any($1::uuid[])
+            and (last_used_at is null or last_used_at < clock_timestamp() - interval '1 minute')
+        for update skip locked  -- somebody else tells it
+    )
+"""
+VALID = """
+    select id from {table} where id = any($1::uuid[]) and revoked_at is null
+        and (expires_at is null or expires_at > clock_timestamp())
 """
 
 
@@ -89,7 +101,7 @@ def _is_local_token(token: str, settings: Settings) -> bool:
 
 
 async def _local(request_id: str) -> Caller | None:
-    row = await DB.fetchrow("select id, name, role from user_account where id = $1", LOCAL_ID)
+    row = await _LOCAL.get(LOCAL_ID)
     if row is None:
         return None
     return Caller(user_id=row["id"], name=row["name"], role=row["role"], request_id=request_id)
@@ -98,11 +110,9 @@ async def _local(request_id: str) -> Caller | None:
 async def _known(table: str, secret: str, request_id: str) -> Caller | None:
     if len(secret) > SECRET_MOST:
         return None
-    row = await DB.fetchrow(FIND.format(table=table), secret_hash(secret))
+    row = await _SECRETS[table].get(secret_hash(secret))
     if row is None:
         return None
-    if row["unseen"]:
-        spawn(_seen(table, row["known_id"]), name=f"{table} seen")
     of_session = table == "login_session"
     return Caller(
         user_id=row["id"],
@@ -114,9 +124,34 @@ async def _known(table: str, secret: str, request_id: str) -> Caller | None:
     )
 
 
-async def _seen(table: str, known_id: str) -> None:
+async def _find(table: str, hashes: list[str]) -> dict[str, Record]:
+    found = {row["secret_hash"]: row for row in await DB.fetch(FIND.format(table=table), hashes)}
+    if unseen := [row["known_id"] for row in found.values() if row["unseen"]]:
+        spawn(_seen(table, unseen), name=f"{table} seen")
+    return found
+
+
+async def _find_local(ids: list[str]) -> dict[str, Record]:
+    return {row["id"]: row for row in await DB.fetch(FIND_LOCAL, ids)}
+
+
+async def _find_valid(table: str, ids: list[str]) -> dict[str, bool]:
+    return {row["id"]: True for row in await DB.fetch(VALID.format(table=table), ids)}
+
+
+async def _seen(table: str, ids: list[str]) -> None:
     async with transaction() as tx:
-        await tx.execute(SEEN.format(table=table), known_id)
+        await tx.execute(SEEN.format(table=table), ids)
+
+
+# Each is asked anew for every connection, but once for all that come together.
+_SECRETS = {
+    table: Gathered[str, Record](f"{table} found", partial(_find, table)) for table in TABLES
+}
+_VALID = {
+    table: Gathered[str, bool](f"{table} valid", partial(_find_valid, table)) for table in TABLES
+}
+_LOCAL = Gathered[str, Record]("local account", _find_local)
 
 
 async def begin_session(tx: Tx, user_id: str, *, instead_of: str | None) -> str:
@@ -154,16 +189,10 @@ def session_cookie(scope: Any, secret: str | None) -> Cookie:
     )
 
 
-VALID = """
-    select exists (select from {table} where id = $1 and revoked_at is null
-        and (expires_at is null or expires_at > clock_timestamp()))
-"""
-
-
 async def is_valid(caller: Caller) -> bool:
     """False once the credential that the caller came with has expired or was taken back."""
     if caller.session_id is not None:
-        return bool(await DB.fetchval(VALID.format(table="login_session"), caller.session_id))
+        return bool(await _VALID["login_session"].get(caller.session_id))
     if caller.token_id is not None:
-        return bool(await DB.fetchval(VALID.format(table="api_token"), caller.token_id))
+        return bool(await _VALID["api_token"].get(caller.token_id))
     return True

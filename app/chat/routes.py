@@ -125,7 +125,7 @@ async def create_run(
     kept = told.data
     assert kept is not None
     if watcher:
-        after = last_event_id(request, None)
+        after = last_event_id(request.scope, None)
         started = told.meta.revision or None
         stream = await stream_run(hubs, project, kept.run.id, watcher, after=after, begun=started)
         return cast(Begins, stream)
@@ -167,7 +167,7 @@ async def follow_run(
         run.project_id,
         run.id,
         watcher_of(caller, access),
-        after=last_event_id(request, None),
+        after=last_event_id(request.scope, None),
     )
 
 

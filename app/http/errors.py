@@ -139,15 +139,20 @@ def reply(
 
 
 def from_problem(request: AnyRequest, problem: Problem) -> Response[Envelope[None]]:
+    note_problem(request.scope, problem)
+    return reply(request, problem)
+
+
+def note_problem(scope: Any, problem: Problem) -> None:
+    """Log a problem that is ours, not the client's."""
     if problem.status >= 500:
         log.warning(
             "request %s: %s: %s",
-            info_of(request.scope).request_id,
+            info_of(scope).request_id,
             problem.code,
             problem.message,
             exc_info=problem.__cause__,
         )
-    return reply(request, problem)
 
 
 def from_http(request: AnyRequest, error: HTTPException) -> Response[Envelope[None]]:

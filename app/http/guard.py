@@ -10,6 +10,7 @@ import msgspec
 
 from app.http.body import body_problem, check_text, length_of, read_body
 from app.http.envelope import REQUEST_KEY, RequestInfo, failure
+from app.http.errors import note_problem
 from app.http.headers import completed, headers_for
 from app.http.origin import CHANGING, host_of, host_problem, origin_problem, values_of
 from app.problems import InternalError, InvalidInput, Problem
@@ -89,6 +90,7 @@ class Guard:
         except Problem as problem:
             if began:
                 raise
+            note_problem(scope, problem)
             await refuse(scope, seal, problem)
         except Exception:
             if began:
@@ -102,14 +104,18 @@ class Guard:
         info = introduce(scope)
         accepted = False
 
-        async def seal(message: Message) -> None:
+        async def accept(message: Message) -> None:
             nonlocal accepted
+            accepted = True
+            headers = completed(list(message.get("headers", ())), (), info.request_id)
+            await send({**message, "headers": headers})
+
+        async def seal(message: Message) -> None:
             if message["type"] == "websocket.accept":
-                accepted = True
-                headers = completed(list(message.get("headers", ())), (), info.request_id)
-                message = {**message, "headers": headers}
-            elif message["type"] == "websocket.close" and not accepted and _tells_why(message):
-                await seal({"type": "websocket.accept", "subprotocol": _protocol_of(scope)})
+                await accept(message)
+                return
+            if message["type"] == "websocket.close" and not accepted and _tells_why(message):
+                await accept({"type": "websocket.accept", "subprotocol": _protocol_of(scope)})
             await send(message)
 
         try:
@@ -146,8 +152,10 @@ def introduce(scope: Any) -> RequestInfo:
 
 def note(scope: Any, info: RequestInfo, status: int) -> None:
     """Write the one line that the log has of each request; status 0: the client left before."""
+    level = logging.DEBUG if scope["path"].startswith(_QUIET) else logging.INFO
+    if not access.isEnabledFor(level):
+        return
     path = _SECRET_PATH.sub(r"\1…", scope["path"])[:_PATH_MOST]
-    level = logging.DEBUG if path.startswith(_QUIET) else logging.INFO
     fields = {
         "request_id": info.request_id,
         "method": scope["method"],

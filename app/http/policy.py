@@ -17,6 +17,7 @@ from app.http.strict import StrictRequest
 from app.problems import Forbidden, Problem, Unauthorized
 
 FIND_CALLER = "find_caller"  # in app.state: how `auth` tells this lower layer who is asking
+ACCESSES = frozenset(get_args(Access))
 _OPERATION = re.compile(r"[a-z][A-Za-z]*\.[a-z][A-Za-z]*")
 
 
@@ -37,23 +38,30 @@ class UndeclaredRoute(Exception):
 async def require_access(
     connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
 ) -> None:
-    """Litestar guard: 401 without an account, 403 without the admin's role, on routes that ask
-    for them. A route that declares nothing is closed. A WebSocket gets close code 4401 or 4403."""
+    """Litestar guard: `check_access` before each handler."""
+    await check_access(connection.scope, handler)
+
+
+async def check_access(scope: Any, handler: BaseRouteHandler) -> None:
+    """Raise 401 without an account, 403 without the admin's role, on routes that ask for them.
+
+    A route that declares nothing is closed. A WebSocket gets close code 4401 or 4403.
+    """
     access = handler.opt.get("access")
     if access == "public":
         return
-    find = cast(FindCaller, connection.app.state[FIND_CALLER])
+    find = cast(FindCaller, scope["litestar_app"].state[FIND_CALLER])
     problem: Problem | None = None
     try:
-        caller = await find(connection.scope)
+        caller = await find(scope)
         if caller is None:
             problem = Unauthorized()
-        elif access not in get_args(Access) or (access == "admin" and caller.role != "admin"):
+        elif access not in ACCESSES or (access == "admin" and caller.role != "admin"):
             problem = Forbidden()
     except Problem as error:
         problem = error
     if problem is not None:
-        raise told(connection.scope, problem)
+        raise told(scope, problem)
 
 
 def told(scope: Any, problem: Problem) -> Exception:
@@ -90,7 +98,7 @@ def check_routes(app: Litestar) -> None:
 
 def faults_of(handler: BaseRouteHandler) -> Iterator[str]:
     access = handler.opt.get("access")
-    if access not in get_args(Access):
+    if access not in ACCESSES:
         yield f"opt['access'] is {access!r}"
     if not _OPERATION.fullmatch(str(handler.opt.get("operation"))):
         yield f"opt['operation'] is {handler.opt.get('operation')!r}"

@@ -2,14 +2,27 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import msgspec
+from asyncpg import Record
 
 from app.auth.model import Caller
 from app.problems import Forbidden, NotFound
 from app.projects.model import RANK, Format, Role
 from app.realtime.log import Change, changing
-from app.store.engine import Reader, Tx
+from app.store.engine import DB, Reader, Tx
+from app.store.gather import Gathered
+
+FIND = """
+    select p.id, m.user_id, m.role, p.epoch, p.revision, p.format, p.fps
+    from unnest($1::uuid[], $2::text[]) as asked (project_id, user_id)
+        join project p on p.id = asked.project_id
+        join project_member m on m.project_id = p.id and m.user_id = asked.user_id
+    where p.deleted_at is null
+"""
+
+Key = tuple[str, str]  # project, user
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,15 +40,14 @@ async def access_project(reader: Reader, caller: Caller, project_id: str, role: 
     """Raise `NotFound` for an absent, deleted or foreign project, `Forbidden` for a low role.
 
     In a transaction that changes something call it with the transaction, so that a role taken
-    away meanwhile is seen.
+    away meanwhile is seen. With `DB` those who ask at once share a query, which begins after all
+    of them have asked.
     """
-    row = await reader.fetchrow(
-        "select p.id, m.role, p.epoch, p.revision, p.format, p.fps"
-        " from project p join project_member m on m.project_id = p.id and m.user_id = $2"
-        " where p.id = $1 and p.deleted_at is null",
-        project_id,
-        caller.user_id,
-    )
+    key = project_id, caller.user_id
+    if reader is DB:
+        row = await _ACCESSES.get(key)
+    else:
+        row = (await _find(reader, [key])).get(key)
     if row is None:
         raise NotFound("There is no such project.")
     access = Access(
@@ -48,6 +60,15 @@ async def access_project(reader: Reader, caller: Caller, project_id: str, role: 
     )
     require_role(access.role, role)
     return access
+
+
+async def _find(reader: Reader, keys: list[Key]) -> dict[Key, Record]:
+    projects, users = zip(*keys, strict=True)
+    rows = await reader.fetch(FIND, projects, users)
+    return {(row["id"], row["user_id"]): row for row in rows}
+
+
+_ACCESSES = Gathered[Key, Record]("project access", partial(_find, DB))
 
 
 @asynccontextmanager

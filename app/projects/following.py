@@ -1,19 +1,20 @@
 """Following a project: the same log over Server-Sent Events, a WebSocket, and plain requests."""
 
+import re
 from typing import Annotated, Any, cast
 from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, Router, WebSocket, get, websocket
-from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
 from app.auth.model import Caller
-from app.auth.session import is_valid
+from app.auth.session import is_valid, provide_caller
 from app.http.envelope import Done, Envelope, answer, declare
 from app.http.openapi import READS, STREAM
-from app.problems import Problem
+from app.http.shortcut import Ends, Shortcut
+from app.problems import Forbidden, NotFound, Problem
 from app.projects.access import Access, access_project
 from app.projects.chat import RUN, Run, run_of
 from app.realtime.hubs import Hubs
@@ -21,12 +22,13 @@ from app.realtime.live import Call, LiveRun
 from app.realtime.log import PAGE
 from app.realtime.model import Cursor
 from app.realtime.poll import WAIT_MOST, Changes, changes
-from app.realtime.socket import refuse, serve_socket
+from app.realtime.socket import RESTARTING, Socket, refuse, serve_socket
 from app.realtime.sse import EventStream, last_event_id, stream_project
 from app.realtime.watcher import Watcher
 from app.store.engine import DB
 
 CURSOR_MOST = 100  # characters
+PLAIN = re.compile(rb"(?:after=(?P<after>[\w.-]{1,%d}))?" % CURSOR_MOST)
 
 Asked = Request[Any, Any, Any]
 After = Annotated[str | None, QueryParameter(max_length=CURSOR_MOST, description="A cursor.")]
@@ -34,9 +36,41 @@ Limit = Annotated[int, QueryParameter(ge=1, le=PAGE, description="About how many
 Wait = Annotated[float, QueryParameter(ge=0, le=WAIT_MOST, description="Seconds to wait.")]
 
 
+async def follow_events(ends: Ends, project_id: str, after: str | None) -> None:
+    """`events`, for those who ask for nothing odd."""
+    caller = await provide_caller(ends.scope)
+    stream = await _stream(ends.scope, caller, project_id, after)
+    await stream(*ends)
+
+
+async def follow_socket(ends: Ends, project_id: str) -> None:
+    """`socket`, for those who ask for nothing odd."""
+    await _serve(ends, await provide_caller(ends.scope), project_id)
+
+
+async def _stream(scope: Any, caller: Caller, project_id: str, after: str | None) -> EventStream:
+    access = await access_project(DB, caller, project_id, "viewer")
+    cursor = last_event_id(scope, after)
+    hubs = hubs_of(scope)
+    return await stream_project(hubs, access.project_id, watcher_of(caller, access), after=cursor)
+
+
+async def _serve(socket: Socket, caller: Caller, project_id: str) -> None:
+    try:
+        access = await access_project(DB, caller, project_id, "viewer")
+    except (NotFound, Forbidden):
+        await refuse(socket)
+    except Problem:
+        await refuse(socket, RESTARTING)
+    else:
+        watcher = watcher_of(caller, access)
+        await serve_socket(hubs_of(socket.scope), socket, access.project_id, watcher)
+
+
 @get(
     "/api/projects/{project_id:uuid}/events",
     **declare("project.follow", "viewer", responses=READS["responses"] | STREAM),
+    shortcut=Shortcut(follow_events, PLAIN),
 )
 async def events(
     request: Asked,
@@ -45,25 +79,21 @@ async def events(
     after: After = None,
 ) -> EventStream:
     """Every event of the project as it happens; `Last-Event-ID` wins over `after`."""
-    access = await access_project(DB, caller, str(project_id), "viewer")
-    cursor = last_event_id(request, after)
-    hubs = hubs_of(request)
-    return await stream_project(hubs, access.project_id, watcher_of(caller, access), after=cursor)
+    return await _stream(request.scope, caller, str(project_id), after)
 
 
-@websocket("/api/projects/{project_id:uuid}/socket", **declare("project.socket", "viewer"))
+@websocket(
+    "/api/projects/{project_id:uuid}/socket",
+    **declare("project.socket", "viewer"),
+    shortcut=Shortcut(follow_socket),
+)
 async def socket(
     socket: WebSocket[Any, Any, Any],
     project_id: FromPath[UUID],
     caller: NamedDependency[Caller],
 ) -> None:
     """The same over a WebSocket; an absent and a foreign project look alike."""
-    try:
-        access = await access_project(DB, caller, str(project_id), "viewer")
-    except Problem:
-        await refuse(socket)
-        return
-    await serve_socket(hubs_of(socket), socket, access.project_id, watcher_of(caller, access))
+    await _serve(socket, caller, str(project_id))
 
 
 @get("/api/projects/{project_id:uuid}/changes", **declare("project.changes", "viewer", **READS))
@@ -78,7 +108,7 @@ async def read_changes(
     """The events after a cursor; with `wait` the answer may take that long to have one."""
     access = await access_project(DB, caller, str(project_id), "viewer")
     found = await changes(
-        hubs_of(request),
+        hubs_of(request.scope),
         access.project_id,
         watcher_of(caller, access),
         after=after,
@@ -89,9 +119,9 @@ async def read_changes(
     return answer(request.scope, Done(data=found, revision=revision))
 
 
-def hubs_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Hubs:
+def hubs_of(scope: Any) -> Hubs:
     """This process's; as a dependency it would cost each connection a task group."""
-    return cast(Hubs, connection.app.state.hubs)
+    return cast(Hubs, scope["litestar_app"].state.hubs)
 
 
 def watcher_of(caller: Caller, access: Access) -> Watcher:

@@ -1,11 +1,14 @@
 """uvicorn's two protocols, whose connections a stream can write to without going through ASGI."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import OPEN, Protocol
 
 from app.http.connection import Connection
+from app.realtime.handshake import handshake_of, scope_of, welcome
 from app.realtime.wire import DIRECT, Noted, Owner, bound, cut
 
 NOISE = 64 * 1024  # bytes that a client may say to a stream of events, which listens to nothing
@@ -27,6 +30,7 @@ class DirectHttp(Connection):
     def take(self, owner: Owner) -> None:
         self.owner = owner
         self.cycle.keep_alive = False
+        self.cycle.transport = cast(Any, Outlet(self.transport, owner.write))
         bound(self.transport)
 
     def release(self) -> None:
@@ -53,7 +57,14 @@ class DirectHttp(Connection):
 
     def handle_websocket_upgrade(self) -> None:
         cast(Any, self.scope).pop(DIRECT, None)
-        super().handle_websocket_upgrade()
+        asked = handshake_of(self.scope, self.url)
+        if asked and self.ws_protocol_class is DirectSocket:
+            self.connections.discard(self)
+            socket = DirectSocket(self.config, self.server_state, self.app_state)
+            self.transport.set_protocol(socket)
+            socket.begin(self.transport, scope_of(self.scope, asked, self.app_state), asked.key)
+        else:
+            super().handle_websocket_upgrade()
         self._forget()
 
     def pause_writing(self) -> None:
@@ -94,6 +105,17 @@ class DirectHttp(Connection):
             setattr(self, name, None)
 
 
+class Outlet:
+    """What uvicorn writes the head of a response to: its owner writes it with what follows."""
+
+    def __init__(self, transport: asyncio.Transport, write: Callable[[bytes], None]) -> None:
+        self._transport = transport
+        self.write = write
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class Inbox:
     """As much of an `asyncio.Queue` as uvicorn uses for one reader, at a tenth of its size."""
 
@@ -125,20 +147,54 @@ class DirectSocket(WebSocketsSansIOProtocol):
     """A WebSocket; its messages out may be written behind uvicorn's back, which keeps no state."""
 
     owner: Owner | None = None
+    _key: bytes | None = None  # of a handshake that we answer ourselves
 
     def __init__(self, *values: Any, **named: Any) -> None:
         super().__init__(*values, **named)
         self.queue = cast(Any, Inbox())
 
+    def begin(self, transport: asyncio.Transport, scope: Any, key: bytes) -> None:
+        """Serve a WebSocket that was asked for rightly: what was parsed is not parsed again."""
+        self.connections.add(self)
+        self.transport = transport
+        self.server, self.client, self.scheme = scope["server"], scope["client"], scope["scheme"]
+        self._key = key
+        self.conn.parser = Protocol.parse(self.conn)  # past the request: of frames
+        next(self.conn.parser)
+        self.handshake_initiated = True
+        bound(transport)
+        scope[DIRECT] = self
+        self.scope = scope
+        self.queue.put_nowait({"type": "websocket.connect"})
+        task = self.loop.create_task(self.run_asgi())
+        task.add_done_callback(self.on_task_complete)
+        self.tasks.add(task)
+
+    async def send(self, message: Any) -> None:
+        if self._key and message["type"] == "websocket.accept" and not self.disconnected:
+            self._accept(self._key, message)
+        else:
+            await super().send(message)
+
+    def _accept(self, key: bytes, message: Any) -> None:
+        self._key = None
+        if self.transport.is_closing():
+            return
+        headers = [*self.default_headers, *message.get("headers", ())]
+        self.conn.state = OPEN
+        self.handshake_complete = True
+        self.transport.write(welcome(key, headers, message.get("subprotocol")))
+        self.start_keepalive()
+
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         if self.response.status_code == 101:
             cast(Any, self.scope)[DIRECT] = self
+            bound(self.transport)
 
     def take(self, owner: Owner) -> None:
         self.owner = owner
         self.request = self.response = cast(Any, None)
-        bound(self.transport)
         self.transport = cast(Any, Noted(self.transport, owner))  # pings are answered through it
 
     def release(self) -> None:
@@ -161,6 +217,7 @@ class DirectSocket(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         try:
             super().connection_lost(exc)
+            self.conn.parser = cast(Any, None)  # it refers to its connection, and that to it
         finally:  # the socket's number may be another's soon
             if self.owner:
                 self.owner.lost()

@@ -4,16 +4,17 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Protocol
+from typing import TypeGuard
 
 from app.problems import DatabaseError, Forbidden, InvalidInput, NotFound, Problem
 from app.realtime import frames, metrics
 from app.realtime.frames import Frame
-from app.realtime.hub import Hub, Snapshot, reset
+from app.realtime.hub import Hub, Pieces, Snapshot, reset
 from app.realtime.model import Cursor
+from app.realtime.opening import Opening
 from app.realtime.rights import Loss, visible
 from app.realtime.ring import pieces
-from app.realtime.watcher import Ending, Kind, Pace, Watcher
+from app.realtime.watcher import Driver, Ending, Kind, Pace, Watcher
 
 logger = logging.getLogger(__name__)
 
@@ -22,21 +23,13 @@ SNAPSHOT_TRIES = 5
 RECHECK = 5.0  # seconds that a recheck may take
 
 
-class Driver(Protocol):
-    """Writes what a follower is to be told."""
-
-    def look(self) -> None:
-        """Something happened: the follower was ended, perhaps."""
-
-    def tick(self, now: float) -> None: ...
-
-
 class Follower:
     """A position in a hub's ring, with the way there. Iterate `batches` once."""
 
     def __init__(self, hub: Hub, watcher: Watcher, after: str | None, pace: Pace) -> None:
         self.hub = hub
         self.watcher = watcher
+        self.after = after
         self.pace = pace
         self.ending: Ending | None = None
         self.cursor: Cursor | None = None  # everything up to it was handed out
@@ -114,6 +107,20 @@ class Follower:
         logger.warning("project %s: a stream ends: %s", self.hub.project_id, error)
         self.end("unavailable")
 
+    def open(self, opening: Opening) -> bool:
+        """Join by what another was told who came to the same place; False: join by yourself."""
+        hub, seen = self.hub, self.watcher.seen
+        if self.position >= 0 or self.ending or not hub.ready or not self._knows(seen):
+            return False
+        self._checked = seen.revision
+        self._generation = self._checked_generation = hub.generation
+        if self.loss():
+            return False
+        self.cursor, self.position = opening.cursor, opening.position
+        metrics.JOINS.labels("opening").inc()
+        hub.presence.arrive(self, self.watcher.user_id)
+        return True
+
     async def enter(self) -> str | None:
         """Wait for the hub; return why the cursor cannot be served, or None."""
         await self.hub.begin()
@@ -131,12 +138,15 @@ class Follower:
             return "epoch"
         return "future" if self.cursor.revision > self.hub.head else None
 
-    async def page(self) -> list[Frame] | None:
+    async def page(self) -> Pieces | None:
         """The next page from the log while the cursor is behind the ring; None: it was trimmed."""
         assert self.cursor
         page = await self.hub.page(self.cursor.revision)
-        known = [frame for frame in page if frame.commit <= self.hub.head]
-        return known or None
+        head = self.hub.head
+        if page and page[-1][-1].commit > head:
+            known = [[frame for frame in piece if frame.commit <= head] for piece in page]
+            page = [piece for piece in known if piece]
+        return page or None
 
     def restarted(self) -> bool:
         return not self.hub.ready or self._generation != self.hub.generation
@@ -178,8 +188,8 @@ class Follower:
                 if page is None:
                     why = "trimmed"
                     break
-                replayed += len(page)
-                for piece in pieces(page):
+                replayed += sum(map(len, page))
+                for piece in page:
                     yield piece
                     if self.restarted():
                         break
@@ -266,12 +276,16 @@ class Follower:
         """The hub knows of losses since it began; what came before, the role must have met."""
         hub, seen = self.hub, self.watcher.seen
         head, fresh = hub.head, self._checked_generation != hub.generation
-        if self._checked < 0 and seen and seen.epoch == hub.epoch and seen.revision >= hub.since:
+        if self._checked < 0 and self._knows(seen):
             self._checked = seen.revision
         elif self._checked < 0 or fresh:
             await self.recheck()
             self._checked = head
         self._checked_generation = hub.generation
+
+    def _knows(self, seen: Cursor | None) -> TypeGuard[Cursor]:
+        """Whether the hub knows of every loss since the role was seen."""
+        return seen is not None and seen.epoch == self.hub.epoch and seen.revision >= self.hub.since
 
     def _distance(self) -> int:
         assert self.cursor

@@ -18,9 +18,10 @@ from app.realtime.frames import Frame
 from app.realtime.live import LiveRun, LiveRuns
 from app.realtime.live_line import POISON, LiveLine
 from app.realtime.model import Cursor, LiveEvent, Someone
+from app.realtime.opening import Openings
 from app.realtime.presence import Presence
 from app.realtime.rights import Rights
-from app.realtime.ring import Ring
+from app.realtime.ring import Ring, pieces
 from app.realtime.shared import Shared
 from app.realtime.tail import Tail
 from app.store.engine import DB
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 PAGES = 16  # pages of the log kept for others who ask for the same
 KEEP = 3.0  # seconds that they are kept behind the last who asked: a herd comes within them
+
+Pieces = list[list[Frame]]  # what is told at once, one after the other
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -69,6 +72,7 @@ class Hub:
         self.rights = Rights()
         self.followers = Crowd()
         self.fan = Fan(self)
+        self.openings = Openings(self)
         self.idle_since = asyncio.get_running_loop().time()
         self._around = around
         self.tail = Tail(self, around.read)
@@ -76,7 +80,7 @@ class Hub:
         self.presence = Presence(project_id, self._show, partial(around.say, project_id))
         self._beginnings = Shared[None](f"begin {project_id}")
         self._paged_at = 0.0
-        self._pages = Shared[list[Frame]](f"page {project_id}", kept=PAGES)
+        self._pages = Shared[Pieces](f"page {project_id}", kept=PAGES)
         self._snapshots = Shared[Snapshot](f"snapshot {project_id}")
         self._kept: Snapshot | None = None
         self._whole: tuple[Snapshot, Frame] | None = None
@@ -148,7 +152,7 @@ class Hub:
             self._line.hold(event)
             self.hint(event.after)
 
-    async def page(self, after: int) -> list[Frame]:
+    async def page(self, after: int) -> Pieces:
         """Whole transactions after a revision, read once for all who ask; none: it was trimmed."""
         self._paged_at = asyncio.get_running_loop().time()
         return await self._pages.get((self.generation, after), lambda: self._page(after))
@@ -176,6 +180,7 @@ class Hub:
         """Let go of what was kept for those who come at once."""
         if now - self._paged_at > KEEP:
             self._pages.clear()
+        self.openings.clear()
         self.fan.tidy()
         if not self.followers:
             self._kept = self._whole = None
@@ -224,12 +229,12 @@ class Hub:
             self._line.release()
         self._wake()
 
-    async def _page(self, after: int) -> list[Frame]:
+    async def _page(self, after: int) -> Pieces:
         metrics.LOG_READS.labels("catch_up").inc()
         rows = await self._around.read(self.project_id, after)
         if not rows or rows[0].revision != after + 1 or rows[0].epoch != self.epoch:
             return []
-        return [frames.durable(self.project_id, row) for row in rows]
+        return pieces([frames.durable(self.project_id, row) for row in rows])
 
 
 def reset(project_id: str, reason: str) -> Frame:

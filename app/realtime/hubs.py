@@ -26,7 +26,7 @@ from app.store.tasks import spawn
 logger = logging.getLogger(__name__)
 
 TICK = 1.0  # seconds between two looks at the clock, at most
-RECHECKS = 4  # rights that are checked at once
+RECHECKS = 250  # rights that are checked at once: they share their queries
 JITTER = 0.25  # of the head check's interval
 
 Control = Callable[[str, str], None]

@@ -64,13 +64,13 @@ async def changes(
 
 async def _after(follower: Follower, limit: int) -> list[Frame] | None:
     """The frames to tell; None when the log no longer has them."""
-    found = (
-        await follower.page()
-        if follower.behind()
-        else follower.hub.ring.durable_after(cast(Cursor, follower.cursor).revision)
-    )
-    if found is None:
-        return None
+    if follower.behind():
+        page = await follower.page()
+        if page is None:
+            return None
+        found = [frame for piece in page for frame in piece]
+    else:
+        found = follower.hub.ring.durable_after(cast(Cursor, follower.cursor).revision)
     for index, frame in enumerate(found, 1):
         if index >= limit and frame.ends_commit:
             return found[:index]

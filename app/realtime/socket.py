@@ -1,11 +1,11 @@
 """Following over a WebSocket."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Protocol
 
 import msgspec
-from litestar.connection import WebSocket
 from litestar.exceptions import WebSocketDisconnect
 
 from app.problems import NotFound, Problem
@@ -36,7 +36,16 @@ BREATHE = 16  # sends after which others get the loop
 GOODBYE = 1.0  # seconds to get a close frame out
 JSON, MSGPACK = "reelroom.v1.json", "reelroom.v1.msgpack"
 
-Socket = WebSocket[Any, Any, Any]
+
+class Socket(Protocol):
+    """As much of a Litestar WebSocket as is used here: the three ends of ASGI."""
+
+    @property
+    def scope(self) -> Any: ...
+    @property
+    def receive(self) -> Callable[[], Awaitable[Any]]: ...
+    @property
+    def send(self) -> Callable[[Any], Awaitable[None]]: ...
 
 
 class Hello(msgspec.Struct, tag="hello", forbid_unknown_fields=True):
@@ -75,7 +84,7 @@ async def serve_socket(hubs: Hubs, socket: Socket, project_id: str, watcher: Wat
     line = await _accept(socket)
     try:
         hello = await _hello(line, hubs.pace.hello)
-        if (wire := wire_of(cast(Any, socket.scope))) is not None:
+        if (wire := wire_of(socket.scope)) is not None:
             follower = await hubs.enter(project_id, watcher, hello.after, woken=False)
             await _serve_wire(hubs, line, wire, follower)
             return
@@ -111,7 +120,7 @@ async def _serve_wire(hubs: Hubs, line: "Line", wire: Wire, follower: Follower) 
             cut(wire.transport)
 
     stream = Stream(follower, wire, "msgpack" if line.packed else "json", end)
-    spawn(stream.join(), name="socket joining")
+    await stream.join()
     await _listen(line, follower)
     if follower.ending and follower.ending.kind == "left":
         await line.close(_code(follower))
@@ -197,7 +206,8 @@ class Line:
 async def _accept(socket: Socket) -> Line:
     offered = socket.scope.get("subprotocols") or []
     chosen = next((name for name in offered if name in (JSON, MSGPACK)), None)
-    await socket.accept(subprotocols=chosen)
+    await socket.receive()  # that it wants to connect
+    await socket.send({"type": "websocket.accept", "subprotocol": chosen, "headers": []})
     return Line(socket, packed=chosen == MSGPACK)
 
 

@@ -7,7 +7,6 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, cast
 
-from litestar.connection import Request
 from litestar.response import Response
 from litestar.types import Receive, Scope, Send
 
@@ -61,10 +60,10 @@ async def stream_run(
     return EventStream(hubs, project_id, watcher, after, run_id, begun)
 
 
-def last_event_id(request: Request[Any, Any, Any], after: str | None) -> str | None:
+def last_event_id(scope: Any, after: str | None) -> str | None:
     """The header wins over the query: a browser sends its first URL again when it reconnects."""
-    header: str | None = request.headers.get("last-event-id")
-    return header if header else after
+    header = next((value for name, value in scope["headers"] if name == b"last-event-id"), b"")
+    return header.decode("latin-1") if header else after
 
 
 class EventStream(Response[None]):

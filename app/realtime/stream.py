@@ -2,13 +2,13 @@
 
 import asyncio
 import os
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from app.realtime import metrics
-from app.realtime.frames import Encoding, joined
+from app.realtime.frames import Encoding, Frame, joined
+from app.realtime.opening import MOST, Making
 from app.realtime.wire import Wire, cut, line_of
 from app.store.tasks import spawn
 
@@ -17,20 +17,21 @@ if TYPE_CHECKING:
     from app.realtime.follow import Follower
 
 Ended = Callable[["Stream"], None]
+Batches = AsyncGenerator[list[Frame], None]
 to_socket = os.write
 
 
 class Stream:
     """A follower on a wire.
 
-    A task catches it up until it is in the ring; from then on `Fan` writes to it. One that reads
+    It is caught up until it is in the ring; from then on `Fan` writes to it. One that reads
     too slowly is left out of the passes and told the rest when it has read, from the ring or, if
     that has moved on, from the log. `ended` is called once, when no more events will be written:
     it says the last words, if somebody is there to hear them.
     """
 
     __slots__ = (
-        "_busy", "_ended", "_fan", "_room", "encoding", "follower", "gone", "over",
+        "_busy", "_ended", "_fan", "_held", "_room", "encoding", "follower", "gone", "over",
         "paused_at", "place", "send", "wire", "write",
     )  # fmt: skip
 
@@ -38,7 +39,7 @@ class Stream:
         self.follower = follower
         self.wire = wire
         self.encoding: Encoding = encoding
-        self.write: Callable[[bytes], None] = wire.transport.write
+        self.write: Callable[[bytes], None] = self._hold  # once it is in the ring, the wire's
         self.send: Callable[[bytes], int] = self.through
         self.place: Place | None = None  # in the ring, while it reads fast enough
         self.over = False
@@ -48,6 +49,7 @@ class Stream:
         self._ended = ended
         self._busy = False  # somebody else decides what is written next
         self._room: asyncio.Event | None = None
+        self._held: list[bytes] | None = None
         follower.driver = self
         wire.take(self)
 
@@ -81,34 +83,74 @@ class Stream:
             self.place = None
 
     async def join(self) -> None:
-        """Tell everything up to the ring's end; from then on the hub does."""
+        """Tell everything up to the ring's end; from then on the hub does.
+
+        A reader that is behind is told the rest by a task: this waits for the log, never for it.
+        """
+        follower, making = self.follower, None
+        if follower.position < 0:
+            openings = follower.hub.openings
+            self._busy = True
+            try:
+                await openings.wait(self.encoding, follower.after)
+            finally:
+                self._busy = False
+            opening = openings.find(self.encoding, follower.after)
+            if opening and not self.over and follower.open(opening):
+                metrics.WRITES.inc()
+                metrics.WRITTEN.inc(opening.events)
+                self.write(opening.body)
+                self.look()
+                return
+            making = openings.make(self.encoding, follower.after)
         self._busy = True
+        await self._catch_up(follower.joining(), making, waits=False)
+
+    async def _catch_up(self, batches: Batches, making: Making | None, *, waits: bool) -> None:
+        over, told = True, 0
         try:
-            async with aclosing(self.follower.joining()) as batches:
-                async for batch in batches:
-                    await self._space()
-                    if self.over:
-                        break
-                    metrics.WRITES.inc()
-                    metrics.WRITTEN.inc(len(batch))
-                    self.write(self._fan.bytes_of(self.encoding, batch))
+            while not self.over:
+                if self.paused_at is not None and not waits:
+                    over = False
+                    spawn(self._catch_up(batches, None, waits=True), name="stream catching up")
+                    return
+                await self._space()
+                batch = None if self.over else await anext(batches, None)
+                if batch is None:
+                    break
+                told += len(batch)
+                body = self._fan.bytes_of(self.encoding, batch)
+                self.write(body)
+                if making:
+                    making.add(batch, body)
+            if making and self.follower.cursor and not self.follower.ending:
+                position = self.follower.position
+                self.follower.hub.openings.keep(making, self.follower.cursor, position)
         except BaseException:
             self.follower.end("unavailable")
             raise
         finally:
-            self._busy = False
-            self.look()
+            if making:
+                self.follower.hub.openings.done(making)
+            metrics.WRITES.inc()
+            metrics.WRITTEN.inc(told)
+            if over:
+                await batches.aclose()
+                self._busy = False
+                self.look()
 
     def look(self) -> None:
         """Do what there is to do now: end, fall back to the log, or write what is pending."""
         if self.over or self._busy:
             return
+        self._let_go()
         self.step_out()
         if self.follower.ending is not None:
             self._end()
         elif self.follower.lost():
             spawn(self.join(), name="stream catching up")
         elif self.paused_at is None:
+            self.write = self.wire.transport.write
             self.send = self.through
             self.place = self._fan.place_of(self.encoding, self.follower.position, self._version())
             self._fan.add(self)
@@ -168,6 +210,21 @@ class Stream:
     def leave(self) -> None:
         self.follower.end("restart")
 
+    def _hold(self, data: bytes) -> None:
+        """Write with all that is told in this pass of the loop: the opening is one packet."""
+        if self._held is None:
+            self._held = []
+            asyncio.get_running_loop().call_soon(self._let_go)
+        self._held.append(data)
+        if sum(map(len, self._held)) > MOST:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._held:
+            held, self._held = self._held, None
+            if not self.gone:
+                self.wire.transport.write(b"".join(held))
+
     async def _space(self) -> None:
         """Wait for a reader that is behind; `tick` ends one that stays so."""
         if self.paused_at is not None and not self.follower.ending:
@@ -183,4 +240,12 @@ class Stream:
         if self.follower.ending and self.follower.ending.kind == "slow":
             cut(self.wire.transport)
         self._fan.discard(self)
-        self._ended(self)
+        ended, self._ended = self._ended, _nothing
+        ended(self)
+        # What refers to itself waits for the garbage collector, which halts everybody.
+        self.follower.driver = None
+        self.write = self.wire.transport.write
+
+
+def _nothing(stream: "Stream") -> None:
+    """It was told that it ended."""

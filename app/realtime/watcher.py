@@ -1,7 +1,7 @@
 """Who follows a project, how patiently, and how that ends."""
 
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -43,3 +43,12 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     hello: float = 10.0
     head_check: float = 2.0
     linger: float = 30.0  # a hub that nobody follows
+
+
+class Driver(Protocol):
+    """Writes what a follower is to be told."""
+
+    def look(self) -> None:
+        """Something happened: the follower was ended, perhaps."""
+
+    def tick(self, now: float) -> None: ...

@@ -2,7 +2,7 @@
 
 import socket
 import struct
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, Protocol, cast
 
 DIRECT = "reelroom.wire"  # where a scope holds its connection, when the server is ours
@@ -10,11 +10,26 @@ SEND_BUFFER = 64 * 1024  # bytes in the kernel for one reader, which doubles it 
 HIGH, LOW = 16 * 1024, 4 * 1024  # bytes in the process at which a reader is let be, and told again
 USER_TIMEOUT = 20_000  # milliseconds without an acknowledgement
 KEEPALIVE = (20, 5, 3)  # seconds idle, seconds between probes, probes
+OPTIONS = [
+    (socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+]
+if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+    OPTIONS += [
+        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE[0]),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE[1]),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE[2]),
+    ]
 RESET = struct.pack("ii", 1, 0)  # linger for no time: what is unsent is dropped
 
 
 class Owner(Protocol):
     """Who writes to a connection."""
+
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        """Write when it suits."""
 
     def shares(self) -> None:
         """Somebody else is about to write: what comes next must not overtake it."""
@@ -64,8 +79,8 @@ class Noted:
 
 
 def wire_of(scope: MutableMapping[str, Any]) -> Wire | None:
-    """The connection of a request or a socket, if this server shows it."""
-    return cast(Wire | None, scope.get(DIRECT))
+    """The connection of a request or a socket, if this server shows it; to the first who asks."""
+    return cast(Wire | None, scope.pop(DIRECT, None))
 
 
 def line_of(transport: Any) -> int | None:
@@ -82,17 +97,16 @@ def line_of(transport: Any) -> int | None:
 def bound(transport: Any) -> None:
     """Bound what a reader that does not read may hold, in the kernel and here."""
     transport.set_write_buffer_limits(high=HIGH, low=LOW)
-    line = transport.get_extra_info("socket")
-    if line is None or line.family not in (socket.AF_INET, socket.AF_INET6):
+    shown = transport.get_extra_info("socket")
+    if shown is None or shown.family not in (socket.AF_INET, socket.AF_INET6):
         return
-    idle, between, probes = KEEPALIVE
-    line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT)
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle)
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, between)
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, probes)
+    # What a transport shows makes and unmakes a socket for each option.
+    line = socket.socket(shown.family, socket.SOCK_STREAM, 0, fileno=shown.fileno())
+    try:
+        for level, option, value in OPTIONS:
+            line.setsockopt(level, option, value)
+    finally:
+        line.detach()
 
 
 def cut(transport: Any) -> None:

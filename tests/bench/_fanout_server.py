@@ -101,6 +101,10 @@ def main() -> None:
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
+            if sys.argv[1] != "channels":
+                from app.serve import settle
+
+                settle()
             print(listener.getsockname()[1], flush=True)
 
     Server(config).run(sockets=[listener])

@@ -6,13 +6,13 @@ import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from tests.bench._fanout_peers import Around, running
 
 CLIENTS, MISSED = 1000, 100
+TAIL = 800  # bytes among which the end of what one is told is looked for
 
 Took = tuple[float, int]  # seconds, and nanoseconds of the server's processor
 LINE = (
@@ -45,26 +45,32 @@ def connect(port: int, request: bytes) -> list[socket.socket]:
     return lines
 
 
-def collect(lines: list[socket.socket], mark: bytes, count: int) -> float:
-    """When each line has been sent a mark so often, on the monotonic clock."""
+def collect(lines: list[socket.socket], end: bytes) -> tuple[float, list[bytes]]:
+    """When the last line had been sent an end, on the monotonic clock; and what each was sent."""
     poll = select.epoll()
-    seen: dict[int, Any] = {line.fileno(): [line, 0, b""] for line in lines}
-    for number in seen:
+    told: dict[int, list[bytes]] = {}
+    known = {line.fileno(): line for line in lines}
+    for number in known:
         poll.register(number, select.EPOLLIN)
-    left = len(seen)
+        told[number] = [b""]
+    left = set(told)
     while left:
         found = poll.poll(20)
         if not found:
-            raise RuntimeError(f"{left} clients wait in vain")
+            raise RuntimeError(f"{len(left)} clients wait in vain")
         for number, _ in found:
-            entry = seen[number]
-            data: bytes = entry[2] + entry[0].recv(1 << 20)
-            before = entry[1]
-            entry[1] += data.count(mark)
-            entry[2] = data[-(len(mark) - 1) :]
-            if before < count <= entry[1]:
-                left -= 1
-    return time.monotonic()
+            data = known[number].recv(1 << 17)
+            if end in told[number][-1][-TAIL:] + data[-TAIL:]:
+                left.discard(number)
+            told[number].append(data)
+    return time.monotonic(), [b"".join(parts) for parts in told.values()]
+
+
+def check(told: list[bytes], mark: bytes) -> None:
+    """Each was told all that it lacked, once."""
+    counts = {one.count(mark) for one in told}
+    if counts != {MISSED}:
+        raise RuntimeError(f"clients were told {sorted(counts)} events, not {MISSED}")
 
 
 def storm(around: Around, run: Callable[[int, int, int], Took]) -> None:
@@ -97,8 +103,9 @@ def over_sse(port: int, pid: int, after: int) -> Took:
     began, before = time.monotonic(), cpu(pid)
     asked = request(port, f"/events/0?after=bench.{after}").encode()
     lines = connect(port, asked)
-    took = collect(lines, b"event: scene.updated", MISSED) - began
-    used = cpu(pid) - before
+    ended, told = collect(lines, b"sync.ready")
+    took, used = ended - began, cpu(pid) - before
+    check(told, b"event: scene.updated")
     for line in lines:
         line.close()
     return took, used
@@ -107,14 +114,15 @@ def over_sse(port: int, pid: int, after: int) -> Took:
 def over_socket(port: int, pid: int, after: int) -> Took:
     """Catching up alone: all are connected, and say hello at once."""
     lines = connect(port, request(port, "/socket/0", UPGRADE).encode())
-    collect(lines, b"\r\n\r\n", 1)
+    collect(lines, b"\r\n\r\n")
     hello = b'{"type":"hello","after":"bench.%d"}' % after
     frame = struct.pack("!BB4x", 0x81, 0x80 | len(hello)) + hello
     began, before = time.monotonic(), cpu(pid)
     for line in lines:
         line.send(frame)
-    took = collect(lines, b'"type":"scene.updated"', MISSED) - began
-    used = cpu(pid) - before
+    ended, told = collect(lines, b"sync.ready")
+    took, used = ended - began, cpu(pid) - before
+    check(told, b'"type":"scene.updated"')
     for line in lines:
         line.close()
     return took, used

@@ -149,6 +149,26 @@ def measure(around: Around, names: list[str], cases: list[Case], rounds: int, un
         show(f"{TITLES[protocol]}, {clients:,} subscribers of {what}", table)
 
 
+def arrivals(around: Around, names: list[str], clients: int, rounds: int) -> None:
+    """How many may come in a second, with their handshakes and rights; nothing is told them."""
+    with ExitStack() as stack:
+        made = [stack.enter_context(running(name, around)) for name in names]
+        peers = [peer for peer in made if peer]
+        for protocol in TITLES:
+            print(f"\n## {clients:,} come over {TITLES[protocol]}: the best of {rounds} rounds")
+            print("| server | conns/s | us/conn |\n|---|---|---|")
+            rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+            for number in range(rounds):
+                for peer in peers[number % len(peers) :] + peers[: number % len(peers)]:
+                    if protocol in peer.protocols:
+                        words = ["-n", str(clients), "--pub", "none", "--phase", "idle:0.3"]
+                        rows[peer.name].append(generate(around, peer, protocol, *words)[0])
+            for name, found in rows.items():
+                rate = max(row["conns_s"] for row in found)
+                cost = min(row["server_us_per_conn"] for row in found)
+                print(f"| {name} | {rate:,.0f} | {cost:,.0f} |", flush=True)
+
+
 def show(title: str, table: dict[str, Figures]) -> None:
     """Medians; the last two columns are the cost against the C floor's."""
     columns = ["conns/s", "us/conn", "us 1", "us 8", "p50", "p99"]
@@ -240,7 +260,7 @@ def main() -> None:
     parser.add_argument("--npm", type=Path, help="folder with node_modules of ws, socket.io, redis")
     parser.add_argument("--nginx", help="program; default: the one in PATH")
     parser.add_argument("--nchan", type=Path, default=MODULE, help="its module")
-    parser.add_argument("--skip", default="", help="any of fan,many,memory,storm")
+    parser.add_argument("--skip", default="", help="any of fan,many,arrivals,memory,storm")
     options = parser.parse_args()
     names, skip = options.peers.split(","), options.skip.split(",")
     protocols = options.protocols.split(",")
@@ -251,6 +271,8 @@ def main() -> None:
         cases += [("sse", 5 * options.projects, options.projects)]
     until = time.monotonic() + 60 * options.minutes
     with surroundings(options) as around:
+        if "arrivals" not in skip:
+            arrivals(around, names, 1000, options.rounds)
         if "memory" not in skip:
             idle_memory(around, names, 2000)
         if "storm" not in skip:

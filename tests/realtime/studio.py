@@ -209,7 +209,7 @@ class Process:
             project_id: FromPath[str],
             after: FromQuery[str | None] = None,
         ) -> EventStream:
-            cursor = last_event_id(request, after)
+            cursor = last_event_id(request.scope, after)
             return await stream_project(self.hubs, project_id, self.watcher(request), after=cursor)
 
         @get("/p/{project_id:str}/runs/{run_id:str}/events")
@@ -220,7 +220,7 @@ class Process:
             after: FromQuery[str | None] = None,
             begun: FromQuery[int | None] = None,
         ) -> EventStream:
-            cursor, watcher = last_event_id(request, after), self.watcher(request)
+            cursor, watcher = last_event_id(request.scope, after), self.watcher(request)
             return await stream_run(
                 self.hubs, project_id, run_id, watcher, after=cursor, begun=begun
             )

@@ -12,6 +12,7 @@ from websockets.asyncio.client import connect
 
 from app.realtime import follow, log, metrics
 from app.realtime.bus import LocalBus
+from app.realtime.ring import pieces
 from app.realtime.watcher import Pace
 from app.store.engine import transaction
 from tests.fault_proxy import FaultProxy
@@ -38,7 +39,7 @@ async def test_catch_up_slower_than_writes(
 
     async def slow(after: int) -> Any:
         await project.note(size=250)
-        return (await page(after))[:200]
+        return pieces([frame for piece in await page(after) for frame in piece][:200])
 
     monkeypatch.setattr(here.hubs._hub(project.id), "page", slow)
     monkeypatch.setattr(here.hubs._hub(project.id).ring, "_most", 100)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from app.problems import DatabaseError
+from app.store import gather
 from app.store.gather import LANES, Gathered
 
 
@@ -35,7 +36,10 @@ async def test_who_asks_at_once_shares_a_query() -> None:
     assert asked.batches[1:] == [[5]]
 
 
-async def test_who_comes_while_queries_run_is_in_the_next_and_never_in_a_running_one() -> None:
+async def test_who_comes_while_queries_run_is_in_the_next_and_never_in_a_running_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gather, "LONG", -1.0)  # every query takes long
     asked = Asked()
     squares = Gathered("squares", asked.find)
     answers = []
@@ -71,3 +75,51 @@ async def test_what_fails_reaches_all_who_asked_and_the_next_is_asked_anew() -> 
     assert [type(error) for error in told] == [DatabaseError, DatabaseError]
     asked.failure = None
     assert await squares.get(1) == 1
+
+
+async def test_a_second_query_starts_only_when_the_first_takes_long() -> None:
+    asked = Asked()
+    squares = Gathered("squares", asked.find)
+    first = asyncio.create_task(squares.get(1))
+    while not asked.batches:
+        await asyncio.sleep(0)
+    second = asyncio.create_task(squares.get(2))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert asked.batches == [[1]]
+    await asyncio.sleep(gather.LONG * 2)
+    third = asyncio.create_task(squares.get(3))
+    while len(asked.batches) < 2:
+        await asyncio.sleep(0)
+    assert asked.batches == [[1], [2, 3]]
+    asked.go.set()
+    assert list(await asyncio.gather(first, second, third)) == [1, 4, 9]
+
+
+async def test_somebody_who_asks_when_a_query_has_just_ended_is_answered() -> None:
+    asked = Asked()
+    asked.go.set()
+    squares = Gathered("squares", asked.find)
+    for number in range(20):
+        first = asyncio.create_task(squares.get(number))
+        for _ in range(number % 7):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            assert await squares.get(-1) is None
+            assert await first == number * number
+
+
+async def test_a_lane_that_is_stopped_leaves_nobody_waiting() -> None:
+    asked = Asked()
+    squares = Gathered("stopped", asked.find)
+    for begun in (False, True):
+        waiting = asyncio.create_task(squares.get(7))
+        await asyncio.sleep(0)
+        lane = next(task for task in asyncio.all_tasks() if task.get_name() == "stopped")
+        if begun:
+            await asyncio.sleep(0)
+        lane.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    asked.go.set()
+    assert await squares.get(3) == 9

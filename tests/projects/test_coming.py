@@ -1,0 +1,305 @@
+"""Many who come to follow at once: few queries, and rights that are as fresh as for one."""
+
+import asyncio
+import gc
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.server import ServerProtocol
+from websockets.typing import Origin, Subprotocol
+
+from app.projects import access
+from app.realtime.direct import DirectHttp, DirectSocket
+from app.realtime.follow import Follower
+from app.realtime.stream import Stream
+from app.store.engine import Engine
+from app.store.ids import new_id
+from tests.conftest import NewPerson
+from tests.people import Person
+
+MANY = 50
+FEW = 20  # queries that they may cost together
+
+
+def socket_of(person: Person, project: str, **more: Any) -> connect:
+    url = f"ws{str(person.base_url).removeprefix('http')}/api/projects/{project}/socket"
+    headers = {"authorization": f"Bearer {person.token}"}
+    return connect(url, additional_headers=headers, **more)
+
+
+async def revisions(person: Person, project: str, transport: str) -> list[int] | None:
+    """Every revision that somebody is told until it is over; None when refused at once."""
+    told: list[int] = []
+    if transport == "sse":
+        async with person.stream("GET", f"/api/projects/{project}/events", timeout=20) as answer:
+            if answer.status_code != 200:
+                assert answer.status_code == 404
+                return None
+            async for line in answer.aiter_lines():
+                if line.startswith("id: "):
+                    told.append(int(line.rpartition(".")[2]))
+                if line.startswith("data: ") and '"project.snapshot"' in line:
+                    told.append(int(line.partition('"revision":')[2].partition(",")[0]))
+        return told
+    try:
+        async with socket_of(person, project) as open_line:
+            await open_line.send('{"type":"hello"}')
+            async for message in open_line:
+                if '"revision":' in str(message):
+                    told.append(int(str(message).partition('"revision":')[2].partition(",")[0]))
+    except ConnectionClosed:
+        pass
+    assert open_line.close_code in (4403, 4404)
+    return told if open_line.close_code == 4403 else None
+
+
+@pytest.fixture
+def queries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is asked of the database outside of transactions, as it is asked."""
+    asked: list[str] = []
+    fetch = Engine.fetch
+
+    async def counted(self: Engine, sql: str, *values: Any) -> Any:
+        asked.append(sql)
+        return await fetch(self, sql, *values)
+
+    monkeypatch.setattr(Engine, "fetch", counted)
+    return asked
+
+
+@pytest.mark.parametrize("transport", ["sse", "socket"])
+async def test_who_comes_together_is_looked_up_together(
+    person: Person, queries: list[str], transport: str
+) -> None:
+    project = await person.project()
+    queries.clear()
+    came = asyncio.Semaphore(0)
+    leave = asyncio.Event()
+
+    async def come() -> None:
+        if transport == "sse":
+            async with person.listening(f"/api/projects/{project}/events") as events:
+                async for event in events:
+                    if event.event == "sync.ready":
+                        break
+                came.release()
+                await leave.wait()
+            return
+        async with socket_of(person, project) as line:
+            await line.send('{"type":"hello"}')
+            while "sync.ready" not in str(await line.recv()):
+                pass
+            came.release()
+            await leave.wait()
+
+    comers = [asyncio.create_task(come()) for _ in range(MANY)]
+    try:
+        async with asyncio.timeout(30):
+            for _ in range(MANY):
+                await came.acquire()
+    finally:
+        leave.set()
+        await asyncio.gather(*comers)
+    looked_up = [sql for sql in queries if "secret_hash" in sql or "project_member" in sql]
+    assert 2 <= len(looked_up) <= FEW
+
+
+@pytest.mark.parametrize("transport", ["sse", "socket"])
+async def test_who_left_leaves_nothing_to_the_garbage_collector(
+    person: Person, transport: str
+) -> None:
+    """Its pass over what thousands left would halt all others."""
+    project = await person.project()
+
+    def alive() -> int:
+        kinds = (Stream, Follower, DirectSocket, DirectHttp, ServerProtocol)
+        return sum(type(one) in kinds for one in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = alive()
+        for _ in range(5):
+            if transport == "sse":
+                async with person.listening(f"/api/projects/{project}/events") as events:
+                    await anext(events)
+            else:
+                async with socket_of(person, project) as line:
+                    await line.send('{"type":"hello"}')
+                    await line.recv()
+        async with asyncio.timeout(5):
+            while alive() > before:
+                await asyncio.sleep(0.02)
+    finally:
+        gc.enable()
+
+
+async def test_a_token_that_was_taken_back_is_refused_among_others(person: Person) -> None:
+    project = await person.project()
+    me = f"/api/projects/{project}/changes"
+    cursor = (await person.snapshot(project))["cursor"]
+    made = await person.ok("POST", "/api/auth/tokens", 201, json={"name": "other"})
+    headers = {"authorization": f"Bearer {made['token']}"}
+    statuses: list[int] = []
+    over = False
+
+    async def keep_asking(client: httpx.AsyncClient) -> None:
+        while not over:
+            answer = await client.get(me, params={"after": cursor}, headers=headers)
+            statuses.append(answer.status_code)
+
+    limits = httpx.Limits(max_connections=40)
+    async with httpx.AsyncClient(base_url=person.base_url, limits=limits, timeout=20) as client:
+        asking = [asyncio.create_task(keep_asking(client)) for _ in range(10)]
+        while len(statuses) < 30:
+            await asyncio.sleep(0)
+        assert set(statuses) == {200}
+        await person.ok("DELETE", f"/api/auth/tokens/{made['id']}")
+        after = await asyncio.gather(
+            *(client.get(me, params={"after": cursor}, headers=headers) for _ in range(20))
+        )
+        over = True
+        await asyncio.gather(*asking)
+    assert {answer.status_code for answer in after} == {401}
+
+
+@pytest.mark.parametrize("transport", ["sse", "socket"])
+async def test_who_is_removed_while_he_is_looked_up_is_told_nothing_later(
+    person: Person, new_person: NewPerson, transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guest, project = await new_person(), await person.project()
+    invite = await person.ok(
+        "POST", f"/api/projects/{project}/invites", 201, json={"role": "viewer"}
+    )
+    await guest.ok("POST", f"/api/invites/{invite['token']}/accept")
+    find, read, answer = access._ACCESSES._find, asyncio.Event(), asyncio.Event()
+
+    async def slow(keys: list[access.Key]) -> Any:
+        found = await find(keys)
+        read.set()
+        await answer.wait()
+        return found
+
+    async with person.listening(f"/api/projects/{project}/events") as events:
+        monkeypatch.setattr(access._ACCESSES, "_find", slow)
+        told = [asyncio.create_task(revisions(guest, project, transport)) for _ in range(3)]
+        async with asyncio.timeout(15):
+            await read.wait()
+            await person.ok("DELETE", f"/api/projects/{project}/members/{guest.id}")
+            gone = (await person.snapshot(project))["revision"]
+            scene = await person.ok("POST", f"/api/projects/{project}/scenes", 201, json={})
+            async for event in events:  # this process has passed it on
+                if event.event == "scene.created" and event.data["data"]["scene"] == scene:
+                    break
+            answer.set()
+            for heard in await asyncio.gather(*told):
+                assert not heard or max(heard) < gone
+
+
+@pytest.mark.parametrize("transport", ["sse", "socket"])
+async def test_who_comes_while_he_is_removed_is_told_nothing_later(
+    person: Person, new_person: NewPerson, transport: str
+) -> None:
+    guest, project = await new_person(), await person.project()
+    for turn in range(8):
+        invite = await person.ok(
+            "POST", f"/api/projects/{project}/invites", 201, json={"role": "viewer"}
+        )
+        await guest.ok("POST", f"/api/invites/{invite['token']}/accept")
+        told = [asyncio.create_task(revisions(guest, project, transport)) for _ in range(6)]
+        for _ in range(turn * 3):  # each time at another place of their way in
+            await asyncio.sleep(0)
+        await person.ok("DELETE", f"/api/projects/{project}/members/{guest.id}")
+        gone = (await person.snapshot(project))["revision"]
+        await person.ok("POST", f"/api/projects/{project}/scenes", 201, json={})
+        async with asyncio.timeout(15):
+            lists = await asyncio.gather(*told)
+        for heard in lists:
+            assert not heard or max(heard) < gone
+
+
+PLAIN, ODD = "", "&x=1"  # what goes around Litestar's binding, and what does not
+
+
+@pytest.mark.parametrize("query", ["", "after=x.1", "after=", "after=" + "1" * 101, "after=%20"])
+async def test_the_short_way_answers_like_the_long_one(
+    person: Person, new_person: NewPerson, query: str
+) -> None:
+    stranger = await new_person()
+    project = await person.project()
+    nobody = httpx.AsyncClient(base_url=person.base_url)
+    cases = [(person, project), (stranger, project), (person, new_id()), (nobody, project)]
+    async with nobody:
+        for client, target in cases:
+            both = []
+            for more in (PLAIN, ODD):
+                path = f"/api/projects/{target}/events?{query}{more}"
+                async with client.stream("GET", path, timeout=20) as answer:
+                    named = sorted(set(answer.headers) - {"content-length", "transfer-encoding"})
+                    if answer.status_code == 200:
+                        body: Any = []
+                        async for line in answer.aiter_lines():
+                            if line.startswith("event: "):
+                                body.append(line)
+                            if line == "event: sync.ready":
+                                break
+                    else:
+                        await answer.aread()
+                        body = answer.json()
+                        assert body["meta"].pop("requestId") == answer.headers["x-request-id"]
+                        for name in ("timestamp", "executionTimeMs"):
+                            del body["meta"][name]
+                    both.append((answer.status_code, named, body))
+            assert both[0] == both[1]
+
+
+async def test_a_path_that_is_spelled_oddly_is_the_same_project(person: Person) -> None:
+    project = await person.project()
+    assert await person.ok("GET", f"/api/projects/{project}/snapshot")
+    async with person.listening(f"/api/projects/{project.upper()}/events") as events:
+        assert (await anext(aiter(events))).event == "project.snapshot"
+    assert (await person.post(f"/api/projects/{project}/events")).status_code == 405
+    assert (await person.get("/api/projects/1/events")).status_code == 404
+
+
+async def test_handshakes_short_and_long(person: Person, new_person: NewPerson) -> None:
+    project, stranger = await person.project(), await new_person()
+    both = [Subprotocol("other"), Subprotocol("reelroom.v1.msgpack")]
+    async with socket_of(person, project, subprotocols=both, origin=Origin("null")) as line:
+        assert line.subprotocol == "reelroom.v1.msgpack"
+        assert line.response
+        assert line.response.headers["x-request-id"]
+    async with socket_of(stranger, project) as line:
+        with pytest.raises(ConnectionClosed):
+            await line.recv()
+        assert line.close_code == 4404
+    url = str(person.base_url) + f"/api/projects/{project}/socket"
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(url.replace("http", "ws", 1), origin=Origin("https://evil.example"))
+    assert refused.value.response.status_code == 403
+    asked = {
+        "connection": "Upgrade",
+        "upgrade": "websocket",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    for name, value, status in [
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==", 101),
+        ("sec-websocket-key", "c2hvcnQ=", 400),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZR==", 101),  # as the library takes it
+        ("sec-websocket-version", "8", 400),
+        ("upgrade", "WebSocket", 101),
+    ]:
+        reader, writer = await asyncio.open_connection(person.base_url.host, person.base_url.port)
+        lines = {**asked, name: value, "host": f"127.0.0.1:{person.base_url.port}"}
+        lines["authorization"] = f"Bearer {person.token}"
+        head = "".join(f"{key}: {text}\r\n" for key, text in lines.items())
+        writer.write(f"GET /api/projects/{project}/socket HTTP/1.1\r\n{head}\r\n".encode())
+        told = await reader.readuntil(b"\r\n\r\n")
+        assert told.startswith(b"HTTP/1.1 %d " % status), (name, value, told)
+        if status == 101:
+            assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in told or "R==" in value
+        writer.close()

@@ -1,0 +1,162 @@
+"""Who comes to the same place as somebody just now is told the same, if it may be told."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from app.realtime import log, metrics
+from app.store.engine import transaction
+from tests.realtime.clients import Heard, events, socket
+from tests.realtime.studio import Process, Project, eventually
+from tests.realtime.test_rights import GUEST, member
+
+HERD = 8
+
+
+def opened() -> float:
+    """How many were told what others had been told."""
+    return float(metrics.JOINS.labels("opening")._value.get())
+
+
+async def come(
+    stack: AsyncExitStack, kind: str, here: Process, project: Project, **query: Any
+) -> Heard:
+    """Somebody whose role was seen just now, unless the query says when."""
+    query.setdefault("seen", project.cursor(await project.head()))
+    if kind == "sse":
+        heard: Heard = await stack.enter_async_context(events(here, project, **query))
+    else:
+        heard, _ = await stack.enter_async_context(
+            socket(here, project, packed=kind == "msgpack", **query)
+        )
+    return heard
+
+
+@pytest.mark.parametrize("kind", ["sse", "json", "msgpack"])
+@pytest.mark.parametrize("anew", [True, False], ids=["snapshot", "cursor"])
+async def test_a_herd_is_told_the_same(
+    here: Process, project: Project, kind: str, anew: bool, direct: bool
+) -> None:
+    await project.note(size=5)
+    query = {} if anew else {"after": project.cursor(1)}
+    before = opened()
+    async with AsyncExitStack() as stack:
+        herd = []
+        for _ in range(HERD):  # one after the other: presence is told in between, now and then
+            herd.append(await come(stack, kind, here, project, **query))
+            await herd[-1].ready()
+        if direct:
+            assert opened() > before
+        last = await project.note(size=3)
+        for heard in herd:
+            await heard.revision(last)
+            first = 6 if anew else 2
+            assert [revision for revision, _ in heard.durable] == list(range(first, last + 1))
+            assert heard.types.count("sync.ready") == 1
+            assert heard.types.count("project.snapshot") == anew
+
+
+async def test_what_was_told_before_a_change_is_not_told_after_it(
+    here: Process, project: Project
+) -> None:
+    after = project.cursor(await project.note())
+    async with AsyncExitStack() as stack:
+        for number in range(12):
+            last = await project.note(str(number))
+            for _ in range(2):
+                heard = await come(stack, "sse", here, project, after=after)
+                await heard.revision(last)
+                assert [revision for revision, _ in heard.durable] == list(range(2, last + 1))
+                await heard.ready()
+
+
+@pytest.mark.parametrize("kind", ["sse", "json"])
+async def test_what_others_were_told_is_not_told_to_somebody_who_was_removed(
+    here: Process, project: Project, kind: str
+) -> None:
+    seen = project.cursor(await project.note())
+    async with AsyncExitStack() as stack:
+        first = await come(stack, kind, here, project, after=seen)
+        await first.ready()
+        lost = await project.commit(member(None))
+        last = await project.note("secret")
+        await first.revision(last)
+        for _ in range(HERD):
+            other = await come(stack, kind, here, project, after=seen)
+            await other.ready()
+            guest = await come(
+                stack, kind, here, project, after=seen, seen=seen, user=GUEST, role="editor"
+            )
+            await guest.over()
+            assert all(revision < lost for revision, _ in guest.durable)
+            assert "sync.ready" not in guest.types
+
+
+async def test_a_reset_is_told_to_nobody_else(here: Process, project: Project) -> None:
+    """The cursor of somebody whom another process has told more is none from the future soon."""
+    ahead = project.cursor(await project.note() + 1)
+    async with AsyncExitStack() as stack:
+        early = await come(stack, "sse", here, project, after=ahead)
+        await early.ready()
+        assert early.types[:2] == ["sync.reset", "project.snapshot"]
+        last = await project.note(size=3)
+        await early.revision(last)
+        for _ in range(2):
+            late = await come(stack, "sse", here, project, after=ahead)
+            await late.ready()
+            assert "sync.reset" not in late.types
+            assert [revision for revision, _ in late.durable] == [last - 1, last]
+
+
+async def test_what_was_told_before_a_restore_is_not_told_after_it(
+    here: Process, project: Project
+) -> None:
+    async with AsyncExitStack() as stack:
+        herd = [await come(stack, "sse", here, project) for _ in range(3)]
+        for heard in herd:
+            await heard.ready()
+        before, project.epoch = project.epoch, log.new_epoch()
+        async with transaction() as tx:
+            await tx.execute(
+                "update project set epoch = $2 where id = $1", project.id, project.epoch
+            )
+        here.hubs.suspect()
+        await herd[0].until(lambda heard: "sync.reset" in heard.types)
+        for _ in range(3):
+            new = await come(stack, "sse", here, project)
+            await new.ready()
+            assert new.types[0] == "project.snapshot"
+            assert new.of("sync.ready") == [{"cursor": project.cursor(await project.head())}]
+            assert before not in str(new.events)
+
+
+@pytest.mark.parametrize("kind", ["sse", "json"])
+async def test_a_herd_waits_for_its_first_and_not_for_one_who_left(
+    here: Process, project: Project, kind: str, direct: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = await project.note(size=5)
+    after = project.cursor(1)
+    hub = here.hubs._hub(project.id)
+    page, asked, answer = hub.page, asyncio.Event(), asyncio.Event()
+
+    async def slow(revision: int) -> Any:
+        asked.set()
+        await answer.wait()
+        return await page(revision)
+
+    monkeypatch.setattr(hub, "page", slow)
+    async with AsyncExitStack() as stack, AsyncExitStack() as left:
+        await come(left, kind, here, project, after=after)
+        await asked.wait()
+        herd = [await come(stack, kind, here, project, after=after) for _ in range(HERD)]
+        await eventually(lambda: len(hub.followers) == HERD + 1)
+        await left.aclose()
+        before = opened()
+        answer.set()
+        for heard in herd:
+            await heard.ready()
+            assert [revision for revision, _ in heard.durable] == list(range(2, last + 1))
+        if direct:
+            assert opened() > before
