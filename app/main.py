@@ -18,7 +18,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
 
 from app.auth.routes import router as auth
-from app.auth.session import find_caller, provide_caller
+from app.auth.session import find_caller, provide_caller, revocations
 from app.brain.model import Provider
 from app.brain.offline import OfflineModel
 from app.chat.routes import router as chat
@@ -210,8 +210,13 @@ def _passing_signals(parts: Parts) -> Iterator[None]:
     def stop(run_id: str) -> None:
         hubs.tell("stop", run_id)
 
+    def revoked(user_id: str) -> None:
+        hubs.tell("revoked", user_id)
+
     def hear(kind: str, payload: str) -> None:
-        if kind == "stop":
+        if kind == "revoked":
+            hubs.doubt(payload)
+        elif kind == "stop":
             runner.stop(payload)
         elif kind == "wake":
             runner.wake()
@@ -220,12 +225,14 @@ def _passing_signals(parts: Parts) -> Iterator[None]:
     hubs.on_control(hear)
     SIGNALS.on_wake.append(wake)
     SIGNALS.on_stop.append(stop)
+    revocations.append(revoked)
     event_log.announcers.append(WAITING.announce)
     try:
         yield
     finally:
         SIGNALS.on_wake.remove(wake)
         SIGNALS.on_stop.remove(stop)
+        revocations.remove(revoked)
         event_log.announcers.remove(WAITING.announce)
 
 

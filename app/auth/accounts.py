@@ -4,6 +4,7 @@ from asyncpg import Record
 
 from app.auth import passwords
 from app.auth.model import Account, NewAccount, Role
+from app.auth.session import tell_revoked
 from app.problems import AlreadyExists, NotFound, Unauthorized
 from app.store.engine import DB, Tx
 from app.store.ids import new_id
@@ -65,3 +66,4 @@ async def set_password(tx: Tx, user_id: str, password_hash: str) -> None:
         " where user_id = $1 and revoked_at is null",
         user_id,
     )
+    tell_revoked(tx, user_id)

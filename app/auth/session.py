@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -144,6 +145,10 @@ async def _seen(table: str, ids: list[str]) -> None:
         await tx.execute(SEEN.format(table=table), ids)
 
 
+# Told the user's id when a session or a token was taken back, in this process. It only saves time:
+# what is open is checked with every heartbeat.
+revocations: list[Callable[[str], None]] = []
+
 # Each is asked anew for every connection, but once for all that come together.
 _SECRETS = {
     table: Gathered[str, Record](f"{table} found", partial(_find, table)) for table in TABLES
@@ -169,11 +174,23 @@ async def begin_session(tx: Tx, user_id: str, *, instead_of: str | None) -> str:
 
 async def end_session(tx: Tx, secret: str) -> None:
     """End the session with this secret; an unknown one is ignored."""
-    await tx.execute(
+    user_id = await tx.fetchval(
         "update login_session set revoked_at = clock_timestamp()"
-        " where secret_hash = $1 and revoked_at is null",
+        " where secret_hash = $1 and revoked_at is null returning user_id",
         secret_hash(secret),
     )
+    if user_id is not None:
+        tell_revoked(tx, user_id)
+
+
+def tell_revoked(tx: Tx, user_id: str) -> None:
+    """Once it is committed, have what this person keeps open checked at once."""
+
+    def tell() -> None:
+        for listener in revocations:
+            listener(user_id)
+
+    tx.after_commit.append(tell)
 
 
 def session_cookie(scope: Any, secret: str | None) -> Cookie:

@@ -3,7 +3,7 @@
 from asyncpg import Record
 
 from app.auth.model import IssuedToken, NewToken, Token
-from app.auth.session import TOKEN_PREFIX, new_secret, secret_hash
+from app.auth.session import TOKEN_PREFIX, new_secret, secret_hash, tell_revoked
 from app.problems import NotFound
 from app.store.engine import DB, Tx
 from app.store.ids import new_id
@@ -48,3 +48,4 @@ async def revoke_token(tx: Tx, user_id: str, token_id: str) -> None:
     )  # fmt: skip
     if not revoked:
         raise NotFound("There is no such token.")
+    tell_revoked(tx, user_id)

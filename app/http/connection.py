@@ -2,7 +2,7 @@
 
 import asyncio
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_SECONDS = 15.0  # for a whole head to arrive, from the connection or the head's first byte on
 # Bytes in a row that are no body: a head, trailers, or the framing of chunks. More than the guard
@@ -19,6 +19,7 @@ class Connection(HttpToolsProtocol):
 
     _framing = 0  # bytes since the last of a body
     _deadline: asyncio.TimerHandle | None = None
+    _answered: RequestResponseCycle | None = None  # while others wait behind it
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -27,6 +28,9 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_came()
         super().connection_lost(exc)
+        if self._answered and not self._answered.response_complete:  # uvicorn tells the last alone
+            self._answered.disconnected = True
+            self._answered.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         self._framing += len(data)
@@ -42,7 +46,14 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_came()
+        before, waiting = self.cycle, len(self.pipeline)
         super().on_headers_complete()
+        if len(self.pipeline) > waiting == 0:
+            self._answered = before
+
+    def on_response_complete(self) -> None:
+        self._answered = self.pipeline[-1][0] if self.pipeline else None
+        super().on_response_complete()
 
     def on_body(self, body: bytes) -> None:
         self._framing = 0

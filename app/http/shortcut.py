@@ -75,6 +75,8 @@ class Shortcuts:
             await shortcut.call(Ends(scope, receive, send), **values)
         except WebSocketException as error:
             await send({"type": "websocket.close", "code": error.code, "reason": error.detail})
+        except OSError:
+            log.debug("the client of %s left before it was answered", scope["path"])
         except Exception:
             log.exception("a socket on %s failed", scope["path"])
             await send({"type": "websocket.close", "code": CLOSED_BY_BUG, "reason": ""})

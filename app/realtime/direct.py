@@ -19,7 +19,7 @@ class DirectHttp(Connection):
     """An HTTP connection that a response may take over once it has begun."""
 
     owner: Owner | None = None
-    released = False
+    claimed = False  # what the client says from now on is noise
     noise = 0
     gone = False
 
@@ -27,14 +27,28 @@ class DirectHttp(Connection):
         super().on_message_begin()
         cast(Any, self.scope)[DIRECT] = self
 
-    def take(self, owner: Owner) -> None:
-        self.owner = owner
+    def claim(self, scope: Any) -> bool:
+        mine = self._answered or self.cycle
+        if self.gone or mine is None or mine.scope is not scope:
+            return False
+        self.claimed = True
+        self.cycle, self._answered = mine, None
         self.cycle.keep_alive = False
+        if self.pipeline:  # behind a stream nobody's turn ever comes
+            self.pipeline.clear()
+            self.flow.resume_reading()
+        self._head_came()  # nor does anybody wait for the rest of another one
+        return True
+
+    def take(self, owner: Owner) -> None:
+        if self.gone:
+            owner.lost()
+            return
+        self.owner = owner
         self.cycle.transport = cast(Any, Outlet(self.transport, owner.write))
         bound(self.transport)
 
     def release(self) -> None:
-        self.released = True
         self.server_state.total_requests += 1
         self.cycle.response_complete = True
         cast(Any, self.scope).pop(DIRECT, None)
@@ -48,7 +62,7 @@ class DirectHttp(Connection):
             self.loop.call_later(GOODBYE, self._give_up)
 
     def data_received(self, data: bytes) -> None:
-        if not self.released:
+        if not self.claimed:
             super().data_received(data)
             return
         self.noise += len(data)
@@ -57,6 +71,9 @@ class DirectHttp(Connection):
 
     def handle_websocket_upgrade(self) -> None:
         cast(Any, self.scope).pop(DIRECT, None)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()  # an answer that is under way would go into the socket
+            return
         asked = handshake_of(self.scope, self.url)
         if asked and self.ws_protocol_class is DirectSocket:
             self.connections.discard(self)
@@ -147,6 +164,7 @@ class DirectSocket(WebSocketsSansIOProtocol):
     """A WebSocket; its messages out may be written behind uvicorn's back, which keeps no state."""
 
     owner: Owner | None = None
+    gone = False
     _key: bytes | None = None  # of a handshake that we answer ourselves
 
     def __init__(self, *values: Any, **named: Any) -> None:
@@ -192,7 +210,13 @@ class DirectSocket(WebSocketsSansIOProtocol):
             cast(Any, self.scope)[DIRECT] = self
             bound(self.transport)
 
+    def claim(self, scope: Any) -> bool:
+        return True
+
     def take(self, owner: Owner) -> None:
+        if self.gone:
+            owner.lost()
+            return
         self.owner = owner
         self.request = self.response = cast(Any, None)
         self.transport = cast(Any, Noted(self.transport, owner))  # pings are answered through it
@@ -219,6 +243,7 @@ class DirectSocket(WebSocketsSansIOProtocol):
             super().connection_lost(exc)
             self.conn.parser = cast(Any, None)  # it refers to its connection, and that to it
         finally:  # the socket's number may be another's soon
+            self.gone = True
             if self.owner:
                 self.owner.lost()
                 self.owner = cast(Noted, self.transport).owner = None

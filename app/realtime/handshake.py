@@ -9,7 +9,11 @@ from urllib.parse import unquote
 _KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")  # 16 bytes in base64
 _TARGET = re.compile(rb"[!-~]+")
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_ONCE = frozenset({b"upgrade", b"connection", b"sec-websocket-key", b"sec-websocket-version"})
+_ONCE = frozenset(
+    {b"upgrade", b"connection", b"sec-websocket-key", b"sec-websocket-version", b"origin", b"host"}
+)
+_BODY = frozenset({b"content-length", b"transfer-encoding"})
+_PROTOCOLS = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+([ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
 
 Header = tuple[bytes, bytes]
 
@@ -35,7 +39,12 @@ def handshake_of(scope: Any, target: bytes) -> Handshake | None:
                 return None
             once[name] = value
         elif name == b"sec-websocket-protocol":
-            protocols += [part.strip() for part in value.decode("latin-1").split(",")]
+            offered = value.decode("latin-1")
+            if not _PROTOCOLS.fullmatch(offered):
+                return None
+            protocols += [part.strip() for part in offered.split(",")]
+        elif name in _BODY:
+            return None
     key = once.get(b"sec-websocket-key", b"")
     if once.get(b"sec-websocket-version") != b"13" or not _KEY.fullmatch(key):
         return None

@@ -178,6 +178,12 @@ class Hubs:
         """Call back with (kind, payload) of each `tell`. Words can be lost: poll as well."""
         self._controls.append(callback)
 
+    def doubt(self, user_id: str) -> None:
+        """Have all that this person follows here checked at once."""
+        for follower in self._followers:
+            if follower.watcher.user_id == user_id:
+                self.recheck(follower)
+
     # What hubs need of their process (`Around`)
 
     async def subscribe(self, project_id: str) -> None:

@@ -119,9 +119,14 @@ async def _serve_wire(hubs: Hubs, line: "Line", wire: Wire, follower: Follower) 
         if not await line.close(_code(follower)) and not stream.gone:
             cut(wire.transport)
 
-    stream = Stream(follower, wire, "msgpack" if line.packed else "json", end)
-    await stream.join()
-    await _listen(line, follower)
+    try:
+        stream = Stream(follower, wire, "msgpack" if line.packed else "json", end)
+        await stream.join()
+        await _listen(line, follower)
+    except BaseException:
+        follower.end("unavailable")
+        hubs.leave(follower)
+        raise
     if follower.ending and follower.ending.kind == "left":
         await line.close(_code(follower))
 

@@ -96,8 +96,8 @@ class EventStream(Response[None]):
         return self
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        wire = wire_of(cast(Any, scope))
-        if wire is not None and self._run_id is None:
+        wire = wire_of(cast(Any, scope)) if self._run_id is None else None
+        if wire is not None:
             await self._take_over(wire, send)
             return
         async with self._hubs.follow(*self._target, self._run_id, begun=self._begun) as follower:
@@ -111,14 +111,17 @@ class EventStream(Response[None]):
     async def _take_over(self, wire: Wire, send: Send) -> None:
         """Begin the response as any other; then the connection is the hub's."""
         follower = await self._hubs.enter(*self._target, woken=False)
-        stream = Stream(follower, wire, "sse", partial(_end, self._hubs))
         try:
+            stream = Stream(follower, wire, "sse", partial(_end, self._hubs))
+            if stream.over:
+                return
             await send(self._start())
             if not stream.over:
                 stream.write(FIRST)
             await stream.join()
         except BaseException:
             follower.end("unavailable")
+            self._hubs.leave(follower)
             raise
         wire.release()
 

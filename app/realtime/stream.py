@@ -116,7 +116,7 @@ class Stream:
                     return
                 await self._space()
                 batch = None if self.over else await anext(batches, None)
-                if batch is None:
+                if batch is None or self.over:
                     break
                 told += len(batch)
                 body = self._fan.bytes_of(self.encoding, batch)
@@ -222,7 +222,7 @@ class Stream:
     def _let_go(self) -> None:
         if self._held:
             held, self._held = self._held, None
-            if not self.gone:
+            if not self.gone and not self.wire.transport.is_closing():
                 self.wire.transport.write(b"".join(held))
 
     async def _space(self) -> None:

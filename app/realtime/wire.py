@@ -52,8 +52,11 @@ class Wire(Protocol):
     @property
     def transport(self) -> Any: ...
 
+    def claim(self, scope: MutableMapping[str, Any]) -> bool:
+        """Keep it for the stream that answers this request; False: others use it as well."""
+
     def take(self, owner: Owner) -> None:
-        """Tell the owner from now on what becomes of the connection."""
+        """Tell the owner from now on what becomes of the connection: at once, when it is lost."""
 
     def release(self) -> None:
         """Let go of the request: its handler returns, and the connection stays with its owner."""
@@ -82,7 +85,8 @@ class Noted:
 
 def wire_of(scope: MutableMapping[str, Any]) -> Wire | None:
     """The connection of a request or a socket, if this server shows it; to the first who asks."""
-    return cast(Wire | None, scope.pop(DIRECT, None))
+    wire = cast(Wire | None, scope.pop(DIRECT, None))
+    return wire if wire is not None and wire.claim(scope) else None
 
 
 def line_of(transport: Any) -> int | None:
@@ -114,6 +118,6 @@ def bound(transport: Any) -> None:
 def cut(transport: Any) -> None:
     """Drop a connection that is not lost yet, with what was not sent: the client sees a reset."""
     line = transport.get_extra_info("socket")
-    if line is not None:
+    if line is not None and line.fileno() >= 0:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     transport.abort()

@@ -1,0 +1,165 @@
+"""Whoever leaves while they are let in leaves nobody behind; a token taken back ends streams."""
+
+import asyncio
+import base64
+import contextlib
+import logging
+import os
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from app.realtime import metrics
+from tests.people import Person
+from tests.projects.test_coming import socket_of
+
+HELLO, BYE = (0x81, b'{"type":"hello"}'), (0x88, b"\x03\xe8")
+SOON = 6.0  # seconds; the next heartbeat is at least seven away
+
+
+def followers() -> int:
+    return int(metrics.FOLLOWERS._value.get())
+
+
+def masked(*frames: tuple[int, bytes]) -> bytes:
+    """Frames of a client; the mask is all zeros, so that nothing changes."""
+    return b"".join(bytes((kind, 0x80 | len(body))) + bytes(4) + body for kind, body in frames)
+
+
+def head(person: Person, project: str, *more: str, upgrade: bool) -> bytes:
+    lines = [
+        f"GET /api/projects/{project}/{'socket' if upgrade else 'events'} HTTP/1.1",
+        f"Host: {person.base_url.netloc.decode()}",
+        f"Authorization: Bearer {person.token}",
+    ]
+    if upgrade:
+        key = base64.b64encode(os.urandom(16)).decode()
+        lines += ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
+        lines += [f"Sec-WebSocket-Key: {key}"]
+    return "\r\n".join([*lines, *more, "", ""]).encode("latin-1")
+
+
+async def nobody_is_left(before: int) -> None:
+    async with asyncio.timeout(20):
+        while followers() != before:
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def left(person: Person) -> str:
+    """A project that somebody has just left: the next one has its log checked first."""
+    project = await person.project()
+    before = followers()
+    async with person.listening(f"/api/projects/{project}/events") as events:
+        await anext(events)
+    await nobody_is_left(before)
+    return project
+
+
+async def test_a_hello_and_a_goodbye_at_once_leave_nobody(person: Person, left: str) -> None:
+    before = followers()
+    for _ in range(5):
+        reader, writer = await asyncio.open_connection(person.base_url.host, person.base_url.port)
+        writer.write(head(person, left, upgrade=True))
+        assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+        writer.write(masked(HELLO, BYE))
+        await reader.read()
+        writer.close()
+        await nobody_is_left(before)
+
+
+@pytest.mark.parametrize("upgrade", [False, True], ids=["stream", "socket"])
+async def test_who_is_gone_before_the_first_event_leaves_nobody(
+    person: Person, left: str, upgrade: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = followers()
+    for turn in range(40):
+        reader, writer = await asyncio.open_connection(person.base_url.host, person.base_url.port)
+        writer.write(head(person, left, upgrade=upgrade))
+        if upgrade and turn % 2:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(masked(HELLO))
+        for _ in range(turn // 2):
+            await asyncio.sleep(0)
+        writer.transport.abort()
+        await nobody_is_left(before)
+    assert [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.parametrize("behind", ["an upgrade", "another", "a part"])
+async def test_what_comes_behind_the_request_for_a_stream_harms_nobody(
+    person: Person, left: str, behind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the same packet: an upgrade ends the connection, the rest is not listened to."""
+    before = followers()
+    more = {
+        "an upgrade": head(person, left, upgrade=True),
+        "another": head(person, left, upgrade=False),
+        "a part": b"GET /",
+    }[behind]
+    for _ in range(5):
+        reader, writer = await asyncio.open_connection(person.base_url.host, person.base_url.port)
+        writer.write(head(person, left, upgrade=False) + more)
+        if behind != "an upgrade":
+            await reader.readuntil(b"sync.ready")
+        writer.close()
+        await nobody_is_left(before)
+    assert [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.parametrize("transport", ["sse", "socket"])
+async def test_a_token_that_is_taken_back_ends_what_it_had_opened(
+    person: Person, transport: str
+) -> None:
+    project = await person.project()
+    made = await person.ok("POST", "/api/auth/tokens", 201, json={"name": "short"})
+    guest = Person(base_url=person.base_url, timeout=60)
+    guest.id, guest.token = person.id, made["token"]
+    guest.headers["authorization"] = f"Bearer {guest.token}"
+    async with guest:
+        if transport == "sse":
+            async with guest.listening(f"/api/projects/{project}/events") as events:
+                await anext(events)
+                await person.ok("DELETE", f"/api/auth/tokens/{made['id']}")
+                async with asyncio.timeout(SOON):
+                    last = [event async for event in events][-1]
+            assert last.event == "sync.revoked"
+            return
+        async with socket_of(guest, project) as line:
+            await line.send('{"type":"hello"}')
+            await line.recv()
+            await person.ok("DELETE", f"/api/auth/tokens/{made['id']}")
+            async with asyncio.timeout(SOON):
+                with pytest.raises(ConnectionClosed):
+                    while True:
+                        await line.recv()
+        assert line.close_code == 4401
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        ["Sec-WebSocket-Protocol:  , ,"],
+        ["Sec-WebSocket-Protocol: reelroom.v1.json bad"],
+        ["Sec-WebSocket-Protocol: reelroom.v1.json\xe9"],
+        ["Origin: https://evil.example", "Origin: https://evil.example"],
+    ],
+    ids=["no name", "two words", "no ASCII", "two origins"],
+)
+async def test_an_odd_handshake_is_refused(person: Person, odd: list[str]) -> None:
+    project = await person.project()
+    reader, writer = await asyncio.open_connection(person.base_url.host, person.base_url.port)
+    writer.write(head(person, project, *odd, upgrade=True))
+    status = (await reader.readline()).split()[1]
+    assert status in (b"400", b"403")
+    writer.close()
+
+
+async def test_a_handshake_with_a_body_opens_no_socket(person: Person) -> None:
+    project = await person.project()
+    reader, writer = await asyncio.open_connection(person.base_url.host, person.base_url.port)
+    writer.write(head(person, project, "Content-Length: 3", upgrade=True) + b"abc")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            assert b" 101 " not in await reader.readline()
+    writer.close()
