@@ -105,7 +105,7 @@ def serve(settings: Settings, options: argparse.Namespace) -> int:
 def migrate_database(settings: Settings, options: argparse.Namespace) -> int:
     from app.store.migration import migrate
 
-    with database(settings) as ready:
+    with database(settings, makes=True) as ready:
         assert ready.database_url is not None
         names = asyncio.run(migrate(ready.database_url, backups=data_dir(settings) / "backups"))
     print(f"applied: {', '.join(names)}" if names else "the schema is up to date")
