@@ -82,15 +82,18 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("user", help="make an account, set a password, get a login link")
     one.add_argument("action", choices=["create", "password", "login"])
     one.add_argument(
-        "email", nargs="?", help="for login: an e-mail or an id; default the local admin"
+        "email",
+        nargs="?",
+        help="the account's e-mail address, or for password and login its id; "
+        "login without one is for the local admin",
     )
-    one.add_argument("--name", default="")
-    one.add_argument("--admin", action="store_true")
+    one.add_argument("--name", default="", help="for create: shown to others; default the e-mail")
+    one.add_argument("--admin", action="store_true", help="for create: an administrator's account")
     one.set_defaults(command=manage_user)
 
     one = commands.add_parser("token", help="issue an API token")
     one.add_argument("email", help="an e-mail or a user id")
-    one.add_argument("--name", default="command line")
+    one.add_argument("--name", default="command line", help="of the token")
     one.set_defaults(command=issue_token)
     return parser
 
@@ -105,7 +108,7 @@ def serve(settings: Settings, options: argparse.Namespace) -> int:
 def migrate_database(settings: Settings, options: argparse.Namespace) -> int:
     from app.store.migration import migrate
 
-    with database(settings) as ready:
+    with database(settings, makes=True) as ready:
         assert ready.database_url is not None
         names = asyncio.run(migrate(ready.database_url, backups=data_dir(settings) / "backups"))
     print(f"applied: {', '.join(names)}" if names else "the schema is up to date")

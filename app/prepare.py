@@ -14,7 +14,7 @@ import platformdirs
 from app.settings import Settings
 from app.store import embedded
 from app.store.binaries import EmbeddedError
-from app.store.cluster import AlreadyRunningError
+from app.store.cluster import AlreadyRunningError, read_major
 
 ANSWER = 5.0  # seconds that the database may take to take a connection
 
@@ -59,8 +59,13 @@ def data_dir(settings: Settings) -> Path:
 
 
 @contextmanager
-def database(settings: Settings, service: Service | None = None) -> Iterator[Settings]:
+def database(
+    settings: Settings, service: Service | None = None, *, makes: bool = False
+) -> Iterator[Settings]:
     """The settings with a `database_url`: the given one, or that of our own PostgreSQL.
+
+    Our own is made if it is not there yet, for a service and for whom `makes` it; everybody else
+    is `Refused`: an empty one would only hide that the server's is in another folder.
 
     When a Reelroom already serves from the data folder its database is used; unless a service of
     our own is to use it: then those who come after us are told its address, and it ends when
@@ -70,6 +75,11 @@ def database(settings: Settings, service: Service | None = None) -> Iterator[Set
         yield settings
         return
     folder = data_dir(settings)
+    if service is None and not makes and read_major(folder / "database") is None:
+        raise Refused(
+            f"there is no database in {folder}: start `reelroom` first, or set REELROOM_DATA_DIR"
+            " or DATABASE_URL to what the server has"
+        )
     try:
         server = embedded.start(folder, pg_bin=settings.pg_bin)
     except AlreadyRunningError as running:

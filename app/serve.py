@@ -135,15 +135,15 @@ class Service:
     def run_many(self, workers: int) -> None:
         """Serve in several processes, which are started again when they die."""
         from uvicorn.config import STARTUP_FAILURE
-        from uvicorn.supervisors import Multiprocess
 
         from app.logs import set_up
+        from app.supervisor import Supervisor
 
         set_up(self._settings.log_level)
         self._settings.hand_down()
         factory = "app.serve:worker_app" if self._works else "app.serve:web_worker_app"
         config = _config(self._settings, factory, factory=True, workers=workers)
-        supervisor = Multiprocess(config, [self._listener])
+        supervisor = Supervisor(config, [self._listener])
         self._leave = supervisor.should_exit.set
         self._raise_failure()
         threading.Thread(target=self._watch_many, args=[supervisor], daemon=True).start()

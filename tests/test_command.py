@@ -237,3 +237,14 @@ def test_several_workers_and_a_server_without_runs_need_redis(tmp_path: Path) ->
     worker = run("worker", cwd=tmp_path, **settings)
     assert worker.returncode == 2
     assert "DATABASE_URL and REDIS_URL" in worker.stderr
+
+
+@pytest.mark.parametrize("words", ["token local", "user login", "check"])
+def test_a_command_makes_no_database_where_the_server_has_none(words: str, tmp_path: Path) -> None:
+    done = run(*words.split(), cwd=tmp_path, REELROOM_DATA_DIR=str(tmp_path / "data"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"reelroom: there is no database in {tmp_path / 'data'}: start `reelroom` first, or set"
+        " REELROOM_DATA_DIR or DATABASE_URL to what the server has\n"
+    )
+    assert not (tmp_path / "data").exists()

@@ -303,7 +303,22 @@ async def test_a_worker_that_dies_is_replaced(
             return len(now) == 2 and children[0] not in now
 
         await eventually(replaced)
+
+        def told() -> list[dict[str, Any]]:
+            return [line for line in reelroom.lines() if line["logger"] == "app.supervisor"]
+
+        async def is_told() -> bool:
+            return bool(told())
+
+        await eventually(is_told)
+        (line,) = told()
+        now = [pid for pid in reelroom.family() if b"spawn_main" in _command(pid)]
+        assert line["level"] == "WARNING"
+        assert line["message"].startswith(f"worker {children[0]} has ended (SIGKILL")
+        instead = (set(now) - set(children)).pop()
+        assert line["message"].endswith(f"): worker {instead} replaces it")
         assert (await ended(reelroom))[0] == 0
+        assert len(told()) == 1, "an end in order is no loss"
 
 
 def _command(pid: int) -> bytes:

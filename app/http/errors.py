@@ -119,6 +119,8 @@ def problem_of_http(error: HTTPException) -> Problem:
     if isinstance(error, ClientException) and isinstance(cause, SerializationException):
         inner = cause.__cause__
         return problem_of_decoding(inner if isinstance(inner, Exception) else cause)
+    if error.status_code == 405 and (error.headers or {}).get("allow") == "websocket":
+        return MethodNotAllowed("This is a WebSocket: connect to it with ws:// or wss://.")
     if kind := BY_STATUS.get(error.status_code):
         return kind()
     return InvalidInput(error.detail) if error.status_code < 500 else InternalError()

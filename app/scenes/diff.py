@@ -103,9 +103,9 @@ def describe(before: Scene, after: Scene) -> list[str]:
     if before.tsx_code != after.tsx_code:
         said.append("code")
     if before.name != after.name:
-        said.append(f"name {before.name} -> {after.name}")
+        said.append(f"name {before.name} \u2192 {after.name}")
     if before.duration != after.duration:
-        said.append(f"duration {before.duration} -> {after.duration}")
+        said.append(f"duration {before.duration} \u2192 {after.duration}")
     if not same_json(before.props, after.props):
         said.append("props")
     if before.layout_json != after.layout_json:

@@ -96,12 +96,12 @@ def trim_scene(state: SceneState | None, arguments: TrimScene) -> SceneChange:
 
 
 def differences(before: SceneState | None, after: SceneState) -> list[str]:
-    """What differs, in words: "code", "duration 150 -> 90", "name", "props", "deleted" …"""
+    """What differs, in words: "code", "duration 150 \u2192 90", "name", "props", "deleted" …"""
     if before is None:
         return ["created"]
     changes = ["code"] if before.tsx_code != after.tsx_code else []
     if before.duration != after.duration:
-        changes.append(f"duration {before.duration} -> {after.duration}")
+        changes.append(f"duration {before.duration} \u2192 {after.duration}")
     pairs: list[tuple[str, Any, Any]] = [
         ("name", before.name, after.name),
         ("props", before.props, after.props),

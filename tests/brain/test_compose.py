@@ -54,14 +54,15 @@ def constant(code: str, name: str) -> str | float | None:
         ("bar chart of sales 10, 20, 35 in orange", "Sales Chart", {"ACCENT_COLOR": "#ffa500"}),
         ("logo for Acme Corp", "Acme Corp Logo", {"BRAND": "Acme Corp", "MARK": "AC"}),
         ("12 triangles dancing", "Triangle Dance Shapes", {"SHAPE": "triangle", "COUNT": 12.0}),
-        ("countdown from 10", "From10 Countdown", {"COUNT_FROM": 10.0, "END_TEXT": "Go!"}),
+        ("countdown from 10", "Countdown", {"COUNT_FROM": 10.0, "END_TEXT": "Go!"}),
         (
             'counter to $5,000 "Happy users"',
             "Happy Users Counter",
             {"COUNT_TO": 5000.0, "PREFIX": "$", "LABEL": "Happy users"},
         ),
-        ("counter from 0 to 1 million", "To1 Counter", {"COUNT_TO": 1.0, "SUFFIX": " million"}),
-        ("countdown 3 2 1", "From3 Countdown", {"COUNT_FROM": 3.0}),
+        ("counter from 0 to 1 million", "Counter", {"COUNT_TO": 1.0, "SUFFIX": " million"}),
+        ("Add a countdown from 3", "Countdown", {"COUNT_FROM": 3.0}),
+        ("countdown 3 2 1", "Countdown", {"COUNT_FROM": 3.0}),
         ("a rotating blue square", "Square Dance Shapes", {"COUNT": 1.0, "SHAPE": "square"}),
         (
             "lower third for Jane Doe, CEO",

@@ -90,6 +90,20 @@ def test_it_is_the_selected_scene_before_the_newest() -> None:
     assert answer("make scene 3 red", selected="a") == [("editScene", "c", None)]
 
 
+def test_of_two_that_are_called_by_their_kind_the_current_one_is_meant() -> None:
+    code = composed("a countdown from 3")
+    two = [
+        ContextScene(id=name, number=at, name="Countdown", tsx_code=code, duration=150)
+        for at, name in enumerate("ab", 1)
+    ]
+    assert answer("make the countdown red", two, "a") == [("editScene", "a", None)]
+    assert answer("make the countdown red", two) == [("editScene", "b", None)]
+    assert answer("delete the countdown", two) == (
+        "Which scene do you mean: 1 \u201cCountdown\u201d, 2 \u201cCountdown\u201d?"
+    )
+    assert answer("make the countdown red", two[:1]) == [("editScene", "a", None)]
+
+
 @pytest.mark.parametrize(
     ("prompt", "steps"),
     [

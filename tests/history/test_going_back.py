@@ -147,8 +147,8 @@ async def test_later_changes_stand_in_the_way_unless_forced(studio: Studio) -> N
         error = await refused_to_go_back(ann, f"iterations/{mine['id']}", target=target)
         later = error["details"]["later"]
         assert [one["changesApplied"] for one in later] == [
-            ["name Mine -> Theirs"],
-            ["duration 150 -> 9"],
+            ["name Mine \u2192 Theirs"],
+            ["duration 150 \u2192 9"],
         ]
         assert {one["actorId"] for one in later} == {bob.user_id}
     assert await snapshot_of(project_id) == was
@@ -198,7 +198,7 @@ async def test_a_deleted_scene_comes_back_with_an_older_content_by_force(studio:
         went = await go_back(ann, edit["id"], force=True)
     assert await film(project_id) == before
     assert [event.type for event in events][1:] == ["scene.restored", "iteration.created"]
-    assert went["iterations"][0]["changesApplied"] == ["code", "name Edited -> S1", "restored"]
+    assert went["iterations"][0]["changesApplied"] == ["code", "name Edited \u2192 S1", "restored"]
     async with studio.watching(project_id):
         await go_back(ann, gone["id"], "after", force=True)
     assert len(await film(project_id)) == 2

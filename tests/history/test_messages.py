@@ -113,7 +113,7 @@ async def test_a_change_between_two_steps_of_a_turn_is_not_lost(studio: Studio) 
     await end_turn(project_id, run)
     error = await refused_to_go_back(ann, f"messages/{run.assistant_message_id}")
     assert [one["changesApplied"] for one in error["details"]["later"]] == [
-        ["name Scene 1 -> Mine"]
+        ["name Scene 1 \u2192 Mine"]
     ]
 
 

@@ -45,8 +45,8 @@ async def test_each_message_or_direct_change_is_one_entry(studio: Studio) -> Non
     told = [
         [(one["operationType"], one["changesApplied"]) for one in e["changes"]] for e in entries
     ]
-    assert told[1] == [("split", ["duration 150 -> 40"]), ("split", ["created"])]
-    assert told[2] == [("edit", ["name Scene 1 -> A"]), ("create", ["created"])]
+    assert told[1] == [("split", ["duration 150 \u2192 40"]), ("split", ["created"])]
+    assert told[2] == [("edit", ["name Scene 1 \u2192 A"]), ("create", ["created"])]
     for entry in entries:
         path = f"/api/projects/{project_id}/snapshot?at={entry['revision']}"
         assert (await ann.do("GET", path))["revision"] == entry["revision"]

@@ -133,7 +133,7 @@ async def test_who_meets_anothers_change_is_told_which(studio: Studio) -> None:
     was = await snapshot_of(project_id)
     error = await refused(ann, project_id, "undo")
     [later] = error["details"]["later"]
-    assert (later["actorId"], later["changesApplied"]) == (bob.user_id, ["name A -> B"])
+    assert (later["actorId"], later["changesApplied"]) == (bob.user_id, ["name A \u2192 B"])
     assert error["message"].endswith("or revert the message or iteration with force.")
     assert await snapshot_of(project_id) == was
     await walk(bob, project_id, "undo")

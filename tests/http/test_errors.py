@@ -110,6 +110,13 @@ async def test_a_missing_route_and_a_wrong_method_answer_in_the_envelope(
     assert {"GET", "POST"} <= set(answer.headers["allow"].split(", "))
 
 
+async def test_a_plain_request_to_a_websocket_is_told_what_it_met(
+    client: httpx.AsyncClient,
+) -> None:
+    error = problem(await client.get("/api/socket"), 405, "METHOD_NOT_ALLOWED")
+    assert error["message"].startswith("This is a WebSocket")
+
+
 async def test_a_limit_says_when_to_come_back(client: httpx.AsyncClient) -> None:
     answer = await client.get("/api/busy")
     assert problem(answer, 429, "RATE_LIMITED")["retryable"] is True

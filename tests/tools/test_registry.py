@@ -28,12 +28,12 @@ def test_add_scene_prefers_what_it_is_told() -> None:
 
 def test_edit_scene_keeps_all_but_code_and_duration() -> None:
     change = run("editScene", SCENE, EditScene(code=OTHER, duration=90))
-    assert change.changes == ["code", "duration 150 -> 90"]
+    assert change.changes == ["code", "duration 150 \u2192 90"]
     assert change.before is SCENE
     assert change.after == msgspec.structs.replace(SCENE, tsx_code=OTHER, duration=90)
     assert change.complexity == "surgical"
     assert run("editScene", SCENE, EditScene(code=GOOD, duration=90)).changes == [
-        "duration 150 -> 90"
+        "duration 150 \u2192 90"
     ]
 
 
@@ -53,7 +53,7 @@ def test_delete_scene_keeps_the_content() -> None:
 
 def test_trim_scene_changes_the_duration_alone() -> None:
     change = run("trimScene", SCENE, TrimScene(duration=90))
-    assert (change.operation, change.changes) == ("trim", ["duration 150 -> 90"])
+    assert (change.operation, change.changes) == ("trim", ["duration 150 \u2192 90"])
     assert change.after == msgspec.structs.replace(SCENE, duration=90)
 
 

@@ -87,7 +87,7 @@ def plan_countdown(brief: Brief) -> Plan:
         "END_TEXT": shown,
         "FONT_SIZE": min(round(size), half * 2),
     }
-    return Plan(values, component_of(f"from {start}", "Countdown"))
+    return Plan(values, "Countdown")
 
 
 def plan_counter(brief: Brief) -> Plan:
@@ -114,7 +114,7 @@ def plan_counter(brief: Brief) -> Plan:
         "FONT_SIZE": size_of(brief, shown, 0.17, tall=0.35),
     }
     note = None if values else "You gave no number, so it counts to 1,000."
-    return Plan(constants, component_of(label or f"to {last}", "Counter"), note)
+    return Plan(constants, component_of(label, "Counter") if label else "Counter", note)
 
 
 def _whole(number: str) -> int:

@@ -158,6 +158,8 @@ def _by_name(
     ]
     longest = max((len(scene.name) for scene in hits), default=0)
     hits = [scene for scene in hits if len(scene.name) == longest]
+    if len(hits) > 1 and lower(hits[0].name).strip() in KINDS:
+        return None  # several are called "Countdown": the word names their kind
     return _one_of(hits, scenes, "name") if hits else None
 
 
