@@ -15,13 +15,28 @@ NOISE = 64 * 1024  # bytes that a client may say to a stream of events, which li
 GOODBYE = 5.0  # seconds that a reader gets to take the last bytes
 
 
-class DirectHttp(Connection):
-    """An HTTP connection that a response may take over once it has begun."""
+class Owned(asyncio.Protocol):
+    """A protocol whose owner, once there is one, hears how fast its reader is."""
 
     owner: Owner | None = None
+    gone = False
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.owner:
+            self.owner.pause()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.owner:
+            self.owner.resume()
+
+
+class DirectHttp(Owned, Connection):
+    """An HTTP connection that a response may take over once it has begun."""
+
     claimed = False  # what the client says from now on is noise
     noise = 0
-    gone = False
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -83,16 +98,6 @@ class DirectHttp(Connection):
         else:
             super().handle_websocket_upgrade()
         self._forget()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        if self.owner:
-            self.owner.pause()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self.owner:
-            self.owner.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
         try:
@@ -160,11 +165,9 @@ class Inbox:
         return self._items.pop(0)
 
 
-class DirectSocket(WebSocketsSansIOProtocol):
+class DirectSocket(Owned, WebSocketsSansIOProtocol):
     """A WebSocket; its messages out may be written behind uvicorn's back, which keeps no state."""
 
-    owner: Owner | None = None
-    gone = False
     _key: bytes | None = None  # of a handshake that we answer ourselves
 
     def __init__(self, *values: Any, **named: Any) -> None:
@@ -227,16 +230,6 @@ class DirectSocket(WebSocketsSansIOProtocol):
     def finish(self, last: bytes) -> None:
         if not self.transport.is_closing():
             self.transport.write(last)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        if self.owner:
-            self.owner.pause()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self.owner:
-            self.owner.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
         try:
