@@ -3,7 +3,7 @@
 from piccolo.conf.apps import AppRegistry
 
 from app.settings import Settings
-from app.store.engine import DB
+from app.store.database import SCHEMA as DB
 
 __all__ = ["APP_REGISTRY", "DB"]
 

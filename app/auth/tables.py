@@ -5,10 +5,10 @@ from piccolo.columns.base import OnDelete, OnUpdate
 from piccolo.columns.defaults.timestamptz import TimestamptzNow
 from piccolo.table import Table
 
-from app.store.engine import DB
+from app.store.database import SCHEMA
 
 
-class UserAccount(Table, db=DB):
+class UserAccount(Table, db=SCHEMA):
     id = Varchar(length=255, primary_key=True, default=None)
     email = Text(null=True, default=None)
     name = Text(null=False, default=None)
@@ -18,7 +18,7 @@ class UserAccount(Table, db=DB):
     updated_at = Timestamptz(null=False, default=TimestamptzNow())
 
 
-class ApiToken(Table, db=DB):
+class ApiToken(Table, db=SCHEMA):
     id = UUID(primary_key=True, default=None)
     user_id = ForeignKey(
         UserAccount, null=False, default=None,
@@ -32,7 +32,7 @@ class ApiToken(Table, db=DB):
     revoked_at = Timestamptz(null=True, default=None)
 
 
-class LoginSession(Table, db=DB):
+class LoginSession(Table, db=SCHEMA):
     id = UUID(primary_key=True, default=None)
     user_id = ForeignKey(
         UserAccount, null=False, default=None,

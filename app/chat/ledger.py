@@ -11,7 +11,7 @@ from app.generations.leases import Taken
 from app.problems import LeaseLost
 from app.store.engine import transaction
 from app.store.ids import new_id
-from app.store.tasks import to_the_end
+from app.store.tasks import run_to_completion
 
 
 class Call:
@@ -97,7 +97,7 @@ async def _closing(row_id: str) -> AsyncIterator[Call]:
         status, error = "failed", f"{type(failure).__name__}: {failure}"[:500]
         raise
     finally:
-        await to_the_end(_close(row_id, call, status, error))
+        await run_to_completion(_close(row_id, call, status, error))
 
 
 async def _close(row_id: str, call: Call, status: str, error: str | None) -> None:

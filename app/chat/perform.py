@@ -33,7 +33,7 @@ from app.scenes.history import Cause
 from app.scenes.model import Scene
 from app.store.engine import DB
 from app.store.ids import step_id
-from app.store.tasks import to_the_end
+from app.store.tasks import run_to_completion
 from app.tools.registry import TOOLS
 from app.tools.registry import run as run_tool
 
@@ -96,7 +96,7 @@ class Performance:
     async def _end(self, ending: Ending) -> None:
         self.live.flush()
         try:
-            await to_the_end(steps.finish(self.held, ending))
+            await run_to_completion(steps.finish(self.held, ending))
         except LeaseLost:
             log.info("run %s was ended by another", self.held.run.id)
 

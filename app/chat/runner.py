@@ -14,7 +14,7 @@ from app.chat.leases import Held
 from app.chat.live import Stage
 from app.chat.perform import Performance
 from app.problems import LeaseLost, Problem
-from app.store.tasks import spawn, to_the_end
+from app.store.tasks import run_to_completion, spawn
 
 RENEW = 3.0  # seconds between two renewals of a lease
 PAUSE = 1.0  # seconds before a run that met a failing database is tried again
@@ -77,7 +77,7 @@ class Runner:
     async def _fill(self, take: Take) -> None:
         """Begin runs until all places are taken or there are no more. Nothing ends the loops."""
         try:
-            while len(self._work) < self._places and await to_the_end(self._take(take)):
+            while len(self._work) < self._places and await run_to_completion(self._take(take)):
                 pass
         except Problem as problem:
             log.warning("no run taken: %s", problem.message)
@@ -106,7 +106,7 @@ class Runner:
             await performance.perform()
         except asyncio.CancelledError as reason:
             if reason.args == ("cancel",):
-                await to_the_end(performance.cancelled())
+                await run_to_completion(performance.cancelled())
             elif reason.args != ("lost",):
                 raise
         except Problem as problem:

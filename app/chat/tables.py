@@ -3,10 +3,10 @@
 from piccolo.columns import JSONB, UUID, BigInt, Boolean, Integer, Text, Timestamptz, Varchar
 from piccolo.table import Table
 
-from app.store.engine import DB
+from app.store.database import SCHEMA
 
 
-class MessageRow(Table, tablename="message", db=DB):
+class MessageRow(Table, tablename="message", db=SCHEMA):
     id = UUID(primary_key=True, default=None)
     project_id = UUID(default=None)
     run_id = UUID(null=True, default=None)
@@ -22,7 +22,7 @@ class MessageRow(Table, tablename="message", db=DB):
     updated_at = Timestamptz()
 
 
-class RunRow(Table, tablename="run", db=DB):
+class RunRow(Table, tablename="run", db=SCHEMA):
     id = UUID(primary_key=True, default=None)
     project_id = UUID(default=None)
     actor_id = Varchar(255, default=None)
@@ -51,7 +51,7 @@ class RunRow(Table, tablename="run", db=DB):
     ended_at = Timestamptz(null=True, default=None)
 
 
-class ModelCall(Table, tablename="model_call", db=DB):
+class ModelCall(Table, tablename="model_call", db=SCHEMA):
     """A call of a run, or for a generation beside the chat."""
 
     id = UUID(primary_key=True, default=None)

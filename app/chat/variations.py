@@ -26,7 +26,7 @@ from app.problems import (
 from app.scenes.model import DURATION, Scene
 from app.scenes.reads import live_scenes
 from app.store.engine import DB
-from app.store.tasks import spawn, to_the_end
+from app.store.tasks import run_to_completion, spawn
 
 MAKE_MOST = 180.0  # seconds of one attempt
 RENEW = 3.0  # seconds between two renewals of a lease
@@ -76,7 +76,7 @@ class VariationMaker:
         """Begin until all places are taken or nothing is left. Nothing ends the loop."""
         try:
             await leases.give_up()
-            while len(self._work) < self._places and await to_the_end(self._take()):
+            while len(self._work) < self._places and await run_to_completion(self._take()):
                 pass
         except Problem as problem:
             log.warning("no variation taken: %s", problem.message)
@@ -147,7 +147,7 @@ async def make(taken: Taken, provider: Provider) -> None:
                     ledger.usage = written.usage
             if written.code == taken.base_code:
                 raise ValidationFailed(written.note or "Nothing changed.")
-            await to_the_end(leases.keep(taken, made_of(written, model, began)))
+            await run_to_completion(leases.keep(taken, made_of(written, model, began)))
         except TimeoutError:
             slow = AiError("This took longer than three minutes.")
             await _fail(taken, slow, model, "TIMEOUT")
@@ -166,7 +166,7 @@ async def make(taken: Taken, provider: Provider) -> None:
 
 async def _fail(taken: Taken, problem: Problem, model: str, code: str | None = None) -> None:
     log.warning("variation %s failed: %s", taken.generation.id, problem.message)
-    await to_the_end(leases.keep_error(taken, code or problem.code, problem.message, model))
+    await run_to_completion(leases.keep_error(taken, code or problem.code, problem.message, model))
 
 
 async def _nothing() -> None:

@@ -3,10 +3,10 @@
 from piccolo.columns import UUID, BigInt, Integer, Text, Timestamptz, Varchar
 from piccolo.table import Table
 
-from app.store.engine import DB
+from app.store.database import SCHEMA
 
 
-class GenerationRow(Table, tablename="generation", db=DB):
+class GenerationRow(Table, tablename="generation", db=SCHEMA):
     id = UUID(primary_key=True, default=None)
     project_id = UUID(default=None)
     scene_id = UUID(null=True, default=None)

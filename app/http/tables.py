@@ -3,10 +3,10 @@
 from piccolo.columns import JSONB, Bytea, Integer, Text, Timestamptz, Varchar
 from piccolo.table import Table
 
-from app.store.engine import DB
+from app.store.database import SCHEMA
 
 
-class IdempotencyRecord(Table, tablename="idempotency_record", db=DB):
+class IdempotencyRecord(Table, tablename="idempotency_record", db=SCHEMA):
     """Primary key (user_id, scope, key)."""
 
     user_id = Varchar(255, primary_key=True, default=None)

@@ -3,10 +3,10 @@
 from piccolo.columns import JSONB, UUID, BigInt, Boolean, Integer, Text, Timestamptz, Varchar
 from piccolo.table import Table
 
-from app.store.engine import DB
+from app.store.database import SCHEMA
 
 
-class ProjectRow(Table, tablename="project", db=DB):
+class ProjectRow(Table, tablename="project", db=SCHEMA):
     id = UUID(primary_key=True, default=None)
     owner_id = Varchar(255, default=None)
     title = Text(default=None)
@@ -23,7 +23,7 @@ class ProjectRow(Table, tablename="project", db=DB):
     deleted_at = Timestamptz(null=True, default=None)
 
 
-class ProjectMember(Table, tablename="project_member", db=DB):
+class ProjectMember(Table, tablename="project_member", db=SCHEMA):
     """Who may use a project; primary key (project_id, user_id)."""
 
     project_id = UUID(primary_key=True, default=None)
@@ -33,7 +33,7 @@ class ProjectMember(Table, tablename="project_member", db=DB):
     updated_at = Timestamptz()
 
 
-class ProjectInvite(Table, tablename="project_invite", db=DB):
+class ProjectInvite(Table, tablename="project_invite", db=SCHEMA):
     id = UUID(primary_key=True, default=None)
     project_id = UUID(default=None)
     role = Text(default=None)

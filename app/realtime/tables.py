@@ -3,10 +3,10 @@
 from piccolo.columns import JSONB, UUID, BigInt, Text, Timestamptz, Varchar
 from piccolo.table import Table
 
-from app.store.engine import DB
+from app.store.database import SCHEMA
 
 
-class ProjectEvent(Table, tablename="project_event", db=DB):
+class ProjectEvent(Table, tablename="project_event", db=SCHEMA):
     """Outbox, replay log and audit trail at once; primary key (project_id, revision)."""
 
     project_id = UUID(primary_key=True, default=None)

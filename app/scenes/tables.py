@@ -3,10 +3,10 @@
 from piccolo.columns import JSONB, UUID, BigInt, Boolean, Integer, Text, Timestamptz, Varchar
 from piccolo.table import Table
 
-from app.store.engine import DB
+from app.store.database import SCHEMA
 
 
-class SceneRow(Table, tablename="scene", db=DB):
+class SceneRow(Table, tablename="scene", db=SCHEMA):
     id = UUID(primary_key=True, default=None)
     project_id = UUID(default=None)
     position = Integer(null=True, default=None)
@@ -23,7 +23,7 @@ class SceneRow(Table, tablename="scene", db=DB):
     deleted_at = Timestamptz(null=True, default=None)
 
 
-class SceneIteration(Table, tablename="scene_iteration", db=DB):
+class SceneIteration(Table, tablename="scene_iteration", db=SCHEMA):
     id = UUID(primary_key=True, default=None)
     project_id = UUID(default=None)
     scene_id = UUID(null=True, default=None)
@@ -55,7 +55,7 @@ class SceneIteration(Table, tablename="scene_iteration", db=DB):
     created_at = Timestamptz()
 
 
-class HistoryEntry(Table, tablename="history_entry", db=DB):
+class HistoryEntry(Table, tablename="history_entry", db=SCHEMA):
     id = UUID(primary_key=True, default=None)
     project_id = UUID(default=None)
     kind = Text(default=None)

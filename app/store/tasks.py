@@ -28,7 +28,7 @@ def _over(task: asyncio.Task[Any]) -> None:
         log.error("background task %s failed", task.get_name(), exc_info=error)
 
 
-async def to_the_end(work: Coroutine[Any, Any, Result]) -> Result:
+async def run_to_completion(work: Coroutine[Any, Any, Result]) -> Result:
     """Wait until `work` is over even when the caller is cancelled; that is raised afterwards.
 
     A shield of anyio alone holds off anyio's own scopes, not `Task.cancel`.

@@ -8,6 +8,7 @@ from piccolo.columns.base import OnDelete
 
 from app.auth.tables import ApiToken, LoginSession, UserAccount
 from app.store.engine import DB
+from app.store.query import Param, built
 
 TYPES = {"VARCHAR": "character varying", "TIMESTAMPTZ": "timestamp with time zone"}
 
@@ -34,8 +35,9 @@ async def test_a_table_mirrors_its_columns(pool: None, table: Any) -> None:
             assert row["length"] == column.length
 
 
-async def test_piccolo_reads_what_sql_wrote(emptied: None) -> None:
+async def test_a_built_statement_reads_what_sql_wrote(emptied: None) -> None:
     await DB.fetch("insert into user_account (id, name) values ('someone', 'Some One')")
-    assert await UserAccount.select(UserAccount.id, UserAccount.role) == [
-        {"id": "someone", "role": "user"}
-    ]
+    query = UserAccount.select(UserAccount.id, UserAccount.role)
+    find = built(query.where(UserAccount.id == Param("id")))
+    rows = await DB.fetch(*find(id="someone"))
+    assert [dict(row) for row in rows] == [{"id": "someone", "role": "user"}]

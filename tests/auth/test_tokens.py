@@ -162,7 +162,7 @@ async def test_finding_the_caller_costs_one_query(client: Client) -> None:
     def note(query: Any) -> None:
         queries.append(query.query)
 
-    pool = DB.live_pool
+    pool = DB.pool
     async with AsyncExitStack() as held:
         connections = [
             await held.enter_async_context(pool.acquire()) for _ in range(pool.get_size())

@@ -165,5 +165,5 @@ async def connections_come_back(request: pytest.FixtureRequest) -> AsyncIterator
     if "server" not in request.fixturenames:
         return
     async with asyncio.timeout(10):
-        while DB.live_pool.get_idle_size() != DB.live_pool.get_size():
+        while DB.pool.get_idle_size() != DB.pool.get_size():
             await asyncio.sleep(0.02)

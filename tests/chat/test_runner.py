@@ -12,7 +12,7 @@ from app.realtime.emit import Emitter
 from app.realtime.live import LiveRun, LiveRuns, Verdict
 from app.realtime.model import LiveEvent
 from app.store.engine import DB, transaction
-from app.store.tasks import to_the_end
+from app.store.tasks import run_to_completion
 from tests.chat.conftest import House
 from tests.chat.test_crash_points import new_project
 from tests.chat.watching import (
@@ -33,7 +33,7 @@ async def test_what_has_begun_to_end_is_ended_however_often_its_task_is_cancelle
         await asyncio.sleep(0.05)
         done.append(1)
 
-    task = asyncio.create_task(to_the_end(ending()))
+    task = asyncio.create_task(run_to_completion(ending()))
     for _ in range(3):
         await asyncio.sleep(0.01)
         task.cancel("why")

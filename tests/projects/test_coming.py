@@ -15,7 +15,7 @@ from app.projects import access
 from app.realtime.direct import DirectHttp, DirectSocket
 from app.realtime.follow import Follower
 from app.realtime.stream import Stream
-from app.store.engine import Engine
+from app.store.database import Database
 from app.store.ids import new_id
 from tests.conftest import NewPerson
 from tests.people import Person
@@ -60,13 +60,13 @@ async def revisions(person: Person, project: str, transport: str) -> list[int] |
 def queries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is asked of the database outside of transactions, as it is asked."""
     asked: list[str] = []
-    fetch = Engine.fetch
+    fetch = Database.fetch
 
-    async def counted(self: Engine, sql: str, *values: Any) -> Any:
+    async def counted(self: Database, sql: str, *values: Any) -> Any:
         asked.append(sql)
         return await fetch(self, sql, *values)
 
-    monkeypatch.setattr(Engine, "fetch", counted)
+    monkeypatch.setattr(Database, "fetch", counted)
     return asked
 
 

@@ -192,5 +192,5 @@ async def test_reading_waits_for_no_connection_of_the_pool(here: Process, projec
     async with events(here, project) as one, events(here, project) as two:
         await one.ready()
         await two.ready()
-        pool = DB.live_pool
+        pool = DB.pool
         await eventually(lambda: pool.get_idle_size() == pool.get_size())

@@ -228,7 +228,7 @@ async def test_streams_leave_nothing_behind(here: Process, project: Project) -> 
             await two.ready()
     await eventually(lambda: not here.hubs._followers)
     await eventually(lambda: len(asyncio.all_tasks()) <= before + 1)
-    pool = DB.live_pool
+    pool = DB.pool
     await eventually(lambda: pool.get_idle_size() == pool.get_size())
 
 

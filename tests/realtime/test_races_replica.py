@@ -17,7 +17,7 @@ from app.realtime.watcher import Pace
 from app.store import embedded
 from app.store.binaries import find_programs
 from app.store.embedded import Embedded, start
-from app.store.engine import DB, Tx, connected, prepare
+from app.store.engine import DB, Tx, prepare
 from app.store.migration import migrate
 from tests.realtime.clients import Heard, events, poll
 from tests.realtime.studio import Process, Project, direct_alone, open_project, process  # noqa: F401
@@ -108,13 +108,12 @@ class Replicated:
 @asynccontextmanager
 async def one_database(dsn: str) -> AsyncIterator[None]:
     """The pool of this process leads there meanwhile."""
-    outer, outer_dsn = DB.pool, DB.config.get("dsn")
-    DB.pool = None
+    outer, DB._pool = DB._pool, None
     try:
-        async with connected(dsn, connections=5):
+        async with DB.opened(dsn, connections=5):
             yield
     finally:
-        DB.pool, DB.config["dsn"] = outer, outer_dsn
+        DB._pool = outer
 
 
 @pytest.fixture

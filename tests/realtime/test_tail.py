@@ -140,7 +140,7 @@ async def test_many_projects_that_lack_a_lot_get_all_of_it(database: str) -> Non
 
 
 async def test_the_readers_connection_is_given_back_and_replaced(project: Project) -> None:
-    reader, pool = LogReader(), DB.live_pool
+    reader, pool = LogReader(), DB.pool
     await project.note()
     assert len(await reader.get(project.id, 0)) == 1
     kept = reader._tx
