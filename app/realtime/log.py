@@ -42,7 +42,14 @@ class Row(NamedTuple):
     epoch: str
 
 
-# Told right after a commit, in this process: the project, its revision, and what was written.
+class LogGrew(NamedTuple):
+    """A signal: a commit of this process has appended these rows, oldest first, at least one."""
+
+    project_id: str
+    rows: list[Row]
+
+
+# Goes away: connect to `LogGrew` instead.
 Announce = Callable[[str, int, Sequence[Row]], None]
 announcers: list[Announce] = []
 
@@ -95,6 +102,7 @@ class Change:
         self._events.clear()
         rows = sorted(Row._make([*row, self.epoch]) for row in written)
         self.tx.after_commit.append(lambda: announce(self.project_id, rows))
+        self.tx.send_after_commit(LogGrew(self.project_id, rows))
 
 
 @asynccontextmanager
