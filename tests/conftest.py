@@ -22,8 +22,8 @@ from app.main import create_app
 from app.realtime.direct import DirectHttp, DirectSocket
 from app.settings import Settings
 from app.store.embedded import Embedded, start
-from app.store.engine import connected, reading
 from app.store.migration import migrate
+from tests.harness.database import DB, connected
 from tests.people import Person, make_person
 
 MUST = os.environ.get("CI") == "true"  # then a missing server is a failure, not a skip
@@ -231,7 +231,7 @@ async def invariants_hold(request: pytest.FixtureRequest) -> AsyncIterator[None]
     began = datetime.now(UTC)
     yield
     if "server" in request.fixturenames and "breaks_invariants" not in request.keywords:
-        async with reading(snapshot=True) as reader:
+        async with DB.reading(snapshot=True) as reader:
             assert [str(violation) for violation in await check(reader, since=began)] == []
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from app.auth.model import NewToken
 from app.auth.tokens import issue_token
-from app.store.engine import transaction
+from tests.harness.database import DB
 
 _numbers = itertools.count(1)
 
@@ -102,7 +102,7 @@ async def _lines(answer: httpx.Response) -> AsyncIterator[str]:
 async def make_person(url: str) -> Person:
     """A new account on the server at `url`, which shares this process's database."""
     name = f"person-{next(_numbers)}"
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         await tx.execute(
             "insert into user_account (id, email, name) values ($1, $2, $3)",
             name,

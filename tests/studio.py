@@ -28,7 +28,7 @@ from app.realtime.model import Event
 from app.scenes.routes import router as scenes
 from app.scenes.snapshot import read_snapshot
 from app.settings import Settings
-from app.store.engine import reading, transaction
+from tests.harness.database import DB
 
 _numbers = itertools.count(1)
 
@@ -112,7 +112,7 @@ class Person:
 async def events_of(project_id: str, after: int = 0) -> list[Event]:
     """The log as clients get it: JSON and back."""
     events: list[Event] = []
-    async with reading() as reader:
+    async with DB.reading() as reader:
         while rows := await log.read(reader, project_id, after):
             after = rows[-1].revision
             events += [
@@ -154,7 +154,7 @@ class Studio:
     async def person(self, name: str) -> Person:
         """Somebody new; the ids of one test's people sort as their names do."""
         user_id = f"{name}-{self._number}"
-        async with transaction() as tx:
+        async with DB.transaction() as tx:
             await tx.execute(
                 "insert into user_account (id, name, email) values ($1, $2, $3)",
                 user_id,
@@ -195,7 +195,7 @@ class Studio:
 
     async def check(self) -> None:
         """Assert that the log of each project of these people gives its snapshot."""
-        async with reading() as reader:
+        async with DB.reading() as reader:
             rows = await reader.fetch(
                 "select id from project where deleted_at is null and owner_id = any($1)",
                 [person.user_id for person in self._people],

@@ -4,7 +4,7 @@ import pytest
 from piccolo.table import Table
 
 from app.piccolo_app import APP_CONFIG
-from app.store.engine import DB
+from tests.harness.database import DB
 
 COLUMNS = """
     select attname, format_type(atttypid, atttypmod), not attnotnull

@@ -6,14 +6,15 @@ from app.projects.chat import MESSAGE, RUN, Run, message_of, run_of
 from app.realtime.log import Change, changing
 from app.scenes.history import Cause, create
 from app.scenes.model import SceneState
-from app.store.engine import Tx, transaction
+from app.store.database import Tx
 from app.store.ids import new_id
+from tests.harness.database import DB
 
 REQUEST = "a-turn"
 
 
 async def say(user_id: str, project_id: str, content: str) -> None:
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         await said(tx, user_id, project_id, content)
 
 
@@ -24,7 +25,7 @@ async def said(tx: Tx, user_id: str, project_id: str, content: str) -> None:
 
 async def begin_turn(user_id: str, project_id: str) -> Run:
     """A turn that was decided; a worker of the test holds its lease, so no other takes it."""
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         return await begun(tx, user_id, project_id)
 
 
@@ -64,7 +65,7 @@ async def begun(tx: Tx, user_id: str, project_id: str) -> Run:
 
 async def write_scene(user_id: str, project_id: str, run: Run) -> str:
     """The id of a scene that the turn made."""
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         async with changing(tx, project_id, actor_id=user_id, request_id=REQUEST) as change:
             cause = Cause(
                 source="llm",
@@ -79,7 +80,7 @@ async def write_scene(user_id: str, project_id: str, run: Run) -> str:
 
 
 async def end_turn(project_id: str, run: Run) -> None:
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         await ended(tx, project_id, run)
 
 

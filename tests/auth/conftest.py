@@ -20,7 +20,7 @@ from app.http.limits import Limiter
 from app.http.policy import check_routes, require_access
 from app.http.strict import StrictRequest
 from app.settings import Settings
-from app.store.engine import transaction
+from tests.harness.database import DB
 from tests.http.serving import serving
 
 LOCAL_TOKEN = "local-token-of-the-tests"
@@ -52,7 +52,7 @@ def auth_app(settings: Settings) -> Guard:
 @pytest.fixture
 async def emptied(pool: None) -> None:
     """Nobody has an account."""
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         await tx.execute("truncate user_account, idempotency_record cascade")
 
 

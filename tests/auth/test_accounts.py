@@ -11,8 +11,8 @@ import pytest
 from app.auth import passwords
 from app.auth.accounts import set_password
 from app.settings import Settings
-from app.store.engine import DB, transaction
 from tests.auth.conftest import PASSWORD, Client, Opener, auth_app, registered
+from tests.harness.database import DB
 from tests.http.serving import serving
 from tests.http.test_guard import problem
 
@@ -192,7 +192,7 @@ async def test_logging_out_ends_the_session_for_every_copy_of_it(
 async def test_another_password_ends_every_session(client: Client) -> None:
     account = await registered(client)
     hashed = await passwords.hash_of("another password")
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         await set_password(tx, account["id"], hashed)
     problem(await client.get("/api/auth/me"), 401, "UNAUTHORIZED")
     problem(await log_in(client), 401, "UNAUTHORIZED")
@@ -201,7 +201,7 @@ async def test_another_password_ends_every_session(client: Client) -> None:
 
 async def test_a_session_that_is_over_by_the_databases_clock_is_refused(client: Client) -> None:
     await registered(client)
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         await tx.execute("update login_session set expires_at = clock_timestamp()")
     problem(await client.get("/api/auth/me"), 401, "UNAUTHORIZED")
 

@@ -4,8 +4,8 @@ import asyncio
 
 from app.auth.local import begin_local_mode, login_link
 from app.settings import Settings
-from app.store.engine import DB, transaction
 from tests.auth.conftest import Client, Opener, registered
+from tests.harness.database import DB
 from tests.http.test_guard import problem
 
 
@@ -62,7 +62,7 @@ async def test_a_link_is_void_after_ten_minutes_and_a_guess_always(client: Clien
     path = await link()
     left = await DB.fetchval("select expires_at - clock_timestamp() from login_session")
     assert 590 < left.total_seconds() <= 600
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         await tx.execute("update login_session set expires_at = clock_timestamp()")
     assert (await client.get(path)).status_code == 410
     statuses = [(await client.get(f"/login/{number}")).status_code for number in range(32)]
@@ -81,7 +81,7 @@ async def test_a_link_of_any_account_ends_the_session_that_the_browser_held(
 ) -> None:
     account = await registered(client)
     old = client.cookies["reelroom_session"]
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         path = await login_link(tx, account["id"])
     assert (await client.get(path)).status_code == 303
     assert client.cookies["reelroom_session"] != old

@@ -7,8 +7,8 @@ from piccolo.columns import ForeignKey, Varchar
 from piccolo.columns.base import OnDelete
 
 from app.auth.tables import ApiToken, LoginSession, UserAccount
-from app.store.engine import DB
 from app.store.query import Param, built
+from tests.harness.database import DB
 
 TYPES = {"VARCHAR": "character varying", "TIMESTAMPTZ": "timestamp with time zone"}
 

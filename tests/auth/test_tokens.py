@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from app.auth.local import begin_local_mode
 from app.settings import Settings
-from app.store.engine import DB, transaction
 from tests.auth.conftest import LOCAL_TOKEN, Client, Opener, auth_app, registered
+from tests.harness.database import DB
 from tests.http.serving import serving
 from tests.http.test_guard import problem
 
@@ -49,7 +49,7 @@ async def test_an_expired_token_is_refused_by_the_databases_clock(client: Client
     await registered(client)
     reply = await client.post("/api/auth/tokens", json={"name": "t", "expiresInDays": 1})
     token = reply.json()["data"]["token"]
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         await tx.execute("update api_token set expires_at = clock_timestamp()")
     problem(await client.get("/api/auth/me", headers=bearer(token)), 401, "UNAUTHORIZED")
 
@@ -147,7 +147,7 @@ async def test_the_last_use_is_noted_once_a_minute(client: Client) -> None:
     first = await used_after(None)
     await client.get("/api/auth/me", headers=bearer(token))
     assert await DB.fetchval("select last_used_at from api_token") == first
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         await tx.execute("update api_token set last_used_at = last_used_at - interval '2 minutes'")
     await client.get("/api/auth/me", headers=bearer(token))
     assert await used_after(first) > first

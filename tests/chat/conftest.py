@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 
 from app.lifecycle.check import check
-from app.store.engine import DB, Tx, prepare
+from app.store.database import Tx
 from tests.conftest import NewDatabase
+from tests.harness.database import DB, connect
 from tests.model_server import ModelServer
 from tests.people import Person
 
@@ -89,9 +89,8 @@ class House:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Tx]:
-        connection = await asyncpg.connect(self.database)
+        connection = await connect(self.database)
         try:
-            await prepare(connection)
             yield Tx(connection)
         finally:
             await connection.close()

@@ -21,7 +21,7 @@ from app.chat.runner import Runner
 from app.chat.runs import Turn
 from app.chat.signals import SIGNALS
 from app.realtime.model import LiveEvent
-from app.store.engine import connected, transaction
+from tests.harness.database import DB
 
 PROMPT = 'Add a title "One" and add a title "Two"'
 USER = "crash"
@@ -73,13 +73,13 @@ class Silence:
 async def work(dsn: str, project_id: str | None) -> None:
     """Work until no run is open; before that begin a turn in the project, if one is given."""
     uncounted = await asyncpg.connect(dsn)
-    async with connected(dsn):
+    async with DB.opened(dsn):
         runner = Runner(OfflineModel(piece_delay=0), Silence())
         SIGNALS.on_wake.append(runner.wake)
         Counting.sent = 0
         if project_id is not None:
             caller = Caller(user_id=USER, name="Crash", request_id="crash")
-            async with transaction() as tx:
+            async with DB.transaction() as tx:
                 await runs.begin(tx, caller, project_id, Turn(prompt=PROMPT))
         async with runner.running():
             while await uncounted.fetchval(OPEN):

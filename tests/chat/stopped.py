@@ -11,8 +11,8 @@ from app.chat import runs
 from app.chat.leases import Held
 from app.chat.runner import Runner
 from app.chat.runs import Turn
-from app.store.engine import connected, transaction
 from tests.chat.crash import USER, Silence
+from tests.harness.database import DB
 
 
 class Stopped(Runner):
@@ -24,10 +24,10 @@ class Stopped(Runner):
 async def main(dsn: str, project_id: str) -> None:
     """Print how the run ended, and how many places it still takes."""
     watcher = await asyncpg.connect(dsn)
-    async with connected(dsn):
+    async with DB.opened(dsn):
         runner = Stopped(OfflineModel(), Silence())
         caller = Caller(user_id=USER, name="Crash", request_id="crash")
-        async with transaction() as tx:
+        async with DB.transaction() as tx:
             await runs.begin(tx, caller, project_id, Turn(prompt="Add a title"))
         async with runner.running():
             for _ in range(200):

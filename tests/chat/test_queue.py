@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 import pytest
 
-from app.store.engine import DB
 from tests.chat.watching import (
     begin,
     followed,
@@ -18,6 +17,7 @@ from tests.chat.watching import (
     until_over,
     watch,
 )
+from tests.harness.database import DB
 from tests.people import Person, read_events
 
 TITLE = 'Add a title "Hello"'

@@ -9,9 +9,9 @@ import httpx
 
 from app.auth.model import Caller
 from app.projects.members import set_role
-from app.store.engine import transaction
 from tests.chat.watching import run_now, until_over
 from tests.conftest import NewPerson
+from tests.harness.database import DB
 from tests.people import Person
 from tests.projects.test_members import until_blocked
 from tests.turns import begin_turn, end_turn
@@ -32,7 +32,7 @@ async def lowered_while_waiting(
 ) -> AsyncIterator[asyncio.Task[httpx.Response]]:
     """The guest asks, waits for the project, and is a viewer when it is free."""
     caller = Caller(user_id=owner.id, name=owner.id, request_id="lowers")
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         await tx.execute("select 1 from project where id = $1 for update", project)
         waiting = asyncio.create_task(ask())
         await until_blocked()

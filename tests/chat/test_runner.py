@@ -11,7 +11,6 @@ import pytest
 from app.realtime.emit import Emitter
 from app.realtime.live import LiveRun, LiveRuns, Verdict
 from app.realtime.model import LiveEvent
-from app.store.engine import DB, transaction
 from app.store.tasks import run_to_completion
 from tests.chat.conftest import House
 from tests.chat.test_crash_points import new_project
@@ -23,6 +22,7 @@ from tests.chat.watching import (
     until_over,
     watch,
 )
+from tests.harness.database import DB
 from tests.model_server import CODE, code, decide
 
 
@@ -51,7 +51,7 @@ async def test_a_commit_is_told_although_its_task_was_cancelled_meanwhile() -> N
         heard: list[int] = []
 
         async def change(n: int = n, heard: list[int] = heard) -> None:
-            async with transaction() as tx:
+            async with DB.transaction() as tx:
                 await tx.execute("insert into ending values ($1)", n)
                 tx.after_commit.append(lambda: heard.append(n))
 

@@ -7,7 +7,7 @@ from app.generations.reads import find_generation
 from app.generations.records import Made, Wanted, begin, succeed
 from app.realtime.log import changing
 from app.scenes.blank import BLANK
-from app.store.engine import DB, transaction
+from tests.harness.database import DB
 from tests.people import Person
 
 WAIT = {"prefer": "wait=30"}
@@ -68,7 +68,7 @@ async def line_of(person: Person, project: str, depth: int) -> list[str]:
     ids: list[str] = []
     for number in range(depth):
         async with (
-            transaction() as tx,
+            DB.transaction() as tx,
             changing(tx, project, actor_id=person.id, request_id="a-line") as change,
         ):
             if parent is not None:

@@ -4,10 +4,10 @@ import pytest
 
 from app.generations.reads import CHAIN
 from app.problems import NotFound
-from app.store.engine import DB
 from app.store.ids import new_id
 from tests.conftest import NewPerson
 from tests.generations.making import chain, line_of, read, refined, refused, variations
+from tests.harness.database import DB
 from tests.people import Person
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from app.store.engine import DB, reading
 from tests.conftest import NewPerson
 from tests.generations.making import (
     apply,
@@ -16,6 +15,7 @@ from tests.generations.making import (
     refused,
     variations,
 )
+from tests.harness.database import DB
 from tests.people import Person
 from tests.studio import Studio, snapshot_of
 
@@ -222,6 +222,6 @@ async def test_nothing_deletes_a_row(person: Person) -> None:
     project = await person.project()
     [one] = await line_of(person, project, 1)
     await person.ok("DELETE", f"/api/generations/{one}")
-    async with reading() as reader:
+    async with DB.reading() as reader:
         assert await reader.fetchval("select count(*) from generation where id = $1", one) == 1
     assert await DB.fetchval("select tsx_code from generation where id = $1", one) is None

@@ -10,7 +10,7 @@ from app.generations.records import Made, Wanted, begin
 from app.problems import LeaseLost
 from app.realtime.log import changing
 from app.scenes.blank import BLANK
-from app.store.engine import DB, transaction
+from tests.harness.database import DB
 from tests.people import Person
 
 MADE = Made(code=BLANK, model="tests", usage=TokenUsage(), milliseconds=1)
@@ -19,7 +19,7 @@ MADE = Made(code=BLANK, model="tests", usage=TokenUsage(), milliseconds=1)
 async def taken_by_us(person: Person, *, attempt: int = 1) -> Taken:
     """A pending variation that no worker of the server can claim: the lease is ours at once."""
     project = await person.project()
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         async with changing(tx, project, actor_id=person.id, request_id="ours") as change:
             generation = await begin(change, Wanted(prompt="x", format="square"))
             await tx.execute(

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from asyncpg import Connection
 
-from app.store.engine import Tx
+from app.store.database import Tx
 
 PAUSE = 0.001  # seconds until an actor that is not back is looked up in PostgreSQL
 STUCK = 10.0  # seconds after which a schedule is a defect

@@ -11,8 +11,8 @@ from app.scenes import history
 from app.scenes.history import Cause
 from app.scenes.model import SceneState
 from app.scenes.reads import find_scene
-from app.store.engine import transaction
 from app.store.ids import new_id
+from tests.harness.database import DB
 from tests.studio import Person, snapshot_of
 from tests.turns import REQUEST, begin_turn, end_turn
 
@@ -89,7 +89,7 @@ async def turn(user_id: str, project_id: str, *steps: Step) -> str:
 
 async def do_step(run: Run, step: Step) -> None:
     """One step of a turn, in a transaction of its own."""
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         async with changing(
             tx, run.project_id, actor_id=run.actor_id, request_id=REQUEST
         ) as change:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.scenes.history_routes import router
-from app.store.engine import Tx
+from app.store.database import Tx
 from app.store.ids import new_id
 from tests.history.steps import add, newest, rewrite, turn
 from tests.history.test_undo import many_steps

@@ -3,15 +3,15 @@
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-import asyncpg
 import pytest
 
 from app.auth.model import Caller
 from app.projects.model import NewProject
 from app.projects.projects import create_project
 from app.scenes.analytics import EditedAgain, OperationTime, edited_again, operation_times
-from app.store.engine import DB, Tx, prepare
+from app.store.database import Tx
 from app.store.ids import new_id
+from tests.harness.database import DB, connect
 from tests.history.steps import drop, newest, rewrite, turn
 from tests.studio import Person, Studio
 
@@ -37,8 +37,7 @@ ROWS = [
 async def test_rates_and_times_are_what_they_are_by_hand(
     new_database: Callable[[], Awaitable[str]],
 ) -> None:
-    connection = await asyncpg.connect(await new_database())
-    await prepare(connection)
+    connection = await connect(await new_database())
     tx = Tx(connection)
     await tx.execute("insert into user_account (id, name) values ('ann', 'Ann')")
     ann = Caller(user_id="ann", name="Ann", request_id="r")

@@ -3,8 +3,6 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import asyncpg
-
 from app.auth.model import Caller
 from app.projects.model import NewProject
 from app.projects.projects import create_project
@@ -15,8 +13,9 @@ from app.scenes.history import Cause
 from app.scenes.model import SceneState
 from app.scenes.reads import find_scene
 from app.scenes.undo import Walk, redo, undo
-from app.store.engine import Tx, prepare
+from app.store.database import Tx
 from app.store.ids import new_id
+from tests.harness.database import connect
 
 ANN = Caller(user_id="ann", name="Ann", request_id="r")
 
@@ -24,8 +23,7 @@ ANN = Caller(user_id="ann", name="Ann", request_id="r")
 async def test_a_scene_shows_the_generation_of_its_state(
     new_database: Callable[[], Awaitable[str]],
 ) -> None:
-    connection = await asyncpg.connect(await new_database())
-    await prepare(connection)
+    connection = await connect(await new_database())
     tx = Tx(connection)
     await tx.execute("insert into user_account (id, name) values ('ann', 'Ann')")
     async with tx.savepoint():

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.store.engine import DB
+from tests.harness.database import DB
 from tests.history.steps import CODE, Json, film, go_back, newest, refused_to_go_back
 from tests.studio import Person, Studio, snapshot_of
 

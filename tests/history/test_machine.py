@@ -34,9 +34,10 @@ from app.scenes.plans import fits
 from app.scenes.reads import ITERATION, SCENE, find_scene, iteration_of, live_ids, plain, scene_of
 from app.scenes.requests import NewScene, SceneOrder, ScenePatch
 from app.scenes.undo import Walk, redo, undo
-from app.store.engine import Tx, prepare
+from app.store.database import Tx
 from app.store.ids import new_id
 from tests.conftest import MUST
+from tests.harness.database import connect
 from tests.turns import REQUEST, begun, ended
 
 T = TypeVar("T")
@@ -314,8 +315,7 @@ async def machine_dsn(new_database: Callable[[], Awaitable[str]]) -> str:
 def explore(dsn: str, examples: int, steps: int) -> int:
     with asyncio.Runner() as runner:
         Machine.runner, Machine.steps = runner, 0
-        Machine.connection = runner.run(asyncpg.connect(dsn))
-        runner.run(prepare(Machine.connection))
+        Machine.connection = runner.run(connect(dsn))
         try:
             run_state_machine_as_test(
                 Machine,

@@ -5,7 +5,7 @@ import pytest
 
 from app.lifecycle.check import check
 from app.projects.replay import MESSAGES
-from app.store.engine import DB
+from tests.harness.database import DB
 from tests.history.steps import (
     CODE,
     Json,

@@ -4,11 +4,10 @@ import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import asyncpg
-
-from app.store.engine import Tx, prepare
+from app.store.database import Tx
 from app.store.ids import new_id
 from app.store.migration import MIGRATIONS, migrate
+from tests.harness.database import connect
 from tests.store.conftest import dsn, empty_database
 
 __all__ = ["dsn", "empty_database"]
@@ -42,8 +41,7 @@ async def old_iteration(
 async def test_old_iterations_get_their_entries(dsn: str, tmp_path: Path) -> None:
     shutil.copy(Path(MIGRATIONS) / "0001_spine.py", tmp_path)
     await migrate(dsn, tmp_path)
-    connection = await asyncpg.connect(dsn)
-    await prepare(connection)
+    connection = await connect(dsn)
     tx = Tx(connection)
     project, other, run, asked, answer = (new_id() for _ in range(5))
     await tx.execute("insert into user_account (id, name) values ('ann', 'Ann')")

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import asyncpg
 import msgspec
 import pytest
 from asyncpg import Connection
@@ -37,8 +36,9 @@ from app.scenes.scenes import (
     split_scene,
 )
 from app.scenes.undo import Walk, redo, undo
-from app.store.engine import Tx, prepare
+from app.store.database import Tx
 from app.store.ids import new_id
+from tests.harness.database import connect
 from tests.history.schedules import Act, Explorer, Ran
 
 SAMPLES = 12  # schedules of each pair that chance chooses
@@ -150,9 +150,7 @@ class Place(NamedTuple):
 @pytest.fixture
 async def place(new_database: Callable[[], Awaitable[str]]) -> AsyncIterator[Place]:
     dsn = await new_database()
-    connections: list[Connection] = [await asyncpg.connect(dsn) for _ in range(4)]
-    for one in connections:
-        await prepare(one)
+    connections: list[Connection] = [await connect(dsn) for _ in range(4)]
     tx = Tx(connections[3])
     for name in ("ann", "bob"):
         await tx.execute("insert into user_account (id, name) values ($1, $2)", name, name)

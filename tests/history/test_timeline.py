@@ -1,8 +1,8 @@
 """What was done in a project, by whom; how it was then; a branch of it; and what differs."""
 
 from app.scenes.diff import LINES_MOST, code_difference
-from app.store.engine import DB
 from app.store.ids import new_id
+from tests.harness.database import DB
 from tests.history.steps import Json, add, drop, film, go_back, newest, rewrite, turn
 from tests.history.test_undo import many_steps, walk
 from tests.studio import Person, Studio, snapshot_of

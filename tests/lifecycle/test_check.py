@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
 
-import asyncpg
 import pytest
 
 from app.auth.model import Caller
@@ -23,7 +22,8 @@ from app.scenes.going_back import GoBack, revert_iteration
 from app.scenes.requests import NewScene, SceneOrder, ScenePatch
 from app.scenes.scenes import add_scene, change_scene, delete_scene, reorder_scenes
 from app.scenes.undo import Walk, undo
-from app.store.engine import Tx, prepare
+from app.store.database import Tx
+from tests.harness.database import connect
 from tests.turns import begun, ended, said
 
 NEWEST = (
@@ -56,8 +56,7 @@ async def generated(tx: Tx, caller: Caller, project_id: str) -> None:
 @pytest.fixture
 async def database(new_database: Callable[[], Awaitable[str]]) -> AsyncIterator[Tx]:
     """A database of the test's own, that no server looks at."""
-    connection = await asyncpg.connect(await new_database())
-    await prepare(connection)
+    connection = await connect(await new_database())
     yield Tx(connection)
     await connection.close()
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from app.projects.members import set_role
-from app.store.engine import reading, transaction
+from tests.harness.database import DB
 from tests.studio import Person, Studio
 
 BLOCKED = "select exists (select from pg_locks where not granted)"
@@ -53,7 +53,7 @@ async def test_an_invite_expires_and_its_secret_is_stored_nowhere(studio: Studio
     ann, bob = await studio.person("ann"), await studio.person("bob")
     project_id = await ann.project()
     invite = await invited(ann, project_id, role="viewer", expiresInHours=1)
-    async with reading() as reader:
+    async with DB.reading() as reader:
         text = await reader.fetchval(
             "select project_invite::text from project_invite where project_id = $1", project_id
         )
@@ -64,7 +64,7 @@ async def test_an_invite_expires_and_its_secret_is_stored_nowhere(studio: Studio
         )
     assert invite["token"] not in text
     assert hours == 1
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         await tx.execute(
             "update project_invite set expires_at = clock_timestamp() where project_id = $1",
             project_id,
@@ -153,7 +153,7 @@ async def test_who_loses_the_role_while_waiting_for_the_project_changes_nothing(
     ann = await studio.person("ann")
     project_id = await ann.project()
     bob = await studio.member(ann, project_id, "bob", "editor")
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         await tx.execute("select 1 from project where id = $1 for update", project_id)
         waiting = asyncio.create_task(bob.ask("POST", f"/api/projects/{project_id}/scenes", {}))
         await until_blocked()
@@ -166,7 +166,7 @@ async def until_blocked() -> None:
     """Until somebody waits for a lock."""
     async with asyncio.timeout(10):
         while True:
-            async with reading() as reader:
+            async with DB.reading() as reader:
                 if await reader.fetchval(BLOCKED):
                     return
             await asyncio.sleep(0.01)

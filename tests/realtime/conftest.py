@@ -10,8 +10,8 @@ from redis import Redis
 from redis.exceptions import ConnectionError as NotYet
 
 from app.realtime.bus import LocalBus
-from app.store.engine import DB, transaction
 from tests.conftest import free_port
+from tests.harness.database import DB
 from tests.realtime.studio import USER, Process, Project, delivery, open_project, process
 
 
@@ -26,7 +26,7 @@ def direct(request: pytest.FixtureRequest) -> bool:
 async def database(pool: None, database_url: str) -> AsyncIterator[str]:
     """The database of this process; our projects obey no rule of the product, so they go again."""
     yield database_url
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         ours = "(select id from project where owner_id = $1)"
         await tx.execute(f"delete from project_event where project_id in {ours}", USER)
         await tx.execute("delete from project where owner_id = $1", USER)

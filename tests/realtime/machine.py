@@ -19,9 +19,9 @@ from app.realtime import log
 from app.realtime.hubs import Hubs
 from app.realtime.model import Event
 from app.settings import Settings
-from app.store.engine import DB
 from tests.conftest import serving
 from tests.fault_proxy import FaultProxy
+from tests.harness.database import DB
 from tests.people import Person, make_person
 from tests.realtime.clients import Heard, parse
 from tests.realtime.conftest import RedisServer

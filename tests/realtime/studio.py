@@ -24,8 +24,8 @@ from app.realtime.poll import Changes, changes
 from app.realtime.socket import refuse, serve_socket
 from app.realtime.sse import EventStream, last_event_id, stream_project, stream_run
 from app.realtime.watcher import Pace, Watcher
-from app.store.engine import DB, reading, transaction
 from app.store.ids import new_id
+from tests.harness.database import DB
 from tests.http.serving import serving
 
 USER = "user 1"
@@ -45,7 +45,7 @@ class Project:
 
     async def commit(self, *events: tuple[str, Any] | tuple[str, Any, str]) -> int:
         """Commit events in one transaction; return the last revision."""
-        async with transaction() as tx:
+        async with DB.transaction() as tx:
             async with log.changing(tx, self.id, actor_id=USER, request_id="test") as change:
                 for kind, data, *run in events:
                     change.emit(kind, data, run_id=run[0] if run else None)
@@ -71,7 +71,7 @@ class Project:
 
 async def open_project() -> Project:
     project = Project(new_id(), log.new_epoch())
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         await tx.execute(
             "insert into user_account (id, name) values ($1, 'A') on conflict do nothing", USER
         )
@@ -155,7 +155,7 @@ class Turn:
 
 
 async def snapshot(project_id: str) -> Snapshot:
-    async with reading(snapshot=True) as tx:
+    async with DB.reading(snapshot=True) as tx:
         head = await log.head_of(tx, project_id)
         assert head
         count = await tx.fetchval(

@@ -8,7 +8,7 @@ import pytest
 from app.realtime import follow, metrics, ring
 from app.realtime.bus import LocalBus
 from app.realtime.watcher import Pace
-from app.store.engine import DB, transaction
+from tests.harness.database import DB
 from tests.realtime.clients import Heard, events, poll, socket
 from tests.realtime.studio import Process, Project, direct_alone, eventually, process  # noqa: F401
 
@@ -78,7 +78,7 @@ async def test_a_cursor_inside_a_transaction_gets_its_rest(here: Process, projec
 async def test_cursor_older_than_retention(here: Process, project: Project) -> None:
     await project.note(size=3)
     await project.note(size=3)
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         await tx.execute(
             "delete from project_event where project_id = $1 and revision <= 3", project.id
         )
@@ -157,7 +157,7 @@ async def test_epoch_change_while_connected(project: Project) -> None:
         ):
             await over_sse.ready()
             await over_socket.ready()
-            async with transaction() as tx:  # as after a restore: history goes back
+            async with DB.transaction() as tx:  # as after a restore: history goes back
                 await tx.execute(
                     "delete from project_event where project_id = $1 and revision > 2", project.id
                 )

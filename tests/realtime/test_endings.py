@@ -15,7 +15,7 @@ from app.realtime.follow import Follower
 from app.realtime.frames import Frame, own
 from app.realtime.sse import stream_project
 from app.realtime.watcher import Pace, Watcher
-from app.store.engine import DB
+from tests.harness.database import DB
 from tests.realtime.clients import events, poll, socket
 from tests.realtime.studio import USER, Process, Project, eventually, process
 

@@ -13,8 +13,8 @@ from app.realtime.emit import joined
 from app.realtime.live import units
 from app.realtime.model import LiveEvent
 from app.realtime.watcher import Pace
-from app.store.engine import transaction
 from app.store.ids import new_id
+from tests.harness.database import DB
 from tests.realtime.clients import Heard, events, poll, socket, sse
 from tests.realtime.studio import Process, Project, Turn, process
 
@@ -258,7 +258,7 @@ async def test_what_waits_for_its_tick_goes_out_before_a_newer_commit(
             await heard.ready()
             turn.write("told at once, ", call)
             turn.write("and what waits", call)
-            async with transaction() as tx:
+            async with DB.transaction() as tx:
                 async with log.changing(tx, project.id, actor_id="a", request_id="r") as change:
                     change.emit("tool.finished", {"callId": call}, run_id=turn.id)
                     turn.write(" for the last tick", call)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.realtime import log, metrics
-from app.store.engine import transaction
+from tests.harness.database import DB
 from tests.realtime.clients import Heard, events, socket
 from tests.realtime.studio import Process, Project, eventually
 from tests.realtime.test_rights import GUEST, member
@@ -118,7 +118,7 @@ async def test_what_was_told_before_a_restore_is_not_told_after_it(
         for heard in herd:
             await heard.ready()
         before, project.epoch = project.epoch, log.new_epoch()
-        async with transaction() as tx:
+        async with DB.transaction() as tx:
             await tx.execute(
                 "update project set epoch = $2 where id = $1", project.id, project.epoch
             )

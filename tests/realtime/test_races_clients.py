@@ -16,12 +16,12 @@ from app.auth.tokens import issue_token
 from app.realtime import log
 from app.realtime.watcher import Pace
 from app.settings import Settings
-from app.store.engine import DB, transaction
 from tests.conftest import serving
 from tests.fault_proxy import BufferingProxy
 from tests.follow.client import Following, following
 from tests.follow.ladder import Transport
 from tests.follow.lines import Refused
+from tests.harness.database import DB
 from tests.people import Person, make_person
 from tests.realtime.machine import hubs_of
 from tests.realtime.studio import direct_alone, eventually  # noqa: F401
@@ -100,7 +100,7 @@ async def odd(owner: Person) -> AsyncIterator[str]:
     """A project whose history is written by hand; nothing of it stays."""
     project = await owner.project(title="between two versions")
     yield project
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         await tx.execute("set local session_replication_role = replica")
         tables = await tx.fetch(
             "select table_name from information_schema.columns"
@@ -130,7 +130,7 @@ async def test_rolling_deploy(
     async with followed(url, owner, project) as clients:
         before = {client.transport: client.revision for client in clients}
         for kind, data in newer:
-            async with transaction() as tx:
+            async with DB.transaction() as tx:
                 async with log.changing(
                     tx, project, actor_id=owner.id, request_id="newer"
                 ) as change:
@@ -171,7 +171,7 @@ async def test_rolling_deploy_is_spoken_in_a_version_that_both_know(
 
 
 async def expire(token: str) -> None:
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         done = await tx.execute(
             "update api_token set expires_at = clock_timestamp() - interval '1 second'"
             " where secret_hash = (select secret_hash from api_token where id = $1)",
@@ -191,7 +191,7 @@ async def test_token_expiry_mid_stream_with_a_new_token_loses_nothing(
     project = await owner.project(title="goes on")
     await add(owner, project)
     old = await token_of(owner)
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         new = await issue_token(tx, owner.id, NewToken(name="new"))
     async with followed(url, owner, project) as clients:
         first = {client.transport: client.revision for client in clients}

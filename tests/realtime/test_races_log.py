@@ -14,7 +14,7 @@ from app.problems import Problem
 from app.realtime import log
 from app.realtime.bus import Hint, LocalBus
 from app.realtime.watcher import Pace
-from app.store.engine import DB, transaction
+from tests.harness.database import DB
 from tests.realtime.clients import events, poll, socket
 from tests.realtime.studio import USER, Process, Project, direct_alone, open_project, process  # noqa: F401
 from tests.running import environment
@@ -50,7 +50,7 @@ async def test_inverted_publish(database: str, project: Project) -> None:
             release, locked = asyncio.Event(), asyncio.Event()
 
             async def slow() -> None:
-                async with transaction() as tx:
+                async with DB.transaction() as tx:
                     async with log.changing(tx, project.id, actor_id=USER, request_id="r") as it:
                         it.emit("scene.updated", {"n": 41})
                         locked.set()
@@ -73,11 +73,11 @@ async def test_inverted_publish(database: str, project: Project) -> None:
 COMMIT_AND_DIE = """
 import asyncio, os, sys
 from app.realtime import log
-from app.store.engine import connected, transaction
+from app.store.database import Database
 
 async def main(dsn, project):
     log.announcers.append(lambda *_: os._exit(9))
-    async with connected(dsn), transaction() as tx:
+    async with Database().opened(dsn) as db, db.transaction() as tx:
         async with log.changing(tx, project, actor_id="a", request_id="r") as change:
             change.emit("scene.updated", {"n": 1})
 
@@ -117,7 +117,7 @@ async def test_sequence_hole(here: Process, project: Project) -> None:
     async def write(number: int) -> None:
         for turn in range(8):
             try:
-                async with transaction() as tx:
+                async with DB.transaction() as tx:
                     async with log.changing(tx, project.id, actor_id=USER, request_id="r") as it:
                         it.emit("scene.updated", {"writer": number, "turn": turn})
                         await asyncio.sleep(0)
@@ -170,7 +170,7 @@ async def test_a_log_with_a_hole_is_not_passed_on(project: Project, what: str) -
         async with events(here, project) as heard:
             await heard.ready()
             last = await project.note("lost", size=2)
-            async with transaction() as tx:
+            async with DB.transaction() as tx:
                 if what == "hole":
                     sql = "delete from project_event where project_id = $1 and revision = 2"
                 else:
@@ -188,7 +188,7 @@ async def test_deadlock(here: Process, project: Project) -> None:
 
     async def change(first: Project, second: Project, wait: asyncio.Barrier) -> str:
         try:
-            async with transaction() as tx:
+            async with DB.transaction() as tx:
                 async with log.changing(tx, first.id, actor_id=USER, request_id="r") as one:
                     one.emit("scene.updated", {})
                     await wait.wait()

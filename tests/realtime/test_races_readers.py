@@ -14,8 +14,8 @@ from app.realtime import follow, log, metrics
 from app.realtime.bus import LocalBus
 from app.realtime.ring import pieces
 from app.realtime.watcher import Pace
-from app.store.engine import transaction
 from tests.fault_proxy import FaultProxy
+from tests.harness.database import DB
 from tests.realtime.clients import Heard, events, parse, poll, socket
 from tests.realtime.studio import Process, Project, eventually, process
 from tests.realtime.test_rights import GUEST, member
@@ -58,7 +58,7 @@ async def test_epoch_change_while_away(project: Project, restored: int) -> None:
     async with process(LocalBus()) as here:
         async with events(here, project) as heard:
             await heard.ready()
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         await tx.execute("delete from project_event where project_id = $1", project.id)
         await tx.execute(
             "update project set epoch = 'other', revision = $2 where id = $1", project.id, restored
@@ -89,7 +89,7 @@ async def test_retention_mid_catch_up(
         nonlocal pages
         pages += 1
         if pages == 2:
-            async with transaction() as tx:
+            async with DB.transaction() as tx:
                 await tx.execute(
                     "delete from project_event where project_id = $1 and revision <= 450",
                     project.id,

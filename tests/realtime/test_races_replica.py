@@ -16,9 +16,10 @@ from app.realtime.bus import LocalBus
 from app.realtime.watcher import Pace
 from app.store import embedded
 from app.store.binaries import find_programs
+from app.store.database import Tx
 from app.store.embedded import Embedded, start
-from app.store.engine import DB, Tx, prepare
 from app.store.migration import migrate
+from tests.harness.database import DB, connect
 from tests.realtime.clients import Heard, events, poll
 from tests.realtime.studio import Process, Project, direct_alone, open_project, process  # noqa: F401
 
@@ -120,9 +121,8 @@ async def one_database(dsn: str) -> AsyncIterator[None]:
 async def replicated(primary: Embedded, standby: Embedded) -> AsyncIterator[Replicated]:
     async with one_database(primary.dsn):
         project = await open_project()
-    writer = await asyncpg.connect(primary.dsn)
+    writer = await connect(primary.dsn)
     there = await asyncpg.connect(standby.dsn)
-    await prepare(writer)
     made = Replicated(project, writer, there)
     async with asyncio.timeout(PATIENCE):
         sql = "select exists (select from project where id = $1)"

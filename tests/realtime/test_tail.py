@@ -20,7 +20,7 @@ from app.realtime.log_reader import LogReader, _is_open
 from app.realtime.redis_pushes import Push, Pushes
 from app.realtime.stream import Stream
 from app.realtime.watcher import Pace
-from app.store.engine import DB
+from tests.harness.database import DB
 from tests.realtime.clients import events, socket
 from tests.realtime.studio import Process, Project, eventually, open_project, process
 

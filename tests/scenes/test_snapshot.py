@@ -11,8 +11,9 @@ from app.problems import NotFound
 from app.projects.replay import State, replay, shown, state_of
 from app.realtime.model import Event
 from app.scenes.snapshot import read_snapshot, snapshot_now
-from app.store.engine import Tx, reading
+from app.store.database import Tx
 from app.store.ids import new_id
+from tests.harness.database import DB
 from tests.studio import Studio, events_of, same, snapshot_of
 from tests.turns import begin_turn, end_turn, say
 
@@ -137,7 +138,7 @@ class Counting:
 
 
 async def queries_of(project_id: str) -> int:
-    async with reading(snapshot=True) as reader:
+    async with DB.reading(snapshot=True) as reader:
         counting = Counting(reader)
         await snapshot_now(counting, project_id)
     return counting.queries

@@ -9,8 +9,8 @@ import pytest
 
 from app.problems import DatabaseError, ServiceUnavailable
 from app.store.database import SERVER_SETTINGS, Database
-from app.store.engine import DB, transaction
 from tests.fault_proxy import FaultProxy
+from tests.harness.database import DB
 
 pytestmark = pytest.mark.usefixtures("pool")
 
@@ -22,11 +22,11 @@ DEFERRED = """
 
 @pytest.fixture
 async def counter() -> AsyncIterator[None]:
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         await tx.execute("create table counter (n int not null)")
         await tx.execute("insert into counter values (0)")
     yield
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         await tx.execute("drop table counter")
 
 
@@ -42,7 +42,7 @@ async def test_a_commit_that_fails_gives_its_connection_back() -> None:
     """Piccolo's own transaction leaks it, and the pool runs dry."""
     for _ in range(30):  # more than the pool holds
         with pytest.raises(asyncpg.UniqueViolationError):
-            async with transaction() as tx:
+            async with DB.transaction() as tx:
                 await tx.execute(DEFERRED)
                 await tx.execute("insert into pair values (1, 1), (2, 1)")
     assert all_idle()
@@ -57,7 +57,7 @@ async def test_a_cancelled_transaction_rolls_back_and_gives_its_connection_back(
         inside = asyncio.Event()
 
         async def work(inside: asyncio.Event = inside) -> None:
-            async with transaction() as tx:
+            async with DB.transaction() as tx:
                 await tx.execute("update counter set n = n + 1")
                 inside.set()
                 await tx.execute("select pg_sleep(30)")
@@ -78,10 +78,10 @@ async def test_a_cancelled_transaction_rolls_back_and_gives_its_connection_back(
 async def test_what_waits_for_the_commit_runs_after_it_and_only_after_it(counter: None) -> None:
     told: list[str] = []
     with pytest.raises(RuntimeError):
-        async with transaction() as tx:
+        async with DB.transaction() as tx:
             tx.after_commit.append(lambda: told.append("never"))
             raise RuntimeError
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         with pytest.raises(RuntimeError):
             async with tx.savepoint():
                 tx.after_commit.append(lambda: told.append("undone"))
