@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def serve(settings: Settings, options: argparse.Namespace) -> int:
     service.serve(
-        settings, workers=options.workers or settings.web_concurrency, works=not options.no_runs
+        settings, workers=options.workers or settings.web_concurrency, run_jobs=not options.no_runs
     )
     return 0
 

@@ -47,7 +47,8 @@ from app.scenes.history_routes import router as scene_history
 from app.scenes.routes import router as scenes
 from app.scenes.snapshot import read_snapshot
 from app.settings import Settings
-from app.store.engine import connected
+from app.store.database import Database
+from app.store.engine import DB, connected
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +64,14 @@ OPENAPI = OpenAPIConfig(
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What lives as long as the process does."""
+    """What lives as long as the process does.
+
+    `opens` is False when the database was given: then whoever gave it opens and closes it.
+    """
 
     settings: Settings
+    database: Database
+    opens: bool
     redis: Any
     hubs: Hubs
     provider: Any
@@ -73,13 +79,15 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     maker: VariationMaker
 
 
-def make_parts(settings: Settings) -> Parts:
+def make_parts(settings: Settings, database: Database | None = None) -> Parts:
     redis, bus = _over_redis(settings.redis_url) if settings.redis_url else (None, LocalBus())
     hubs = Hubs(bus, snapshot_of, running_seeds)
     provider = choose_provider(settings)
     runner = Runner(provider, hubs)
     return Parts(
         settings=settings,
+        database=database or DB,
+        opens=database is None,
         redis=redis,
         hubs=hubs,
         provider=provider,
@@ -89,34 +97,40 @@ def make_parts(settings: Settings) -> Parts:
 
 
 @asynccontextmanager
-async def living(parts: Parts, *, works: bool) -> AsyncIterator[None]:
+async def living(parts: Parts, *, run_jobs: bool) -> AsyncIterator[None]:
     """The database, the bus and the runner, opened in this order and closed in reverse."""
     settings = parts.settings
-    if settings.database_url is None:
-        raise RuntimeError("DATABASE_URL is needed here; `reelroom serve` brings its own")
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(
-            connected(settings.database_url, connections=settings.database_connections)
-        )
+        if parts.opens:
+            if settings.database_url is None:
+                raise RuntimeError("DATABASE_URL is needed here; `reelroom serve` brings its own")
+            await stack.enter_async_context(
+                connected(settings.database_url, connections=settings.database_connections)
+            )
         stack.push_async_callback(parts.provider.close)
         await stack.enter_async_context(parts.hubs.serving())
         stack.enter_context(_passing_signals(parts))
-        if works:
+        if run_jobs:
             await stack.enter_async_context(parts.maker.running())
             await stack.enter_async_context(parts.runner.running())
         yield
 
 
-def create_app(settings: Settings | None = None, *, works: bool = True) -> ASGIApp:
-    """The whole server as an ASGI app. `works=False` leaves the runs to other processes.
+def create_app(
+    settings: Settings | None = None, *, database: Database | None = None, run_jobs: bool = True
+) -> ASGIApp:
+    """Build the whole server as an ASGI app.
 
-    Refuses to be built when a route does not declare what it does and who may call it.
+    Without `database` the app opens and closes its own, at `settings.database_url`; a given one
+    is open for as long as the app is served. `run_jobs=False` leaves the runs to other
+    processes. Raises `UndeclaredRoute` when a route does not declare what it does and who may
+    call it.
     """
-    parts = make_parts(settings or Settings.read())
+    parts = make_parts(settings or Settings.read(), database)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with living(parts, works=works):
+        async with living(parts, run_jobs=run_jobs):
             with _ending_answers_at_exit(parts.hubs):
                 yield
 
@@ -138,6 +152,7 @@ def create_app(settings: Settings | None = None, *, works: bool = True) -> ASGIA
         state=State(
             {
                 "settings": parts.settings,
+                "db": parts.database,
                 "limiter": Limiter(parts.redis),
                 "redis": parts.redis,
                 "hubs": parts.hubs,
@@ -146,6 +161,7 @@ def create_app(settings: Settings | None = None, *, works: bool = True) -> ASGIA
         ),
         dependencies={
             "caller": Provide(provide_caller),
+            "db": Provide(lambda: parts.database, sync_to_thread=False),
             "hubs": Provide(lambda: parts.hubs, sync_to_thread=False),
         },
         exception_handlers=HANDLERS,
@@ -158,7 +174,7 @@ def create_app(settings: Settings | None = None, *, works: bool = True) -> ASGIA
 
 def create_web_app() -> ASGIApp:
     """For a web process whose runs are worked on by `reelroom worker`."""
-    return create_app(works=False)
+    return create_app(run_jobs=False)
 
 
 async def run_worker(settings: Settings) -> None:
@@ -168,7 +184,7 @@ async def run_worker(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, over.set)
-    async with living(parts, works=True):
+    async with living(parts, run_jobs=True):
         log.info("the worker is ready")
         await over.wait()
 

@@ -27,15 +27,15 @@ READY = "Reelroom is ready: {url}"
 LINK = "Log in once: {url}"
 
 
-def serve(settings: Settings, *, workers: int, works: bool) -> None:
+def serve(settings: Settings, *, workers: int, run_jobs: bool) -> None:
     """Serve until SIGTERM or SIGINT. Raises `Refused`, `EmbeddedError` or `MigrationError`."""
-    _check(settings, workers, works)
+    _check(settings, workers, run_jobs)
     migrates = settings.database_url is None or settings.loopback
     with _listener(settings) as listener:
         url = f"http://{_shown(settings.host)}:{listener.getsockname()[1]}"
         early = threading.Thread(target=_import_early, daemon=True)
         early.start()
-        service = Service(listener, url, works=works, migrates=migrates)
+        service = Service(listener, url, run_jobs=run_jobs, migrates=migrates)
         with database(settings, service) as ready:
             early.join()  # two threads must not import what imports itself in a circle
             service.prepare(ready)
@@ -45,7 +45,7 @@ def serve(settings: Settings, *, workers: int, works: bool) -> None:
                 service.run_one()
 
 
-def _check(settings: Settings, workers: int, works: bool) -> None:
+def _check(settings: Settings, workers: int, run_jobs: bool) -> None:
     if not 1 <= workers <= WORKERS_MOST:
         raise Refused(f"--workers takes 1 to {WORKERS_MOST}.")
     if settings.redis_url is None:
@@ -54,7 +54,7 @@ def _check(settings: Settings, workers: int, works: bool) -> None:
                 f"{workers} workers need REDIS_URL: without Redis one process can't tell another"
                 " what it does. Set REDIS_URL, or run one worker."
             )
-        if not works:
+        if not run_jobs:
             raise Refused("--no-runs needs REDIS_URL: the runs would be worked on elsewhere.")
 
 
@@ -74,10 +74,12 @@ class Service:
 
     _settings: Settings
 
-    def __init__(self, listener: socket.socket, url: str, *, works: bool, migrates: bool) -> None:
+    def __init__(
+        self, listener: socket.socket, url: str, *, run_jobs: bool, migrates: bool
+    ) -> None:
         self.url = url
         self._listener = listener
-        self._works = works
+        self._run_jobs = run_jobs
         self._migrates = migrates
         self._prepared = False
         self._link: str | None = None
@@ -126,7 +128,9 @@ class Service:
             def leave(self) -> None:
                 self.should_exit = True
 
-        server = Server(_config(self._settings, create_app(self._settings, works=self._works)))
+        server = Server(
+            _config(self._settings, create_app(self._settings, run_jobs=self._run_jobs))
+        )
         self._leave = server.leave
         self._raise_failure()
         server.run(sockets=[self._listener])
@@ -141,7 +145,7 @@ class Service:
 
         set_up(self._settings.log_level)
         self._settings.hand_down()
-        factory = "app.serve:worker_app" if self._works else "app.serve:web_worker_app"
+        factory = "app.serve:worker_app" if self._run_jobs else "app.serve:web_worker_app"
         config = _config(self._settings, factory, factory=True, workers=workers)
         supervisor = Supervisor(config, [self._listener])
         self._leave = supervisor.should_exit.set
@@ -226,15 +230,15 @@ def _config(settings: Settings, app: Any, **more: Any) -> Any:
 
 def worker_app() -> Any:
     """The app of one process among several."""
-    return _app_of_worker(works=True)
+    return _app_of_worker(run_jobs=True)
 
 
 def web_worker_app() -> Any:
     """The same, with the runs left to `reelroom worker`."""
-    return _app_of_worker(works=False)
+    return _app_of_worker(run_jobs=False)
 
 
-def _app_of_worker(*, works: bool) -> Any:
+def _app_of_worker(*, run_jobs: bool) -> Any:
     from app.logs import set_up
     from app.main import create_app
 
@@ -242,7 +246,7 @@ def _app_of_worker(*, works: bool) -> Any:
     set_up(settings.log_level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for our parent, who then tells us
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    app = create_app(settings, works=works)
+    app = create_app(settings, run_jobs=run_jobs)
     settle()
     return app
 

@@ -21,6 +21,7 @@ from app.lifecycle.check import check
 from app.main import create_app
 from app.realtime.direct import DirectHttp, DirectSocket
 from app.settings import Settings
+from app.store.database import Database
 from app.store.embedded import Embedded, start
 from app.store.migration import migrate
 from tests.harness.database import DB, connected
@@ -87,14 +88,15 @@ async def new_database(postgres: Embedded, template: str) -> NewDatabase:
 
 @pytest.fixture(scope="session")
 async def database_url(new_database: NewDatabase) -> str:
-    """The database of this process: the pool is open for the whole session."""
+    """The address of this process's database."""
     return await new_database()
 
 
 @pytest.fixture(scope="session")
-async def pool(database_url: str) -> AsyncIterator[None]:
+async def pool(database_url: str) -> AsyncIterator[Database]:
+    """The database of this process, held open; every server of this process shares it."""
     async with connected(database_url, connections=20):
-        yield
+        yield DB
 
 
 @pytest.fixture(scope="session")
@@ -164,11 +166,11 @@ Serving = Callable[..., AbstractAsyncContextManager[str]]
 
 
 @asynccontextmanager
-async def serving(settings: Settings, *, works: bool = True) -> AsyncIterator[str]:
-    """The whole app under uvicorn on this loop; yields its address."""
+async def serving(settings: Settings, *, run_jobs: bool = True) -> AsyncIterator[str]:
+    """The whole app under uvicorn on this loop, with the session's database; yields its address."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     config = uvicorn.Config(
-        create_app(settings, works=works),
+        create_app(settings, database=DB, run_jobs=run_jobs),
         log_level="warning",
         http=DirectHttp,
         ws=DirectSocket,

@@ -47,8 +47,11 @@ def studio_app(described: OpenAPIConfig | None = None) -> Litestar:
                 request_class=StrictRequest,
             )
         ],
-        state=State({"settings": settings, FIND_CALLER: find_caller}),
-        dependencies={"caller": Provide(provide_caller)},
+        state=State({"settings": settings, "db": DB, FIND_CALLER: find_caller}),
+        dependencies={
+            "caller": Provide(provide_caller),
+            "db": Provide(lambda: DB, sync_to_thread=False),
+        },
         exception_handlers=HANDLERS,
         openapi_config=described,
         logging_config=None,

@@ -18,7 +18,7 @@ from app.problems import (
     ServiceUnavailable,
     Unauthorized,
 )
-from app.store.engine import Tx, transaction
+from app.store.database import Database, Tx
 
 T = TypeVar("T")
 Action = Callable[[Tx], Awaitable[Done[T]]]
@@ -100,7 +100,8 @@ async def _once(
     keyed: tuple[str, str, str, str] | None,
     status: int,
 ) -> Response[Envelope[T]]:
-    async with transaction() as tx:
+    db: Database = request.app.state.db
+    async with db.transaction() as tx:
         if keyed is None:
             done = await action(tx)
             return _response(request, _encode(request, done), done.status or status, done)

@@ -40,8 +40,13 @@ def auth_app(settings: Settings) -> Guard:
         guards=[require_access],
         exception_handlers=HANDLERS,
         request_class=StrictRequest,
-        dependencies={"caller": Provide(provide_caller)},
-        state=State({"settings": settings, "limiter": Limiter(), "find_caller": find_caller}),
+        dependencies={
+            "caller": Provide(provide_caller),
+            "db": Provide(lambda: DB, sync_to_thread=False),
+        },
+        state=State(
+            {"settings": settings, "db": DB, "limiter": Limiter(), "find_caller": find_caller}
+        ),
         openapi_config=None,
         logging_config=None,
     )

@@ -25,7 +25,7 @@ def product() -> uvicorn.Config:
     from app.settings import Settings
 
     settings = Settings.read()
-    inner: Any = create_app(settings, works=False)
+    inner: Any = create_app(settings, run_jobs=False)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         path = scope.get("path", "")

@@ -17,6 +17,7 @@ from app.http.policy import FIND_CALLER, handlers_of, require_access
 from app.http.strict import StrictRequest
 from app.settings import Settings
 from app.store.ids import new_id
+from tests.harness.database import DB
 from tests.studio import Person, Studio, snapshot_of
 
 RANK = {"viewer": 1, "editor": 2, "owner": 3}
@@ -37,8 +38,11 @@ def generations_app() -> Litestar:
                 request_class=StrictRequest,
             )
         ],
-        state=State({"settings": Settings(), FIND_CALLER: find_caller}),
-        dependencies={"caller": Provide(provide_caller)},
+        state=State({"settings": Settings(), "db": DB, FIND_CALLER: find_caller}),
+        dependencies={
+            "caller": Provide(provide_caller),
+            "db": Provide(lambda: DB, sync_to_thread=False),
+        },
         exception_handlers=HANDLERS,
         openapi_config=OpenAPIConfig(title="R", version="1", use_handler_docstrings=True),
         logging_config=None,

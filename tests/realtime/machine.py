@@ -61,7 +61,7 @@ class Server:
         self._stop = asyncio.Event()
 
         async def run() -> None:
-            async with serving(self.settings, works=False) as url:
+            async with serving(self.settings, run_jobs=False) as url:
                 hubs = hubs_of(log.announcers)[-1]
                 if not self.first:
                     log.announcers.remove(hubs.announce)

@@ -82,7 +82,7 @@ async def followed(url: str, person: Person, project: str) -> AsyncIterator[list
 
 @pytest.fixture
 async def url(database: str) -> AsyncIterator[str]:
-    async with serving(Settings(database_url=database), works=False) as address:
+    async with serving(Settings(database_url=database), run_jobs=False) as address:
         hubs = hubs_of(log.announcers)[-1]
         hubs.pace = Pace(heartbeat=0.4)
         yield address
