@@ -2,9 +2,9 @@
 
 from piccolo.columns import UUID, ForeignKey, Text, Timestamptz, Varchar
 from piccolo.columns.base import OnDelete, OnUpdate
-from piccolo.columns.defaults.timestamptz import TimestamptzNow
 from piccolo.table import Table
 
+from app.store.columns import ClockTimestamp
 from app.store.database import SCHEMA
 
 
@@ -14,8 +14,8 @@ class UserAccount(Table, db=SCHEMA):
     name = Text(null=False, default=None)
     password_hash = Text(null=True, default=None, secret=True)
     role = Text(null=False, default="user")
-    created_at = Timestamptz(null=False, default=TimestamptzNow())
-    updated_at = Timestamptz(null=False, default=TimestamptzNow())
+    created_at = Timestamptz(null=False, default=ClockTimestamp())
+    updated_at = Timestamptz(null=False, default=ClockTimestamp())
 
 
 class ApiToken(Table, db=SCHEMA):
@@ -26,7 +26,7 @@ class ApiToken(Table, db=SCHEMA):
     )  # fmt: skip
     name = Text(null=False, default=None)
     secret_hash = Text(null=False, unique=True, default=None, secret=True)
-    created_at = Timestamptz(null=False, default=TimestamptzNow())
+    created_at = Timestamptz(null=False, default=ClockTimestamp())
     expires_at = Timestamptz(null=True, default=None)
     last_used_at = Timestamptz(null=True, default=None)
     revoked_at = Timestamptz(null=True, default=None)
@@ -39,7 +39,7 @@ class LoginSession(Table, db=SCHEMA):
         on_delete=OnDelete.restrict, on_update=OnUpdate.no_action,
     )  # fmt: skip
     secret_hash = Text(null=False, unique=True, default=None, secret=True)
-    created_at = Timestamptz(null=False, default=TimestamptzNow())
+    created_at = Timestamptz(null=False, default=ClockTimestamp())
     expires_at = Timestamptz(null=False, default=None)
     last_used_at = Timestamptz(null=True, default=None)
     revoked_at = Timestamptz(null=True, default=None)

@@ -1,6 +1,7 @@
 """Statements with named parameters: built by Piccolo once, or written as SQL."""
 
 import re
+from datetime import datetime
 from typing import Any
 
 from piccolo.query.base import Query
@@ -21,37 +22,45 @@ class Statement:
     `await tx.fetchrow(*FIND_SCENE(id=scene_id))`. A missing or unknown name is a `TypeError`.
     """
 
-    __slots__ = ("_constants", "_known", "names", "sql")
+    __slots__ = ("_known", "_values", "sql")
 
     def __init__(self, sql: str, values: list[Any]) -> None:
         self.sql = sql
-        self.names = [value if isinstance(value, Param) else None for value in values]
-        self._constants = values
-        self._known = frozenset(filter(None, self.names))
+        self._values = values
+        self._known = frozenset(value for value in values if isinstance(value, Param))
+
+    @property
+    def constants(self) -> list[Any]:
+        """The values that are no parameters."""
+        return [value for value in self._values if not isinstance(value, Param)]
 
     def __call__(self, **given: Any) -> tuple[Any, ...]:
         values = []
-        for name, constant in zip(self.names, self._constants, strict=True):
-            if name is None:
-                values.append(constant)
-            elif name in given:
-                values.append(given[name])
+        for value in self._values:
+            if not isinstance(value, Param):
+                values.append(value)
+            elif value in given:
+                values.append(given[value])
             else:
-                raise TypeError(f"the parameter {name!r} is missing")
+                raise TypeError(f"the parameter {str(value)!r} is missing")
         if unknown := given.keys() - self._known:
             raise TypeError(f"unknown parameters: {sorted(unknown)}")
         return (self.sql, *values)
 
 
-def built(query: Query[Any, Any]) -> Statement:
+def built(query: Query[Any, Any], *, limit: Param | None = None) -> Statement:
     """Compile a query of Piccolo's builder whose variable parts are `Param`s.
 
     Building a query takes about 0.1 ms, so build it once, at module level. Values that Piccolo
     would convert itself, such as dicts for JSONB columns, are converted by the driver's codecs.
+    Piccolo writes the number of `.limit()` into the SQL; `limit` names a parameter for it.
+    Raises `ValueError` for a constant point in time, which is the default of a `Timestamptz`
+    column without `ClockTimestamp`.
     """
-    (querystring,) = query.querystrings
-    sql, values = querystring.compile_string()
-    return Statement(sql, list(values))
+    statement = _compile(query, limit)
+    if any(isinstance(value, datetime) for value in statement.constants):
+        raise ValueError(f"the clock was read when this was built: {statement.sql}")
+    return statement
 
 
 def compiled(query: Query[Any, Any]) -> tuple[Any, ...]:
@@ -59,7 +68,16 @@ def compiled(query: Query[Any, Any]) -> tuple[Any, ...]:
 
     Spread it over a reader's method: `await reader.fetch(*compiled(query))`.
     """
-    return built(query)()
+    return _compile(query, None)()
+
+
+def _compile(query: Query[Any, Any], limit: Param | None) -> Statement:
+    (querystring,) = query.querystrings
+    sql, values = querystring.compile_string()
+    if limit is not None:
+        values = [*values, limit]
+        sql = f"{sql} LIMIT ${len(values)}"
+    return Statement(sql, list(values))
 
 
 def named(sql: str) -> Statement:

@@ -1,9 +1,13 @@
 """Statements with named parameters, built by Piccolo or written as SQL."""
 
-import pytest
+from datetime import UTC, datetime
 
-from app.auth.tables import UserAccount
+import pytest
+from piccolo.querystring import QueryString
+
+from app.auth.tables import ApiToken, UserAccount
 from app.scenes.tables import SceneRow
+from app.store.columns import NOW
 from app.store.query import Param, built, compiled, named
 
 
@@ -36,3 +40,31 @@ def test_a_query_without_parameters_is_compiled_with_its_values() -> None:
     sql, *values = compiled(UserAccount.count().where(UserAccount.role == "admin"))
     assert sql.endswith('WHERE "user_account"."role" = $1')
     assert values == ["admin"]
+
+
+def test_a_row_without_its_times_leaves_them_to_the_database() -> None:
+    row = UserAccount(id=Param("id"), name=Param("name"))
+    statement = built(UserAccount.insert(row).on_conflict(action="DO NOTHING"))
+    sql, *values = statement(id="i", name="n")
+    assert sql.endswith("VALUES ($1,$2,$3,$4,$5,DEFAULT,DEFAULT) ON CONFLICT DO NOTHING"
+                        ' RETURNING "id"')  # fmt: skip
+    assert values == ["i", None, "n", None, "user"]
+
+
+def test_a_statement_is_not_built_with_the_time_of_its_building() -> None:
+    row = UserAccount(id=Param("id"), name=Param("name"), created_at=datetime.now(UTC))
+    with pytest.raises(ValueError, match="the clock was read"):
+        built(UserAccount.insert(row))
+
+
+def test_an_expression_is_a_value_and_a_limit_a_parameter() -> None:
+    later = QueryString("clock_timestamp() + {} * interval '1 day'", Param("days"))
+    change = ApiToken.update({ApiToken.expires_at: later, ApiToken.revoked_at: NOW})
+    sql, *values = built(change.where(ApiToken.id == Param("id")))(id="i", days=3)
+    assert '"revoked_at" = clock_timestamp() WHERE' in sql
+    assert values == [3, "i"]
+    query = ApiToken.select(ApiToken.id).where(ApiToken.id < Param("before"))
+    page = built(query.order_by(ApiToken.id, ascending=False), limit=Param("limit"))
+    sql, *values = page(before="b", limit=20)
+    assert sql.endswith("DESC LIMIT $2")
+    assert values == ["b", 20]
