@@ -128,10 +128,13 @@ def work(settings: Settings, options: argparse.Namespace) -> int:
 
 def check_data(settings: Settings, options: argparse.Namespace) -> int:
     from app.lifecycle.check import check
-    from app.store.engine import connected, reading
+    from app.store.database import Database
 
     async def look(dsn: str) -> int:
-        async with connected(dsn, connections=2), reading(snapshot=True) as reader:
+        async with (
+            Database().opened(dsn, connections=1) as db,
+            db.reading(snapshot=True) as reader,
+        ):
             found = await check(reader)
         for violation in found:
             print(violation)
@@ -144,7 +147,7 @@ def check_data(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def manage_user(settings: Settings, options: argparse.Namespace) -> int:
-    from app.auth.commands import manage
+    from app.auth.commands import manage_user as manage
 
     with database(settings) as ready:
         return asyncio.run(
@@ -153,10 +156,10 @@ def manage_user(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def issue_token(settings: Settings, options: argparse.Namespace) -> int:
-    from app.auth.commands import issue
+    from app.auth.commands import print_new_token
 
     with database(settings) as ready:
-        return asyncio.run(issue(ready, options.email, options.name))
+        return asyncio.run(print_new_token(ready, options.email, options.name))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
 
+from app.auth.credentials import Credentials
+from app.auth.model import AccessRevoked
 from app.auth.routes import router as auth
-from app.auth.session import find_caller, provide_caller, revocations
 from app.brain.model import Provider
 from app.brain.offline import OfflineModel
 from app.chat.routes import router as chat
@@ -31,7 +32,7 @@ from app.health import router as health
 from app.http.errors import HANDLERS
 from app.http.guard import Guard
 from app.http.limits import Limiter
-from app.http.policy import FIND_CALLER, check_routes, require_access
+from app.http.policy import CREDENTIALS, check_routes, require_access
 from app.http.shortcut import Shortcuts
 from app.http.strict import StrictRequest
 from app.pages import assets
@@ -72,6 +73,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     database: Database
     opens: bool
+    credentials: Credentials
     redis: Any
     hubs: Hubs
     provider: Any
@@ -84,10 +86,12 @@ def make_parts(settings: Settings, database: Database | None = None) -> Parts:
     hubs = Hubs(bus, snapshot_of, running_seeds)
     provider = choose_provider(settings)
     runner = Runner(provider, hubs)
+    db = database or DB
     return Parts(
         settings=settings,
-        database=database or DB,
+        database=db,
         opens=database is None,
+        credentials=Credentials(db, settings),
         redis=redis,
         hubs=hubs,
         provider=provider,
@@ -156,11 +160,11 @@ def create_app(
                 "limiter": Limiter(parts.redis),
                 "redis": parts.redis,
                 "hubs": parts.hubs,
-                FIND_CALLER: find_caller,
+                CREDENTIALS: parts.credentials,
             }
         ),
         dependencies={
-            "caller": Provide(provide_caller),
+            "caller": Provide(parts.credentials.provide_caller),
             "db": Provide(lambda: parts.database, sync_to_thread=False),
             "hubs": Provide(lambda: parts.hubs, sync_to_thread=False),
         },
@@ -226,8 +230,8 @@ def _passing_signals(parts: Parts) -> Iterator[None]:
     def stop(run_id: str) -> None:
         hubs.tell("stop", run_id)
 
-    def revoked(user_id: str) -> None:
-        hubs.tell("revoked", user_id)
+    def revoked(message: AccessRevoked) -> None:
+        hubs.tell("revoked", message.user_id)
 
     def hear(kind: str, payload: str) -> None:
         if kind == "revoked":
@@ -241,14 +245,14 @@ def _passing_signals(parts: Parts) -> Iterator[None]:
     hubs.on_control(hear)
     SIGNALS.on_wake.append(wake)
     SIGNALS.on_stop.append(stop)
-    revocations.append(revoked)
+    disconnect = parts.database.signals.connect(AccessRevoked, revoked)
     event_log.announcers.append(WAITING.announce)
     try:
         yield
     finally:
         SIGNALS.on_wake.remove(wake)
         SIGNALS.on_stop.remove(stop)
-        revocations.remove(revoked)
+        disconnect()
         event_log.announcers.remove(WAITING.announce)
 
 

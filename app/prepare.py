@@ -118,7 +118,7 @@ async def prepare(settings: Settings, *, migrates: bool) -> str | None:
     """
     from app.auth.local import begin_local_mode
     from app.problems import DatabaseError, ServiceUnavailable
-    from app.store.engine import connected
+    from app.store.database import Database
     from app.store.migration import migrate, pending
 
     dsn = settings.database_url
@@ -130,8 +130,8 @@ async def prepare(settings: Settings, *, migrates: bool) -> str | None:
             await migrate(dsn, backups=data_dir(settings) / "backups")
         elif waiting := await pending(dsn):
             raise Refused(f"the database lacks {', '.join(waiting)}: run `reelroom migrate` first")
-        async with connected(dsn, connections=settings.database_connections):
-            return await begin_local_mode(settings)
+        async with Database().opened(dsn, connections=1) as db, db.transaction() as tx:
+            return await begin_local_mode(tx, settings)
     except WRONG as error:
         raise Refused(f"DATABASE_URL can't be used: {error}") from error
     except (*AWAY, DatabaseError, ServiceUnavailable) as error:

@@ -13,11 +13,11 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
 
+from app.auth.credentials import Credentials
 from app.auth.model import Caller, NewToken
-from app.auth.session import find_caller, provide_caller
 from app.auth.tokens import issue_token
 from app.http.errors import HANDLERS
-from app.http.policy import FIND_CALLER, check_routes, require_access
+from app.http.policy import CREDENTIALS, check_routes, require_access
 from app.http.strict import StrictRequest
 from app.lifecycle.check import comparable
 from app.projects.replay import State as Replayed
@@ -38,6 +38,7 @@ Json = dict[str, Any]
 def studio_app(described: OpenAPIConfig | None = None) -> Litestar:
     """The routes of projects and scenes alone, to be listed and described."""
     settings = Settings()
+    credentials = Credentials(DB, settings)
     app = Litestar(
         [
             Router(
@@ -47,9 +48,9 @@ def studio_app(described: OpenAPIConfig | None = None) -> Litestar:
                 request_class=StrictRequest,
             )
         ],
-        state=State({"settings": settings, "db": DB, FIND_CALLER: find_caller}),
+        state=State({"settings": settings, "db": DB, CREDENTIALS: credentials}),
         dependencies={
-            "caller": Provide(provide_caller),
+            "caller": Provide(credentials.provide_caller),
             "db": Provide(lambda: DB, sync_to_thread=False),
         },
         exception_handlers=HANDLERS,

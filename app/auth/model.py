@@ -1,4 +1,4 @@
-"""Who is asking, and what an account, a session and an API token look like on the wire."""
+"""Callers, and the wire format of accounts, logins and API tokens."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -8,19 +8,21 @@ import msgspec
 Role = Literal["user", "admin"]
 
 LOCAL_ID = "local"  # the id of the one admin of local mode
-EMAIL_MOST = 254  # characters
-NAME_MOST = 200  # characters
-PASSWORD_LEAST = 8  # bytes of UTF-8
-PASSWORD_MOST = 1024  # bytes of UTF-8
-TOKEN_DAYS_MOST = 3650
+MAX_EMAIL_LENGTH = 254  # characters
+MAX_NAME_LENGTH = 200  # characters
+MIN_PASSWORD_BYTES = 8  # of UTF-8
+MAX_PASSWORD_BYTES = 1024  # of UTF-8
+MAX_TOKEN_DAYS = 3650
 
-Email = Annotated[str, msgspec.Meta(max_length=EMAIL_MOST, pattern=r"^\s*[^@\s]+@[^@\s]+\s*$")]
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_MOST, pattern=r"\S")]
-Password = Annotated[str, msgspec.Meta(max_length=PASSWORD_MOST)]
+Email = Annotated[
+    str, msgspec.Meta(max_length=MAX_EMAIL_LENGTH, pattern=r"^\s*[^@\s]+@[^@\s]+\s*$")
+]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_LENGTH, pattern=r"\S")]
+Password = Annotated[str, msgspec.Meta(max_length=MAX_PASSWORD_BYTES)]
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Who makes this request. An anonymous caller has no user id; only public routes meet one."""
+    """Who makes a request. An anonymous caller has an empty id and meets only public routes."""
 
     user_id: str
     name: str
@@ -29,6 +31,15 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str | None = None
     token_id: str | None = None
     anonymous: bool = False
+
+
+class AccessRevoked(msgspec.Struct, frozen=True):
+    """Signal: a session or a token of this user has ended, so open connections need a check.
+
+    It only saves time: each open connection is checked again with its heartbeats.
+    """
+
+    user_id: str
 
 
 class Account(msgspec.Struct, rename="camel", kw_only=True):
@@ -46,17 +57,17 @@ class NewAccount(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fi
 
 
 class Login(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
-    email: Annotated[str, msgspec.Meta(max_length=EMAIL_MOST)]
+    email: Annotated[str, msgspec.Meta(max_length=MAX_EMAIL_LENGTH)]
     password: Password
 
 
 class NewToken(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
     name: Name
-    expires_in_days: Annotated[int, msgspec.Meta(ge=1, le=TOKEN_DAYS_MOST)] | None = None
+    expires_in_days: Annotated[int, msgspec.Meta(ge=1, le=MAX_TOKEN_DAYS)] | None = None
 
 
 class Token(msgspec.Struct, rename="camel", kw_only=True):
-    """An API token as its owner sees it later: never its secret."""
+    """An API token without its secret."""
 
     id: str
     name: str
@@ -66,6 +77,6 @@ class Token(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class IssuedToken(Token, kw_only=True):
-    """An API token with its secret, shown once."""
+    """A new API token with its secret, which is shown only once."""
 
     token: str

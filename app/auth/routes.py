@@ -24,9 +24,10 @@ from app.http.idempotency import change
 from app.http.limits import Limiter
 from app.http.openapi import CHANGES, READS
 from app.http.origin import session_of
-from app.store.engine import Tx, transaction
+from app.store.database import Database, Tx
 
 AnyRequest = Request[Any, Any, Any]
+Db = NamedDependency[Database]
 
 MINUTE, HOUR = 60, 3600  # seconds
 LOGINS_OF_ACCOUNT = 10  # a minute
@@ -49,7 +50,9 @@ def address_of(request: AnyRequest) -> str:
 
 
 @post("/api/auth/register", status_code=201, **declare("account.create", "public", **CHANGES))
-async def register(request: AnyRequest, data: JSONBody[NewAccount]) -> Response[Envelope[Account]]:
+async def register(
+    request: AnyRequest, db: Db, data: JSONBody[NewAccount]
+) -> Response[Envelope[Account]]:
     """Make an account and log it in. An address belongs to one account, whatever its case."""
     limiter = limiter_of(request)
     passwords.check_new(data.password)
@@ -57,22 +60,22 @@ async def register(request: AnyRequest, data: JSONBody[NewAccount]) -> Response[
         "register.address", address_of(request), most=REGISTRATIONS_OF_ADDRESS, per=HOUR
     )
     hashed = await passwords.hash_of(data.password)
-    async with transaction() as tx:
+    async with db.transaction() as tx:
         account = await accounts.create_user(tx, data, hashed)
-        secret = await begin_session(tx, account.id, instead_of=session_of(request.scope))
+        secret = await begin_session(tx, account.id, replaces=session_of(request.scope))
     return logged_in(request, account, secret, status=201)
 
 
 @post("/api/auth/login", status_code=200, **declare("session.create", "public", **CHANGES))
-async def login(request: AnyRequest, data: JSONBody[Login]) -> Response[Envelope[Account]]:
+async def login(request: AnyRequest, db: Db, data: JSONBody[Login]) -> Response[Envelope[Account]]:
     """Open a new session; the one that the browser held ends."""
     limiter = limiter_of(request)
     await limiter.hit("login.address", address_of(request), most=LOGINS_OF_ADDRESS, per=MINUTE)
-    email = accounts.folded(data.email)
+    email = accounts.normalized_email(data.email)
     await limiter.hit("login.account", email, most=LOGINS_OF_ACCOUNT, per=MINUTE)
-    account = await accounts.check_login(email, data.password)
-    async with transaction() as tx:
-        secret = await begin_session(tx, account.id, instead_of=session_of(request.scope))
+    account = await accounts.check_login(db, email, data.password)
+    async with db.transaction() as tx:
+        secret = await begin_session(tx, account.id, replaces=session_of(request.scope))
     return logged_in(request, account, secret, status=200)
 
 
@@ -86,26 +89,30 @@ def logged_in(
 
 
 @post("/api/auth/logout", status_code=200, **declare("session.delete", "public", **CHANGES))
-async def logout(request: AnyRequest) -> Response[Envelope[None]]:
+async def logout(request: AnyRequest, db: Db) -> Response[Envelope[None]]:
     """End the session of this browser; without one it is over already."""
     if secret := session_of(request.scope):
-        async with transaction() as tx:
+        async with db.transaction() as tx:
             await end_session(tx, secret)
     return answer(request.scope, Done(data=None, cookies=[session_cookie(request.scope, None)]))
 
 
 @get("/api/auth/me", **declare("account.read", "account", **READS))
-async def me(request: AnyRequest, caller: NamedDependency[Caller]) -> Response[Envelope[Account]]:
+async def me(
+    request: AnyRequest, db: Db, caller: NamedDependency[Caller]
+) -> Response[Envelope[Account]]:
     """The account that is asking."""
-    return answer(request.scope, Done(data=await accounts.get_account(caller.user_id)))
+    return answer(request.scope, Done(data=await accounts.get_account(db, caller.user_id)))
 
 
 @get("/api/auth/tokens", **declare("token.list", "account", **READS))
 async def list_tokens(
-    request: AnyRequest, caller: NamedDependency[Caller]
+    request: AnyRequest, db: Db, caller: NamedDependency[Caller]
 ) -> Response[Envelope[Page[Token]]]:
     """The caller's API tokens, the newest first, without their secrets."""
-    return answer(request.scope, Done(data=Page(items=await tokens.list_tokens(caller.user_id))))
+    return answer(
+        request.scope, Done(data=Page(items=await tokens.list_tokens(db, caller.user_id)))
+    )
 
 
 @post("/api/auth/tokens", status_code=201, **declare("token.create", "account", **CHANGES))
@@ -139,13 +146,13 @@ async def delete_token(
 
 
 @get("/login/{secret:str}", include_in_schema=False, **declare("session.open", "public"))
-async def open_link(request: AnyRequest, secret: FromPath[str]) -> Response[Any]:
+async def open_link(request: AnyRequest, db: Db, secret: FromPath[str]) -> Response[Any]:
     """Exchange the one-time link for the session's cookie and leave its address behind."""
     await limiter_of(request).hit(
         "link.address", address_of(request), most=LINKS_OF_ADDRESS, per=MINUTE
     )
-    async with transaction() as tx:
-        session = await use_link(tx, secret, instead_of=session_of(request.scope))
+    async with db.transaction() as tx:
+        session = await use_link(tx, secret, replaces=session_of(request.scope))
     headers = {"cache-control": "no-store"}
     if session is None:
         return Response(VOID_LINK, status_code=410, media_type=MediaType.TEXT, headers=headers)

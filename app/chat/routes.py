@@ -94,7 +94,9 @@ async def create_run(
     streamed = "text/event-stream" in request.headers.get("accept", "")
     watcher: Watcher | None = None
     if streamed:  # the reader's place is held before there is anything to miss
-        watcher = watcher_of(caller, await access_project(DB, caller, project, "editor"))
+        watcher = watcher_of(
+            request.scope, caller, await access_project(DB, caller, project, "editor")
+        )
         await hubs.ready(project)
 
     async def begin(tx: Tx) -> Done[Begun]:
@@ -166,7 +168,7 @@ async def follow_run(
         hubs,
         run.project_id,
         run.id,
-        watcher_of(caller, access),
+        watcher_of(request.scope, caller, access),
         after=last_event_id(request.scope, None),
     )
 

@@ -1,7 +1,7 @@
-"""Who may call which route: declared on each, checked before it runs, complete at start."""
+"""Who may call which route: declared on each, complete at start, checked before each call."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Protocol, cast, get_args
 
 import msgspec
@@ -16,44 +16,48 @@ from app.http.envelope import Access
 from app.http.strict import StrictRequest
 from app.problems import Forbidden, Problem, Unauthorized
 
-FIND_CALLER = "find_caller"  # in app.state: how `auth` tells this lower layer who is asking
+CREDENTIALS = "credentials"  # in app.state: the `Credentials` that `auth` provides
 ACCESSES = frozenset(get_args(Access))
 _OPERATION = re.compile(r"[a-z][A-Za-z]*\.[a-z][A-Za-z]*")
 
 
-class Asking(Protocol):
-    """As much of a caller as a rule needs."""
+class CurrentCaller(Protocol):
+    """What the rules need to know of a caller."""
 
     @property
     def role(self) -> str: ...
 
 
-FindCaller = Callable[[Any], Awaitable[Asking | None]]
+class Credentials(Protocol):
+    """What the slice `auth`, which is above this one, keeps in app.state."""
+
+    async def find_caller(self, scope: Any) -> CurrentCaller | None:
+        """Return who makes this request; None without valid credentials."""
 
 
 class UndeclaredRoute(Exception):
-    """A route does not say what it does or who may call it."""
+    """A route does not declare what it does or who may call it."""
 
 
 async def require_access(
     connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
 ) -> None:
-    """Litestar guard: `check_access` before each handler."""
+    """Check a caller before each handler, as a guard of Litestar."""
     await check_access(connection.scope, handler)
 
 
 async def check_access(scope: Any, handler: BaseRouteHandler) -> None:
-    """Raise 401 without an account, 403 without the admin's role, on routes that ask for them.
+    """Raise 401 without an account and 403 without the admin's role on routes that need them.
 
-    A route that declares nothing is closed. A WebSocket gets close code 4401 or 4403.
+    A WebSocket gets close code 4401 or 4403. A route that declares nothing is closed.
     """
     access = handler.opt.get("access")
     if access == "public":
         return
-    find = cast(FindCaller, scope["litestar_app"].state[FIND_CALLER])
+    credentials: Credentials = scope["litestar_app"].state[CREDENTIALS]
     problem: Problem | None = None
     try:
-        caller = await find(scope)
+        caller = await credentials.find_caller(scope)
         if caller is None:
             problem = Unauthorized()
         elif access not in ACCESSES or (access == "admin" and caller.role != "admin"):
@@ -61,18 +65,21 @@ async def check_access(scope: Any, handler: BaseRouteHandler) -> None:
     except Problem as error:
         problem = error
     if problem is not None:
-        raise told(scope, problem)
+        raise for_connection(scope, problem)
 
 
-def told(scope: Any, problem: Problem) -> Exception:
-    """The problem as this kind of connection can be told it: 401 is close code 4401, and so on."""
+def for_connection(scope: Any, problem: Problem) -> Exception:
+    """Return the problem in the form that this kind of connection can carry.
+
+    For a WebSocket that is a close code: 4401 for status 401, and so on.
+    """
     if scope["type"] == "websocket":
         return WebSocketException(code=4000 + problem.status, detail=problem.message)
     return problem
 
 
 def handlers_of(app: Litestar) -> Iterator[tuple[str, BaseRouteHandler]]:
-    """Every handler with its path, but for the OPTIONS answers that Litestar adds itself."""
+    """Yield every handler with its path, except the OPTIONS handlers that Litestar adds itself."""
     for route in app.routes:
         if not isinstance(route, HTTPRoute):
             yield route.path, cast(BaseRouteHandler, cast(Any, route).route_handler)
@@ -84,25 +91,28 @@ def handlers_of(app: Litestar) -> Iterator[tuple[str, BaseRouteHandler]]:
 
 
 def check_routes(app: Litestar) -> None:
-    """Raise `UndeclaredRoute`, naming each fault, unless every route is declared and guarded."""
+    """Raise `UndeclaredRoute` with all faults unless every route is declared and guarded."""
     faults = [
         f"{path} ({handler}): {fault}"
         for path, handler in handlers_of(app)
         for fault in faults_of(handler)
     ]
-    if FIND_CALLER not in app.state:
-        faults.append(f"app.state.{FIND_CALLER} is not set")
+    if CREDENTIALS not in app.state:
+        faults.append(f"app.state.{CREDENTIALS} is not set")
     if faults:
         raise UndeclaredRoute("\n".join(faults))
 
 
 def faults_of(handler: BaseRouteHandler) -> Iterator[str]:
+    """Yield what is wrong with a handler's declaration."""
     access = handler.opt.get("access")
     if access not in ACCESSES:
         yield f"opt['access'] is {access!r}"
     if not _OPERATION.fullmatch(str(handler.opt.get("operation"))):
         yield f"opt['operation'] is {handler.opt.get('operation')!r}"
-    if access != "public" and not any(_is_ours(guard) for guard in handler.resolve_guards()):
+    if access != "public" and not any(
+        _is_require_access(guard) for guard in handler.resolve_guards()
+    ):
         yield "require_access does not guard it"
     if not isinstance(handler, HTTPRouteHandler):
         return
@@ -116,5 +126,5 @@ def faults_of(handler: BaseRouteHandler) -> Iterator[str]:
         yield "its body is not read by StrictRequest"
 
 
-def _is_ours(guard: Any) -> bool:
+def _is_require_access(guard: Any) -> bool:
     return guard is require_access or getattr(guard, "func", None) is require_access

@@ -9,8 +9,8 @@ from litestar import Request, Response, Router, WebSocket, get, websocket
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
+from app.auth.credentials import credentials_of
 from app.auth.model import Caller
-from app.auth.session import is_valid, provide_caller
 from app.http.envelope import Done, Envelope, answer, declare
 from app.http.openapi import READS, STREAM
 from app.http.shortcut import Ends, Shortcut
@@ -38,21 +38,24 @@ Wait = Annotated[float, QueryParameter(ge=0, le=WAIT_MOST, description="Seconds 
 
 async def follow_events(ends: Ends, project_id: str, after: str | None) -> None:
     """`events`, for those who ask for nothing odd."""
-    caller = await provide_caller(ends.scope)
+    caller = await credentials_of(ends.scope).provide_caller(ends.scope)
     stream = await _stream(ends.scope, caller, project_id, after)
     await stream(*ends)
 
 
 async def follow_socket(ends: Ends, project_id: str) -> None:
     """`socket`, for those who ask for nothing odd."""
-    await _serve(ends, await provide_caller(ends.scope), project_id)
+    caller = await credentials_of(ends.scope).provide_caller(ends.scope)
+    await _serve(ends, caller, project_id)
 
 
 async def _stream(scope: Any, caller: Caller, project_id: str, after: str | None) -> EventStream:
     access = await access_project(DB, caller, project_id, "viewer")
     cursor = last_event_id(scope, after)
     hubs = hubs_of(scope)
-    return await stream_project(hubs, access.project_id, watcher_of(caller, access), after=cursor)
+    return await stream_project(
+        hubs, access.project_id, watcher_of(scope, caller, access), after=cursor
+    )
 
 
 async def _serve(socket: Socket, caller: Caller, project_id: str) -> None:
@@ -63,7 +66,7 @@ async def _serve(socket: Socket, caller: Caller, project_id: str) -> None:
     except Problem:
         await refuse(socket, RESTARTING)
     else:
-        watcher = watcher_of(caller, access)
+        watcher = watcher_of(socket.scope, caller, access)
         await serve_socket(hubs_of(socket.scope), socket, access.project_id, watcher)
 
 
@@ -110,7 +113,7 @@ async def read_changes(
     found = await changes(
         hubs_of(request.scope),
         access.project_id,
-        watcher_of(caller, access),
+        watcher_of(request.scope, caller, access),
         after=after,
         limit=limit,
         wait=wait,
@@ -124,12 +127,14 @@ def hubs_of(scope: Any) -> Hubs:
     return cast(Hubs, scope["litestar_app"].state.hubs)
 
 
-def watcher_of(caller: Caller, access: Access) -> Watcher:
+def watcher_of(scope: Any, caller: Caller, access: Access) -> Watcher:
     """Who follows: checked again while the stream is open."""
+
+    credentials = credentials_of(scope)
 
     async def recheck() -> bool:
         await access_project(DB, caller, access.project_id, access.role)
-        return await is_valid(caller)
+        return await credentials.is_valid(caller)
 
     seen = Cursor(access.epoch, access.revision)
     return Watcher(user_id=caller.user_id, role=access.role, seen=seen, recheck=recheck)

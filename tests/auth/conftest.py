@@ -10,14 +10,15 @@ from litestar import Litestar, Request, Response, get
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 
+from app.auth.credentials import Credentials
+from app.auth.local import begin_local_mode
 from app.auth.model import Caller
 from app.auth.routes import router
-from app.auth.session import find_caller, provide_caller
 from app.http.envelope import Done, Envelope, answer, declare
 from app.http.errors import HANDLERS
 from app.http.guard import Guard
 from app.http.limits import Limiter
-from app.http.policy import check_routes, require_access
+from app.http.policy import CREDENTIALS, check_routes, require_access
 from app.http.strict import StrictRequest
 from app.settings import Settings
 from tests.harness.database import DB
@@ -35,23 +36,30 @@ async def whoami(
 
 
 def auth_app(settings: Settings) -> Guard:
+    credentials = Credentials(DB, settings)
     app = Litestar(
         route_handlers=[router, whoami],
         guards=[require_access],
         exception_handlers=HANDLERS,
         request_class=StrictRequest,
         dependencies={
-            "caller": Provide(provide_caller),
+            "caller": Provide(credentials.provide_caller),
             "db": Provide(lambda: DB, sync_to_thread=False),
         },
         state=State(
-            {"settings": settings, "db": DB, "limiter": Limiter(), "find_caller": find_caller}
+            {"settings": settings, "db": DB, "limiter": Limiter(), CREDENTIALS: credentials}
         ),
         openapi_config=None,
         logging_config=None,
     )
     check_routes(app)
     return Guard(app, settings)
+
+
+async def local_mode(settings: Settings) -> str | None:
+    """Begin local mode as a start of the server does; return the path of a login link."""
+    async with DB.transaction() as tx:
+        return await begin_local_mode(tx, settings)
 
 
 @pytest.fixture

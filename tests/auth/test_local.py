@@ -2,34 +2,34 @@
 
 import asyncio
 
-from app.auth.local import begin_local_mode, login_link
+from app.auth.local import create_login_link
 from app.settings import Settings
-from tests.auth.conftest import Client, Opener, registered
+from tests.auth.conftest import Client, Opener, local_mode, registered
 from tests.harness.database import DB
 from tests.http.test_guard import problem
 
 
 async def link() -> str:
-    path = await begin_local_mode(Settings())
+    path = await local_mode(Settings())
     assert path is not None
     return path
 
 
 async def test_the_first_start_on_loopback_makes_one_admin_whoever_starts(emptied: None) -> None:
-    paths = await asyncio.gather(*(begin_local_mode(Settings()) for _ in range(5)))
+    paths = await asyncio.gather(*(local_mode(Settings()) for _ in range(5)))
     assert len(set(paths)) == 5
     rows = await DB.fetch("select id, role, email, password_hash from user_account")
     assert [tuple(row.values()) for row in rows] == [("local", "admin", None, None)]
-    assert await begin_local_mode(Settings()) is not None
+    assert await local_mode(Settings()) is not None
 
 
 async def test_there_is_no_local_mode_for_others_to_reach_or_after_others_registered(
     emptied: None, client: Client
 ) -> None:
-    assert await begin_local_mode(Settings(host="0.0.0.0")) is None
+    assert await local_mode(Settings(host="0.0.0.0")) is None
     assert await DB.fetchval("select count(*) from user_account") == 0
     await registered(client)
-    assert await begin_local_mode(Settings()) is None
+    assert await local_mode(Settings()) is None
     assert await DB.fetchval("select count(*) from user_account where id = 'local'") == 0
 
 
@@ -82,7 +82,7 @@ async def test_a_link_of_any_account_ends_the_session_that_the_browser_held(
     account = await registered(client)
     old = client.cookies["reelroom_session"]
     async with DB.transaction() as tx:
-        path = await login_link(tx, account["id"])
+        path = await create_login_link(tx, account["id"])
     assert (await client.get(path)).status_code == 303
     assert client.cookies["reelroom_session"] != old
     open_ = await DB.fetchval("select count(*) from login_session where revoked_at is null")

@@ -6,9 +6,8 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any, cast
 
-from app.auth.local import begin_local_mode
 from app.settings import Settings
-from tests.auth.conftest import LOCAL_TOKEN, Client, Opener, auth_app, registered
+from tests.auth.conftest import LOCAL_TOKEN, Client, Opener, auth_app, local_mode, registered
 from tests.harness.database import DB
 from tests.http.serving import serving
 from tests.http.test_guard import problem
@@ -184,7 +183,7 @@ async def test_the_local_token_is_the_local_admin_also_after_others_registered(
     problem(await client.get("/api/auth/me", headers=bearer(LOCAL_TOKEN)), 401, "UNAUTHORIZED")
     await registered(client)
     settings = Settings(reelroom_local_token=LOCAL_TOKEN)
-    assert await begin_local_mode(settings) is None
+    assert await local_mode(settings) is None
     me = (await client.get("/api/auth/me", headers=bearer(LOCAL_TOKEN))).json()["data"]
     assert (me["id"], me["role"], me["email"]) == ("local", "admin", None)
     longer = bearer(LOCAL_TOKEN + "x")
@@ -194,7 +193,7 @@ async def test_the_local_token_is_the_local_admin_also_after_others_registered(
 async def test_the_local_token_is_worth_nothing_once_others_can_reach_the_server(
     emptied: None,
 ) -> None:
-    await begin_local_mode(Settings(reelroom_local_token=LOCAL_TOKEN))
+    await local_mode(Settings(reelroom_local_token=LOCAL_TOKEN))
     wide = Settings(host="0.0.0.0", reelroom_local_token=LOCAL_TOKEN)
     async with serving(auth_app(wide)) as url, Client(base_url=url) as client:
         problem(await client.get("/api/auth/me", headers=bearer(LOCAL_TOKEN)), 401, "UNAUTHORIZED")

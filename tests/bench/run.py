@@ -149,5 +149,5 @@ async def make_local(dsn: str) -> None:
     from app.auth.local import begin_local_mode
     from app.settings import Settings
 
-    async with connected(dsn, connections=2):
-        await begin_local_mode(Settings(reelroom_local_token="bench"))
+    async with connected(dsn, connections=2) as db, db.transaction() as tx:
+        await begin_local_mode(tx, Settings(reelroom_local_token="bench"))

@@ -9,11 +9,11 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
 
-from app.auth.session import find_caller, provide_caller
+from app.auth.credentials import Credentials
 from app.chat.variation_routes import router as variations
 from app.generations.routes import router as generations
 from app.http.errors import HANDLERS
-from app.http.policy import FIND_CALLER, handlers_of, require_access
+from app.http.policy import CREDENTIALS, handlers_of, require_access
 from app.http.strict import StrictRequest
 from app.settings import Settings
 from app.store.ids import new_id
@@ -29,6 +29,7 @@ BODIES: dict[str, Any] = {
 
 
 def generations_app() -> Litestar:
+    credentials = Credentials(DB, Settings())
     return Litestar(
         [
             Router(
@@ -38,9 +39,9 @@ def generations_app() -> Litestar:
                 request_class=StrictRequest,
             )
         ],
-        state=State({"settings": Settings(), "db": DB, FIND_CALLER: find_caller}),
+        state=State({"settings": Settings(), "db": DB, CREDENTIALS: credentials}),
         dependencies={
-            "caller": Provide(provide_caller),
+            "caller": Provide(credentials.provide_caller),
             "db": Provide(lambda: DB, sync_to_thread=False),
         },
         exception_handlers=HANDLERS,

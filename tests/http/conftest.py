@@ -17,7 +17,7 @@ from app.http.envelope import Done, Envelope, answer, declare
 from app.http.errors import HANDLERS
 from app.http.guard import Guard
 from app.http.origin import bearer_of
-from app.http.policy import check_routes, require_access
+from app.http.policy import CREDENTIALS, check_routes, require_access
 from app.http.strict import StrictRequest
 from app.problems import RateLimited
 from app.settings import Settings
@@ -112,12 +112,14 @@ async def follow(socket: WebSocket[Any, Any, Any]) -> None:
     await socket.close()
 
 
-async def find_by_token(scope: Any) -> Caller | None:
-    """The token is the user: `user` or `admin`."""
-    token = bearer_of(scope)
-    if token == "user":
-        return Caller(user_id="1", name="U", role="user")
-    return Caller(user_id="2", name="A", role="admin") if token == "admin" else None
+class RoleTokens:
+    """Credentials whose bearer token is the caller's role: `user` or `admin`."""
+
+    async def find_caller(self, scope: Any) -> Caller | None:
+        token = bearer_of(scope)
+        if token == "user":
+            return Caller(user_id="1", name="U", role="user")
+        return Caller(user_id="2", name="A", role="admin") if token == "admin" else None
 
 
 ROUTES = [
@@ -133,7 +135,7 @@ def small_app(**more: Any) -> Litestar:
             "guards": [require_access],
             "exception_handlers": HANDLERS,
             "request_class": StrictRequest,
-            "state": State({"find_caller": find_by_token}),
+            "state": State({CREDENTIALS: RoleTokens()}),
             "openapi_config": None,
             "logging_config": None,
             **more,

@@ -89,7 +89,7 @@ def test_a_lax_request_class_or_an_unguarded_route_stops_the_start() -> None:
         check_routes(small_app(route_handlers=[with_body], request_class=Request))
     with pytest.raises(UndeclaredRoute, match="require_access"):
         check_routes(small_app(route_handlers=[private], guards=[]))
-    with pytest.raises(UndeclaredRoute, match="find_caller"):
+    with pytest.raises(UndeclaredRoute, match="credentials"):
         check_routes(small_app(route_handlers=[private], state=State()))
     check_routes(small_app(route_handlers=[private, with_body]))
 
