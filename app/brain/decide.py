@@ -1,4 +1,4 @@
-"""Folding what a model streams into a decision that fits, or into code that can be played."""
+"""Asks a model for a decision or for code, and accepts only an answer that can be used."""
 
 import json
 import re
@@ -8,39 +8,48 @@ from typing import Any, cast
 
 import msgspec
 
-from app.brain.model import Context, Decision, End, Piece, Provider, Step, Usage, WriteJob
+from app.brain.model import Context, Decision, End, Piece, Provider, Step, TokenUsage, WriteJob
+from app.brain.unwrap import json_objects
 from app.problems import AiError, ValidationFailed
 from app.scenes.model import CODE_MOST
 from app.tools.code import find_faults
 from app.tools.registry import TOOLS
 
-DECISION_MOST = 100_000  # characters
-STEPS_MOST = 10
+MAX_DECISION_CHARACTERS = 100_000
+MAX_WORKFLOW_STEPS = 10
+MAX_QUOTED_ID_CHARACTERS = 80  # of an unknown scene id, in a message
 
-_BROKEN = re.compile("[\x00\ud800-\udfff]")
+BROKE_OFF_REASONS = frozenset({"truncated", "stalled", "bad_stream"})  # reasons of an `AiError`
 
-BROKE_OFF = frozenset({"truncated", "stalled", "bad_stream"})  # reasons of an `AiError`
+_NUL_OR_SURROGATE = re.compile("[\x00\ud800-\udfff]")
+
 OnText = Callable[[str], Awaitable[None]]
 
 
-class Decided(msgspec.Struct, frozen=True):
-    """A decision that fits its context; `repaired` when the first answer did not."""
+class CheckedDecision(msgspec.Struct, frozen=True):
+    """A decision that fits its context.
+
+    `usage` is the sum of all calls; `repaired` is true when the first answer was not usable.
+    """
 
     decision: Decision
-    usage: Usage
+    usage: TokenUsage
     repaired: bool = False
 
 
-class Written(msgspec.Struct, frozen=True):
-    """Code without faults; `note` is what the model could not do."""
+class WrittenCode(msgspec.Struct, frozen=True):
+    """Code without faults; `note` is a sentence about what the model could not do."""
 
     code: str
-    usage: Usage
+    usage: TokenUsage
     note: str | None = None
 
 
-def check(decision: Decision, context: Context) -> Decision:
-    """The decision, made consistent. Raise `ValidationFailed` when it does not fit the context."""
+def check_decision(decision: Decision, context: Context) -> Decision:
+    """Return the decision without contradictions: a tool wins over a clarification.
+
+    Raises `ValidationFailed` when the decision does not fit the context.
+    """
     if decision.tool_name is not None and decision.needs_clarification:
         decision = msgspec.structs.replace(
             decision, needs_clarification=False, clarification_question=None
@@ -55,8 +64,8 @@ def check(decision: Decision, context: Context) -> Decision:
         raise ValidationFailed.at("toolName", "exactly-one", message)
     live = {scene.id for scene in context.scenes}
     _check_tool(decision.tool_name, decision.target_scene_id, decision.target_duration, live, "")
-    for index, each in enumerate(decision.referenced_scene_ids):
-        _check_live(each, live, f"referencedSceneIds.{index}")
+    for index, scene_id in enumerate(decision.referenced_scene_ids):
+        _check_live(scene_id, live, f"referencedSceneIds.{index}")
     if decision.needs_clarification and not (decision.clarification_question or "").strip():
         message = "A clarification needs its question."
         raise ValidationFailed.at("clarificationQuestion", "required", message)
@@ -66,8 +75,9 @@ def check(decision: Decision, context: Context) -> Decision:
 
 
 def _check_steps(steps: list[Step], live: set[str]) -> None:
-    if not 1 <= len(steps) <= STEPS_MOST:
-        message = f"A workflow has 1 to {STEPS_MOST} steps, not {len(steps)}."
+    """Check each step against the scenes that the steps before it leave."""
+    if not 1 <= len(steps) <= MAX_WORKFLOW_STEPS:
+        message = f"A workflow has 1 to {MAX_WORKFLOW_STEPS} steps, not {len(steps)}."
         raise ValidationFailed.at("workflow", "length", message)
     left = set(live)
     for index, step in enumerate(steps):
@@ -100,49 +110,50 @@ def _check_tool(
 
 def _check_live(scene_id: str, live: set[str], path: str) -> None:
     if scene_id not in live:
-        message = f"{scene_id[:80]!r} is no scene of this video."
+        message = f"{scene_id[:MAX_QUOTED_ID_CHARACTERS]!r} is no scene of this video."
         raise ValidationFailed.at(path, "live", message)
 
 
 def read_decision(text: str, context: Context) -> Decision:
-    """The decision in a model's answer, checked: one JSON object, prose or a fence around it."""
+    """Parse and check the decision in a model's answer.
+
+    The answer must hold exactly one JSON object; prose or a code fence around it is ignored.
+    Raises `ValidationFailed` when the answer cannot be used.
+    """
     try:
-        decision = msgspec.convert(_one_object(text), Decision)
+        decision = msgspec.convert(_only_object(text), Decision)
     except msgspec.ValidationError as error:
         raise ValidationFailed.at("decision", "type", str(error)) from None
     if not decision.tool_name:
-        # A target that belongs to no tool says nothing; models like to fill it in.
+        # Models like to fill in a target even when no tool is chosen; it means nothing then.
         decision = msgspec.structs.replace(decision, target_scene_id=None, target_duration=None)
     elif decision.tool_name == "addScene":
         decision = msgspec.structs.replace(decision, target_scene_id=None)
     if decision.workflow == [] and (decision.tool_name or decision.needs_clarification):
         decision = msgspec.structs.replace(decision, workflow=None)
-    return check(decision, context)
+    return check_decision(decision, context)
 
 
-def _one_object(text: str) -> dict[str, Any]:
-    decoder = json.JSONDecoder()
+def _only_object(text: str) -> dict[str, Any]:
+    """Return the only JSON object in a text; raises `ValidationFailed` for none or several."""
     found: list[dict[str, Any]] = []
-    position = text.find("{")
-    while position >= 0 and len(found) < 2:
+    for each in json_objects(text, limit=2):
         try:
-            value, end = decoder.raw_decode(text, position)
+            found.append(json.loads(each))
         except (ValueError, RecursionError) as error:
-            raise ValidationFailed.at(
-                "decision", "json", f"This is not valid JSON: {error}"
-            ) from None
-        found.append(value)
-        position = text.find("{", end)
+            message = f"This is not valid JSON: {error}"
+            raise ValidationFailed.at("decision", "json", message) from None
     if len(found) != 1:
         count = "no" if not found else "more than one"
         raise ValidationFailed.at("decision", "json", f"The answer holds {count} JSON object.")
-    if any(_BROKEN.search(text) for text in _texts(found[0])):
+    if any(_NUL_OR_SURROGATE.search(text) for text in _strings(found[0])):
         message = "The answer contains a NUL or half of a character."
         raise ValidationFailed.at("decision", "text", message)
     return found[0]
 
 
-def _texts(value: object) -> Iterator[str]:
+def _strings(value: object) -> Iterator[str]:
+    """Yield all string values inside a JSON value; keys are not looked at."""
     rest = [value]
     while rest:
         each = rest.pop()
@@ -156,28 +167,29 @@ def _texts(value: object) -> Iterator[str]:
 
 async def decide(
     provider: Provider, context: Context, *, model: str | None = None, on_text: OnText | None = None
-) -> Decided:
-    """Ask the model what to do; a misfit, or an answer that broke off, is asked for once more.
+) -> CheckedDecision:
+    """Ask the model what to do about `context.prompt`.
 
-    Raise `AiError` after that.
+    The question is repeated once if the answer broke off or does not fit; in the second case the
+    model gets the complaint. Raises `AiError` when the second answer is not usable either.
     """
     complaint: str | None = None
-    usage = Usage(source="provider")
+    usage = TokenUsage(source="provider")
     for attempt in range(2):
         pieces = provider.decide(context, complaint=complaint, model=model)
         try:
-            text, end = await _collect(pieces, DECISION_MOST, on_text)
+            text, end = await _collect(pieces, MAX_DECISION_CHARACTERS, on_text)
         except AiError as error:
             if attempt or not broke_off(error):
                 raise
             continue
-        usage = _sum(usage, end.usage)
+        usage = _add_usage(usage, end.usage)
         try:
             decision = read_decision(text, context)
         except ValidationFailed as misfit:
             complaint = misfit.message
             continue
-        return Decided(decision, usage, repaired=attempt > 0)
+        return CheckedDecision(decision, usage, repaired=attempt > 0)
     raise AiError(f"The model gave no decision that fits: {complaint}")
 
 
@@ -188,14 +200,16 @@ async def write_code(
     model: str | None = None,
     on_delta: OnText,
     on_restart: Callable[[], Awaitable[None]],
-) -> Written:
-    """Have the code written; what `on_delta` got since the last `on_restart` is exactly the code.
+) -> WrittenCode:
+    """Have the code of a scene written and stream it to `on_delta`.
 
-    Code with faults, or code that broke off, is asked for once more. Raise `AiError` after that,
-    and when it grows over its limit.
+    Code that broke off or has faults is requested once more: `on_restart` is called, and the
+    text starts again. So what `on_delta` received since the last `on_restart` is exactly the
+    code. Raises `AiError` when the second answer is not usable either, and at once when the code
+    is longer than a scene may be.
     """
     complaint: str | None = None
-    usage = Usage(source="provider")
+    usage = TokenUsage(source="provider")
     for attempt in range(2):
         if attempt:
             await on_restart()
@@ -206,30 +220,33 @@ async def write_code(
             if attempt or not broke_off(error):
                 raise
             continue
-        usage = _sum(usage, end.usage)
+        usage = _add_usage(usage, end.usage)
         faults = _faults(code, job)
         if not faults:
-            return Written(code, usage, end.note)
+            return WrittenCode(code, usage, end.note)
         complaint = "\n".join(faults)
     raise AiError(f"The model's code cannot be played: {faults[0]}", details=faults)
 
 
 def broke_off(error: AiError) -> bool:
-    """True when the model stopped in the middle: what it gave is void, and it may do better."""
-    return isinstance(error.details, dict) and error.details.get("reason") in BROKE_OFF
+    """Return whether the model stopped in the middle, so that asking again may help."""
+    return isinstance(error.details, dict) and error.details.get("reason") in BROKE_OFF_REASONS
 
 
 def _faults(code: str, job: WriteJob) -> list[str]:
-    """None for code that is given back as it was: a person wrote it and sees it."""
+    """Return the faults of the code, none for code that the model returned unchanged.
+
+    A user wrote such code and sees it; refusing it would hide what the model says about it.
+    """
     if job.scene is not None and code == job.scene.tsx_code:
         return []
     return find_faults(code)
 
 
 async def _collect(
-    pieces: AsyncIterator[Piece], most: int, on_text: OnText | None
+    pieces: AsyncIterator[Piece], max_characters: int, on_text: OnText | None
 ) -> tuple[str, End]:
-    """The whole text and the end; the model is stopped when this is left early."""
+    """Return the whole text and the end; leaving early closes the iterator and stops the model."""
     parts: list[str] = []
     size = 0
     async with aclosing(cast("Any", pieces)) as stream:
@@ -237,17 +254,17 @@ async def _collect(
             if isinstance(piece, End):
                 return "".join(parts), piece
             size += len(piece.text)
-            if size > most:
-                raise AiError(f"The model wrote more than {most} characters.")
+            if size > max_characters:
+                raise AiError(f"The model wrote more than {max_characters} characters.")
             parts.append(piece.text)
             if on_text is not None and piece.text:
                 await on_text(piece.text)
     raise AiError("The model's answer was cut off.", details={"reason": "truncated"})
 
 
-def _sum(one: Usage, other: Usage) -> Usage:
+def _add_usage(one: TokenUsage, other: TokenUsage) -> TokenUsage:
     estimated = "estimated" in (one.source, other.source)
-    return Usage(
+    return TokenUsage(
         input_tokens=one.input_tokens + other.input_tokens,
         output_tokens=one.output_tokens + other.output_tokens,
         cached_tokens=one.cached_tokens + other.cached_tokens,

@@ -1,4 +1,4 @@
-"""Why a model's answer failed, in words for a user."""
+"""The ways in which a model call fails, each with a message that users can read."""
 
 from typing import Literal
 
@@ -31,5 +31,5 @@ MESSAGES: dict[Reason, str] = {
 
 
 def fault(reason: Reason, message: str | None = None, *, retry_after: int | None = None) -> AiError:
-    """An error whose message a user can read; `retry_after` is in seconds."""
+    """Return an `AiError` whose details hold `reason`; `retry_after` is in seconds."""
     return AiError(message or MESSAGES[reason], details={"reason": reason}, retry_after=retry_after)

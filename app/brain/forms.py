@@ -1,4 +1,4 @@
-"""How a question is put to an OpenAI-compatible server, and what to leave out when it objects."""
+"""The forms of a request to an OpenAI-compatible server, from the richest to the plainest."""
 
 import re
 from typing import Any, Literal
@@ -20,57 +20,67 @@ DECIDE_FORMAT = {
     "type": "json_schema",
     "json_schema": {"name": "decision", "schema": DECISION_SCHEMA},
 }
-OBJECTION = re.compile(
+# A 400 with one of these words is about a field that the server does not support.
+_UNSUPPORTED_FIELD = re.compile(
     r"tool|function|response_format|json_schema|schema|"
     r"un(?:known|supported|recognized|recognised|expected|permitted)|"
     r"not (?:supported|support|permitted|allowed|implemented)|extra (?:field|input|param)|"
     r"additional propert"
 )
-# A 400 for these is about the question itself: asking in another form would not help.
-HOPELESS = re.compile(r"context_length|content_filter|content_policy|invalid_image|model_not_found")
+# A 400 with one of these words is about the question itself: another form would not help.
+_ABOUT_THE_QUESTION = re.compile(
+    r"context_length|content_filter|content_policy|invalid_image|model_not_found"
+)
 
 
-class Form(msgspec.Struct, frozen=True, kw_only=True):
-    """The optional parts of a request. `tool`: one function `decide` that must be called."""
+class RequestForm(msgspec.Struct, frozen=True, kw_only=True):
+    """Which optional fields a request has.
+
+    `answer` is how the answer is requested: `tool` as a call of the function `decide`, `schema`
+    as JSON of a schema, `plain` as JSON that the prompt describes, `code` as text.
+    """
 
     answer: Literal["tool", "schema", "plain", "code"]
-    must_call: bool = True
-    one_call: bool = True
-    count: bool = True
+    require_call: bool = True
+    forbid_parallel_calls: bool = True
+    count_tokens: bool = True
 
     def body(self, model: str, messages: list[Message]) -> dict[str, Any]:
-        """The request's body without `stream`, which all forms share."""
+        """Return the request's body without `stream`, which all forms share."""
         body: dict[str, Any] = {"model": model, "messages": messages}
-        if self.count:
+        if self.count_tokens:
             body["stream_options"] = {"include_usage": True}
         if self.answer == "tool":
             body["tools"] = [DECIDE_TOOL]
-            body["tool_choice"] = "required" if self.must_call else "auto"
-            if self.one_call:
+            body["tool_choice"] = "required" if self.require_call else "auto"
+            if self.forbid_parallel_calls:
                 body["parallel_tool_calls"] = False
         elif self.answer == "schema":
             body["response_format"] = DECIDE_FORMAT
         return body
 
-    def narrower(self, objection: str) -> "Form | None":
-        """The form without what a 400 objects to; None when the question itself was refused."""
-        words = objection.lower()
-        if HOPELESS.search(words):
+    def without_unsupported(self, explanation: str) -> "RequestForm | None":
+        """Return the form without what the text of a 400 objects to.
+
+        None means that no other form would help.
+        """
+        text = explanation.lower()
+        if _ABOUT_THE_QUESTION.search(text):
             return None
-        if self.count and re.search(r"stream_options|include_usage", words):
-            return msgspec.structs.replace(self, count=False)
-        if self.answer == "tool" and self.one_call and "parallel_tool_calls" in words:
-            return msgspec.structs.replace(self, one_call=False)
-        if self.answer == "tool" and self.must_call and "tool_choice" in words:
-            return msgspec.structs.replace(self, must_call=False)
-        if not OBJECTION.search(words):
+        if self.count_tokens and re.search(r"stream_options|include_usage", text):
+            return msgspec.structs.replace(self, count_tokens=False)
+        if self.answer == "tool" and self.forbid_parallel_calls and "parallel_tool_calls" in text:
+            return msgspec.structs.replace(self, forbid_parallel_calls=False)
+        if self.answer == "tool" and self.require_call and "tool_choice" in text:
+            return msgspec.structs.replace(self, require_call=False)
+        if not _UNSUPPORTED_FIELD.search(text):
             return None
         if self.answer == "tool":
             return msgspec.structs.replace(self, answer="schema")
         if self.answer == "schema":
             return msgspec.structs.replace(self, answer="plain")
-        return msgspec.structs.replace(self, count=False) if self.count else None
+        return msgspec.structs.replace(self, count_tokens=False) if self.count_tokens else None
 
 
-DECIDE = Form(answer="tool")
-WRITE = Form(answer="code")
+DECIDE = RequestForm(answer="tool")
+WRITE = RequestForm(answer="code")

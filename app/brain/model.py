@@ -1,51 +1,51 @@
-"""What the brain is told, what it decides, and how a model speaks; pure values."""
+"""The values that go into the brain and come out of it, and the interface of a model."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal, Protocol
 
 import msgspec
 
+from app.projects.model import Format
 from app.scenes.model import DURATION_MOST, Complexity
 
 ToolName = Literal["addScene", "editScene", "deleteScene", "trimScene"]
-Format = Literal["landscape", "portrait", "square"]
-SIZES: dict[Format, tuple[int, int]] = {
-    "landscape": (1920, 1080),
-    "portrait": (1080, 1920),
-    "square": (1080, 1080),
-}  # pixels, width and height
 
 
 class ContextScene(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """A live scene as the brain sees it; `number` counts from 1 in the video's order."""
+    """A live scene as the brain sees it; `number` counts from 1 in the order of the video."""
 
     id: str
     number: int
     name: str
     tsx_code: str
-    duration: int
+    duration: int  # frames
     newest: bool = False
 
 
 class ContextMessage(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """An earlier chat message."""
+
     role: Literal["user", "assistant", "system"]
     content: str
 
 
 class Context(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """The packet of one turn: everything that may influence the decision, and nothing else."""
+    """Everything that may influence the decision about one prompt, and nothing else."""
 
     prompt: str
     format: Format = "landscape"
     fps: int = 30
     scenes: list[ContextScene] = []
-    messages: list[ContextMessage] = []  # oldest first, without this turn's prompt
+    messages: list[ContextMessage] = []  # oldest first, without the prompt itself
     selected_scene_id: str | None = None
     image_urls: list[str] = []
 
 
 class Step(msgspec.Struct, rename="camel", frozen=True, kw_only=True, omit_defaults=False):
-    """One step of a workflow; `context` is the part of the prompt that this step is about."""
+    """One step of a workflow.
+
+    `context` is the part of the prompt that the step is about, `target_duration` is in frames.
+    """
 
     tool_name: ToolName
     context: str
@@ -54,7 +54,11 @@ class Step(msgspec.Struct, rename="camel", frozen=True, kw_only=True, omit_defau
 
 
 class Decision(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """Exactly one of tool, clarification and workflow holds; durations are frames."""
+    """What to do about a prompt.
+
+    Exactly one of `tool_name`, `needs_clarification` and `workflow` is set once
+    `app.brain.decide.check_decision` has accepted it. `target_duration` is in frames.
+    """
 
     tool_name: ToolName | None
     reasoning: str
@@ -69,9 +73,10 @@ class Decision(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
 
 
 class WriteJob(msgspec.Struct, frozen=True, kw_only=True):
-    """Code to be written by a model: a new scene (`scene` None) or an edit of one.
+    """A request for scene code: a new scene when `scene` is None, else an edit of `scene`.
 
-    `variation` counts from 0 when one prompt is to have `variations` different answers.
+    When one prompt is to have `variations` different answers, `variation` says which of them
+    this is, counted from 0.
     """
 
     instruction: str
@@ -84,8 +89,8 @@ class WriteJob(msgspec.Struct, frozen=True, kw_only=True):
     variations: int = 1
 
 
-class Usage(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """Tokens of one model call; `source` says whether the provider counted or we estimated."""
+class TokenUsage(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """Tokens of one model call; `source` says whether the provider counted them or we estimated."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -94,18 +99,18 @@ class Usage(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
 
 
 class Text(msgspec.Struct, frozen=True):
-    """A piece of what the model writes; pieces concatenate to the whole."""
+    """A piece of the model's output; the pieces concatenate to the whole output."""
 
     text: str
 
 
 class End(msgspec.Struct, frozen=True):
-    """The model came to a regular end. A stream that stops without it was cut off.
+    """The regular end of a model's output. Output that stops without it was cut off.
 
-    `note` is a sentence for the chat that is not part of the text (what could not be done).
+    `note` is a sentence for the chat about what the model could not do; it is not output.
     """
 
-    usage: Usage
+    usage: TokenUsage
     note: str | None = None
 
 
@@ -115,9 +120,8 @@ Piece = Text | End
 class Provider(Protocol):
     """A model. Both calls stream pieces and end with exactly one `End`, or raise `AiError`.
 
-    `complaint` says what was wrong with the previous answer to the very same question.
-    Closing the iterator early stops the model. Neither call retries on its own account after
-    the first piece was given.
+    `complaint` says what was wrong with the previous answer to the same question. Closing the
+    iterator early stops the model. A provider retries a call only before its first piece.
     """
 
     name: Literal["offline", "openai"]
@@ -126,18 +130,18 @@ class Provider(Protocol):
     def decide(
         self, context: Context, *, complaint: str | None = None, model: str | None = None
     ) -> AsyncIterator[Piece]:
-        """The text is one JSON object with the fields of `Decision`, in camelCase."""
+        """Stream one JSON object with the fields of `Decision`, in camelCase."""
         ...
 
     def write(
         self, job: WriteJob, *, complaint: str | None = None, model: str | None = None
     ) -> AsyncIterator[Piece]:
-        """The text is the whole TSX of the scene, nothing before or after it."""
+        """Stream the whole TSX of the scene, with nothing before or after it."""
         ...
 
     async def close(self) -> None: ...
 
 
-def answering_model(provider: Provider, wanted: str | None) -> str:
-    """The name of the model that really answers: offline there is only one."""
-    return provider.model if wanted is None or provider.name == "offline" else wanted
+def answering_model(provider: Provider, requested: str | None) -> str:
+    """Return the name of the model that answers; the offline provider has only one."""
+    return provider.model if requested is None or provider.name == "offline" else requested

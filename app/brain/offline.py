@@ -1,4 +1,4 @@
-"""The offline model: rules and templates behind the interface of a model, always the same."""
+"""The offline model: a deterministic provider made of rules and templates."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,17 +12,18 @@ from app.brain.composer.edit import edit_code
 from app.brain.composer.intent import decide_offline
 from app.brain.composer.vary import vary_brief, vary_code
 from app.brain.composer.wording import seed_of
-from app.brain.model import Context, End, Piece, Text, Usage, WriteJob
+from app.brain.model import Context, End, Piece, Text, WriteJob
+from app.brain.stream import estimate_usage
 
-PIECE_LEAST = 20  # characters
-PIECE_MOST = 60
-CHARACTERS_A_TOKEN = 4
+MIN_PIECE_CHARACTERS = 20
+MAX_PIECE_CHARACTERS = 60
+SEEDED_CHARACTERS = 200  # of a text, from which the lengths of its pieces follow
 
 
 class OfflineModel:
-    """A provider without network, clock or chance: equal questions get equal answers.
+    """A provider without network, clock or randomness: equal questions get equal answers.
 
-    `piece_delay` is the pause before each piece, in seconds; 0 only lets others run.
+    `piece_delay` is the pause before each piece in seconds; 0 only yields to other tasks.
     """
 
     name: Literal["offline", "openai"] = "offline"
@@ -34,14 +35,16 @@ class OfflineModel:
     async def decide(
         self, context: Context, *, complaint: str | None = None, model: str | None = None
     ) -> AsyncIterator[Piece]:
+        """See `Provider.decide`; `complaint` and `model` are ignored."""
         decision = decide_offline(context)
         asked = len(context.prompt) + sum(len(scene.name) for scene in context.scenes)
-        async for piece in self._say(msgspec.json.encode(decision).decode(), asked):
+        async for piece in self._stream(msgspec.json.encode(decision).decode(), asked):
             yield piece
 
     async def write(
         self, job: WriteJob, *, complaint: str | None = None, model: str | None = None
     ) -> AsyncIterator[Piece]:
+        """See `Provider.write`; `complaint` and `model` are ignored."""
         if job.scene is None:
             composed = compose(vary_brief(read_brief(job), job.variation))
             code, note = composed.code, composed.note
@@ -51,31 +54,33 @@ class OfflineModel:
         if job.context.image_urls:
             note = " ".join(filter(None, [note, "I am offline and cannot look at images."]))
         asked = len(job.instruction) + (len(job.scene.tsx_code) if job.scene else 0)
-        async for piece in self._say(code, asked, note):
+        async for piece in self._stream(code, asked, note):
             yield piece
 
     async def close(self) -> None:
         return None
 
-    async def _say(self, text: str, asked: int, note: str | None = None) -> AsyncIterator[Piece]:
+    async def _stream(self, text: str, asked: int, note: str | None = None) -> AsyncIterator[Piece]:
+        """Stream a text; `asked` is the number of characters of the question, for the usage."""
         for piece in pieces_of(text):
             await asyncio.sleep(self.piece_delay)
             yield Text(piece)
-        usage = Usage(
-            input_tokens=-(-asked // CHARACTERS_A_TOKEN),
-            output_tokens=-(-len(text) // CHARACTERS_A_TOKEN),
-        )
-        yield End(usage, note)
+        yield End(estimate_usage(asked, len(text)), note)
 
 
 def pieces_of(text: str) -> list[str]:
-    """The text cut into pieces of 20 to 60 characters, the last maybe shorter."""
+    """Cut the text into pieces of 20 to 60 characters; the last one may be shorter.
+
+    The lengths come from a linear congruential generator seeded with the text, so that equal
+    texts are cut alike.
+    """
     pieces: list[str] = []
-    state = seed_of(text[:200])
+    state = seed_of(text[:SEEDED_CHARACTERS])
     start = 0
     while start < len(text):
         state = (state * 1103515245 + 12345) % 2**31
-        end = start + PIECE_LEAST + (state >> 16) % (PIECE_MOST - PIECE_LEAST + 1)
+        spread = MAX_PIECE_CHARACTERS - MIN_PIECE_CHARACTERS + 1
+        end = start + MIN_PIECE_CHARACTERS + (state >> 16) % spread
         pieces.append(text[start:end])
         start = end
     return pieces

@@ -1,4 +1,4 @@
-"""Models behind an OpenAI-compatible API; the only module to import the slow `openai` package."""
+"""The provider for OpenAI-compatible APIs; the only module to import the slow `openai` package."""
 
 import asyncio
 import logging
@@ -12,29 +12,39 @@ import msgspec
 import openai
 
 from app.brain.faults import fault
-from app.brain.forms import DECIDE, WRITE, Form
+from app.brain.forms import DECIDE, WRITE, RequestForm
 from app.brain.model import Context, End, Piece, Text, WriteJob
 from app.brain.prompts import Message, code_messages, decision_messages
-from app.brain.refusals import RETRY_AFTER_MOST, ObjectionError, TransientError, refusal, rejection
-from app.brain.stream import ChatReader, estimated
-from app.brain.unwrap import Code, DecisionText
+from app.brain.refusals import (
+    MAX_RETRY_AFTER_SECONDS,
+    BadRequestError,
+    TransientError,
+    refusal,
+    rejection,
+)
+from app.brain.stream import ChatReader, estimate_usage
+from app.brain.unwrap import CodeExtractor, DecisionExtractor
 from app.problems import AiError
 
 BASE_URL = "https://api.openai.com/v1"
-TRIES = 3  # requests for one answer, before its first piece
-TAIL = 1.0  # seconds for the token count after the text has ended
-DRAIN = 0.1  # seconds for the last bytes after `[DONE]`, so that the connection can be used again
-FIRST_FORMS = {"decide": DECIDE, "write": WRITE}
-FORMS_MOST = 200  # models whose form is remembered
+MAX_ATTEMPTS = 3  # requests for one answer, before its first piece
+RETRY_BACKOFF = 4  # factor by which the longest pause grows with each failed attempt
+USAGE_WAIT_SECONDS = 1.0  # for the token count, after the text has ended
+# After `[DONE]`, for the last bytes of the body: the connection can be reused only without them.
+DRAIN_SECONDS = 0.1
+REQUEST_WRITE_SECONDS = 30  # for sending a request
+POOL_WAIT_SECONDS = 5  # for a free connection
+INITIAL_FORMS = {"decide": DECIDE, "write": WRITE}
+MAX_REMEMBERED_FORMS = 200  # pairs of a stage and a model
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
-class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
-    """All in seconds, but for `bytes_most`: UTF-8 bytes of text in one answer.
+class CallLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of one call: times in seconds, and UTF-8 bytes of text in one answer.
 
-    `decide` and `write` bound a whole call with its retries; `stall` is the longest silence
-    between two pieces, in which comments and empty chunks do not count as speech.
+    `decide` and `write` bound a whole call with its retries. `stall` is the longest time between
+    two signs of life; comments and empty chunks are none.
     """
 
     connect: float = 5
@@ -43,28 +53,28 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     stall: float = 25
     decide: float = 30
     write: float = 180
-    retry_least: float = 0.5
-    retry_most: float = 8
-    bytes_most: int = 1_000_000
+    min_retry_pause: float = 0.5
+    max_retry_pause: float = 8
+    max_text_bytes: int = 1_000_000
 
 
 class _Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One question, with the seconds after which a try and the whole are given up."""
+    """One question; `first_token` and `total` are the seconds that it may take."""
 
     stage: Literal["decide", "write"]
     model: str
-    messages: Callable[[Form], list[Message]]
+    messages: Callable[[RequestForm], list[Message]]
     first_token: float
-    seconds: float
+    total: float
 
 
 class OpenAiModel:
-    """A `Provider` that speaks chat completions with any OpenAI-compatible server.
+    """A `Provider` that uses the chat completions of an OpenAI-compatible server.
 
-    Requests are repeated only before the first piece, at most twice; `on_retry` hears of each
-    with the number of the failed try and the reason. Every fault is an `AiError` whose details
-    hold a `reason` (see `app.brain.faults`). Which optional fields a server knows is found out
-    from its objections and remembered for each model.
+    A request is repeated only before its first piece, at most twice; `on_retry` is called before
+    each repetition with the number of failed attempts and the reason. Every fault is an `AiError`
+    whose details hold a `reason` (see `app.brain.faults`). Which optional fields a server
+    supports is found out from its 400 responses and remembered for each model.
     """
 
     name: Literal["offline", "openai"] = "openai"
@@ -75,18 +85,23 @@ class OpenAiModel:
         api_key: str,
         base_url: str | None,
         model: str,
-        timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
+        limits: CallLimits = CallLimits(),  # noqa: B008 - frozen
         on_retry: Callable[[int, str], None] | None = None,
     ) -> None:
         self.model = model
-        self._timeouts = timeouts
+        self._limits = limits
         self._on_retry = on_retry
-        self._forms: dict[tuple[str, str], Form] = {}
+        self._forms: dict[tuple[str, str], RequestForm] = {}
         self._client = openai.AsyncOpenAI(
             api_key=api_key,
             base_url=base_url or BASE_URL,
             max_retries=0,
-            timeout=openai.Timeout(connect=timeouts.connect, read=None, write=30, pool=5),
+            timeout=openai.Timeout(
+                connect=limits.connect,
+                read=None,
+                write=REQUEST_WRITE_SECONDS,
+                pool=POOL_WAIT_SECONDS,
+            ),
         )
 
     def decide(
@@ -94,20 +109,20 @@ class OpenAiModel:
     ) -> AsyncGenerator[Piece, None]:
         """See `Provider.decide`; whether the object fits `Decision` is for the caller to check."""
 
-        def messages(form: Form) -> list[Message]:
+        def messages(form: RequestForm) -> list[Message]:
             return decision_messages(context, complaint=complaint, as_tool=form.answer == "tool")
 
-        return self._tell(self._call("decide", model, messages))
+        return self._stream(self._call("decide", model, messages))
 
     def write(
         self, job: WriteJob, *, complaint: str | None = None, model: str | None = None
     ) -> AsyncGenerator[Piece, None]:
-        """See `Provider.write`; whether the code is any good is for the caller to check."""
+        """See `Provider.write`; whether the code can be played is for the caller to check."""
 
-        def messages(_: Form) -> list[Message]:
+        def messages(_: RequestForm) -> list[Message]:
             return code_messages(job, complaint=complaint)
 
-        return self._tell(self._call("write", model, messages))
+        return self._stream(self._call("write", model, messages))
 
     async def close(self) -> None:
         await self._client.close()
@@ -116,147 +131,156 @@ class OpenAiModel:
         self,
         stage: Literal["decide", "write"],
         model: str | None,
-        messages: Callable[[Form], list[Message]],
+        messages: Callable[[RequestForm], list[Message]],
     ) -> _Call:
-        limits = self._timeouts
+        limits = self._limits
         deciding = stage == "decide"
         return _Call(
             stage=stage,
             model=model or self.model,
             messages=messages,
             first_token=limits.first_token_decide if deciding else limits.first_token_write,
-            seconds=limits.decide if deciding else limits.write,
+            total=limits.decide if deciding else limits.write,
         )
 
-    async def _tell(self, call: _Call) -> AsyncGenerator[Piece, None]:
-        """Requests, one after the other, until one was answered or the fault is final."""
+    async def _stream(self, call: _Call) -> AsyncGenerator[Piece, None]:
+        """Send requests, one after the other, until one is answered or the fault is final."""
         started = _now()
-        deadline = started + call.seconds
-        form = self._forms.get((call.stage, call.model), FIRST_FORMS[call.stage])
-        failed = 0
+        deadline = started + call.total
+        form = self._forms.get((call.stage, call.model), INITIAL_FORMS[call.stage])
+        failed_attempts = 0
         try:
             while True:
                 try:
-                    async with aclosing(self._ask(call, form, deadline)) as pieces:
+                    async with aclosing(self._request(call, form, deadline)) as pieces:
                         async for piece in pieces:
                             yield piece
                     return
-                except ObjectionError as objection:
-                    narrower = form.narrower(str(objection))
-                    if narrower is None:
-                        raise rejection(str(objection)) from None
-                    form = narrower
+                except BadRequestError as error:
+                    plainer = form.without_unsupported(str(error))
+                    if plainer is None:
+                        raise rejection(str(error)) from None
+                    form = plainer
                 except TransientError as failure:
-                    failed += 1
-                    await self._pause(failure, failed, deadline)
+                    failed_attempts += 1
+                    await self._pause(failure, failed_attempts, deadline)
         except AiError as problem:
             seconds = _now() - started
-            told = (call.stage, call.model, seconds, problem.details)
-            log.warning("%s by %r failed after %.1f s: %s", *told)
+            logger.warning(
+                "%s by %r failed after %.1f s: %s", call.stage, call.model, seconds, problem.details
+            )
             raise
 
-    async def _pause(self, failure: TransientError, failed: int, deadline: float) -> None:
-        """Wait before the next try, or raise the problem if there is to be none."""
+    async def _pause(self, failure: TransientError, failed_attempts: int, deadline: float) -> None:
+        """Wait before the next attempt; raises the problem when there is to be none."""
         problem = failure.problem
-        if failed >= TRIES:
+        if failed_attempts >= MAX_ATTEMPTS:
             raise problem
         if failure.wait is None:
-            limits = self._timeouts
-            most = min(limits.retry_most, limits.retry_least * 4**failed)
-            wait = random.uniform(limits.retry_least, most)
-        elif failure.wait > RETRY_AFTER_MOST:
+            limits = self._limits
+            longest = min(
+                limits.max_retry_pause, limits.min_retry_pause * RETRY_BACKOFF**failed_attempts
+            )
+            wait = random.uniform(limits.min_retry_pause, longest)
+        elif failure.wait > MAX_RETRY_AFTER_SECONDS:
             raise problem
         else:
             wait = failure.wait
         if _now() + wait >= deadline:
             raise problem
         if self._on_retry is not None:
-            self._on_retry(failed, problem.details["reason"])
+            self._on_retry(failed_attempts, problem.details["reason"])
         await asyncio.sleep(wait)
 
-    async def _ask(self, call: _Call, form: Form, deadline: float) -> AsyncGenerator[Piece, None]:
-        """One request. Every way out of here closes the connection to the model."""
+    async def _request(
+        self, call: _Call, form: RequestForm, deadline: float
+    ) -> AsyncGenerator[Piece, None]:
+        """Send one request and stream its answer. Every exit closes the response."""
         messages = call.messages(form)
-        first = min(_now() + call.first_token, deadline)
+        first_token_deadline = min(_now() + call.first_token, deadline)
         async with AsyncExitStack() as stack:
-            response = await self._open(stack, form.body(call.model, messages), first)
-            self._remember(call, form)
-            reader = ChatReader(bytes_most=self._timeouts.bytes_most)
-            text = DecisionText(called=form.answer == "tool") if call.stage == "decide" else Code()
+            body = form.body(call.model, messages)
+            response = await self._open(stack, body, first_token_deadline)
+            self._remember_form(call, form)
+            reader = ChatReader(max_text_bytes=self._limits.max_text_bytes)
+            extractor: CodeExtractor | DecisionExtractor = CodeExtractor()
+            if call.stage == "decide":
+                extractor = DecisionExtractor(expects_call=form.answer == "tool")
             chunks = await stack.enter_async_context(
                 aclosing(cast(AsyncGenerator[bytes, None], response.iter_bytes()))
             )
             length = 0
-            until = first
+            until = first_token_deadline
             while (
-                data := await self._next(chunks, reader, until, deadline, length > 0)
+                data := await self._next_chunk(chunks, reader, until, deadline, length > 0)
             ) is not None:
-                before = reader.state
-                piece = text.feed(reader.feed(data))
+                state_before = reader.state
+                piece = extractor.feed(reader.feed(data))
                 if piece:
                     length += len(piece)
                     yield Text(piece)
-                if reader.state != before:
-                    until = min(_now() + self._patience(reader), deadline)
-            piece = text.end(reader.end())
+                if reader.state != state_before:
+                    until = min(_now() + self._max_silence(reader), deadline)
+            piece = extractor.end(reader.end())
             if piece:
                 length += len(piece)
                 yield Text(piece)
             if not length and call.stage == "write":
                 raise fault("bad_stream")
-            yield End(reader.usage or estimated(_size(messages), length))
+            yield End(reader.usage or estimate_usage(_characters(messages), length))
 
     async def _open(
         self, stack: AsyncExitStack, body: dict[str, Any], until: float
     ) -> "openai.AsyncAPIResponse[Any]":
+        """Send the request and return the response once its headers are there."""
         create = self._client.chat.completions.with_streaming_response.create
         try:
             async with asyncio.timeout_at(until):
                 return await stack.enter_async_context(create(stream=True, **body))
         except openai.APIStatusError as error:
-            words = f"{error.code} {error.param} {error.message}"
+            explanation = f"{error.code} {error.param} {error.message}"
             code = str(error.code or "")  # some servers send a number
-            raise refusal(error.status_code, error.response.headers, code, words) from None
+            raise refusal(error.status_code, error.response.headers, code, explanation) from None
         except openai.APIConnectionError as error:
-            log.info("no connection to the model: %s", type(error.__cause__).__name__)
+            logger.info("no connection to the model: %s", type(error.__cause__).__name__)
             raise TransientError(fault("unavailable")) from None
         except TimeoutError:
             raise fault("timeout") from None
 
-    async def _next(
+    async def _next_chunk(
         self,
         chunks: AsyncIterator[bytes],
         reader: ChatReader,
         until: float,
         deadline: float,
-        given: bool,
+        has_text: bool,
     ) -> bytes | None:
-        """The next bytes; None at the end of the body, or of a text that is already whole."""
+        """Return the next bytes of the body, None at its end or when the text is already whole."""
         try:
             async with asyncio.timeout_at(until):
                 return await anext(chunks, None)
         except TimeoutError:
-            if reader.finish is not None or reader.over:
+            if reader.finish_reason is not None or reader.done:
                 return None
             stalled = reader.progress and until < deadline
             raise fault("stalled" if stalled else "timeout") from None
         except httpx2.HTTPError as error:
-            log.info("the model's stream broke: %s", type(error).__name__)
-            if reader.finish is not None:
+            logger.info("the model's stream broke: %s", type(error).__name__)
+            if reader.finish_reason is not None:
                 return None
-            if given:
+            if has_text:
                 raise fault("truncated") from None
             raise TransientError(fault("unavailable")) from None
 
-    def _patience(self, reader: ChatReader) -> float:
-        """For how many seconds the next bytes may be awaited, after a sign of life."""
-        if reader.over:
-            return DRAIN
-        return self._timeouts.stall if reader.finish is None else TAIL
+    def _max_silence(self, reader: ChatReader) -> float:
+        """Return for how many seconds to wait for the next sign of life."""
+        if reader.done:
+            return DRAIN_SECONDS
+        return self._limits.stall if reader.finish_reason is None else USAGE_WAIT_SECONDS
 
-    def _remember(self, call: _Call, form: Form) -> None:
-        """A form that the server accepted is where the next call begins."""
-        if len(self._forms) < FORMS_MOST:
+    def _remember_form(self, call: _Call, form: RequestForm) -> None:
+        """Let the next call begin with a form that the server accepted."""
+        if len(self._forms) < MAX_REMEMBERED_FORMS:
             self._forms[call.stage, call.model] = form
 
 
@@ -264,8 +288,8 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _size(messages: list[Message]) -> int:
-    """Characters of text in a question."""
+def _characters(messages: list[Message]) -> int:
+    """Return the number of characters of text in a question."""
     contents = (message["content"] for message in messages)
     return sum(
         len(content) if isinstance(content, str) else len(content[0]["text"])

@@ -1,4 +1,4 @@
-"""What a model is asked: the messages of a decision and of scene code, built from plain values."""
+"""Builds the messages that ask a model for a decision or for scene code."""
 
 import re
 from collections.abc import Sequence
@@ -6,15 +6,17 @@ from typing import Any
 
 import msgspec
 
-from app.brain.model import SIZES, Context, ContextMessage, ContextScene, WriteJob
+from app.brain.model import Context, ContextMessage, ContextScene, WriteJob
 from app.brain.schema import DECISION_SCHEMA
+from app.projects.model import SIZES
 from app.scenes.model import DURATION, Complexity
 
-HISTORY_MOST = 6_000  # characters of earlier chat messages, newest first
-STORYBOARD_MOST = 16_000  # characters; beyond it scenes are listed without their content
-REFERENCES_MOST = 40_000  # characters of code of scenes that serve as examples
-SUMMARY_MOST = 160  # characters about the content of one scene
-COMPLAINT_MOST = 2_000  # characters
+MAX_HISTORY_CHARACTERS = 6_000  # of earlier chat messages; the newest are kept
+MAX_STORYBOARD_CHARACTERS = 16_000  # beyond it scenes are listed without their content
+MAX_REFERENCES_CHARACTERS = 40_000  # of the code of scenes that serve as examples
+MAX_SUMMARY_CHARACTERS = 160  # about the content of one scene
+MAX_SUMMARIZED_CODE_CHARACTERS = 20_000  # of a scene's code, read for its summary
+MAX_COMPLAINT_CHARACTERS = 2_000
 
 Message = dict[str, Any]
 
@@ -75,7 +77,11 @@ fonts. The scene must look finished at its first and at its last frame.
 def decision_messages(
     context: Context, *, complaint: str | None = None, as_tool: bool = True
 ) -> list[Message]:
-    """The question for a decision; `as_tool` False asks for plain JSON in the text."""
+    """Return the messages that ask for a decision.
+
+    The answer is requested as a call of the function `decide`, or as JSON in the text when
+    `as_tool` is false.
+    """
     parts = [
         _project(context),
         storyboard(context),
@@ -92,7 +98,11 @@ def decision_messages(
 
 
 def code_messages(job: WriteJob, *, complaint: str | None = None) -> list[Message]:
-    """The question for a scene's code: the target whole, examples while they fit, others brief."""
+    """Return the messages that ask for a scene's code.
+
+    They hold the whole code of the scene to edit, that of the references as far as it fits, and a
+    line about every other scene.
+    """
     context = job.context
     duration = job.duration or (job.scene.duration if job.scene else DURATION)
     parts = [
@@ -106,7 +116,7 @@ def code_messages(job: WriteJob, *, complaint: str | None = None) -> list[Messag
         parts.append("Write a new scene.")
     else:
         parts.append(_code(f"Current code of scene {job.scene.number}, to be changed", job.scene))
-        parts.append(EDITS[job.complexity])
+        parts.append(EDIT_RULES[job.complexity])
     if job.variations > 1:
         parts.append(_direction(job))
     parts.append(f"The user's request (JSON string): {_quoted(job.instruction)}")
@@ -116,8 +126,8 @@ def code_messages(job: WriteJob, *, complaint: str | None = None) -> list[Messag
     ]
 
 
-# What sets the answers to one prompt apart, as far as the prompt leaves it open.
-DIRECTIONS = (
+# How the variations of one prompt differ, as far as the prompt leaves it open.
+VARIATION_DIRECTIONS = (
     "the most obvious reading of the request, calm and clear",
     "another palette and font, and motion that is quicker and bolder",
     "another layout and composition, with more depth and fewer words at once",
@@ -126,14 +136,15 @@ DIRECTIONS = (
 
 
 def _direction(job: WriteJob) -> str:
+    direction = VARIATION_DIRECTIONS[job.variation % len(VARIATION_DIRECTIONS)]
     return (
         f"This is variation {job.variation + 1} of {job.variations}; the others are written by "
         "others at the same time and must not look like this one. Take this direction where the "
-        f"request leaves it open: {DIRECTIONS[job.variation % len(DIRECTIONS)]}."
+        f"request leaves it open: {direction}."
     )
 
 
-EDITS: dict[Complexity | None, str] = {
+EDIT_RULES: dict[Complexity | None, str] = {
     None: "Change what the request asks for and keep the rest.",
     "surgical": "Change only what the request names; every other line stays as it is.",
     "creative": "Look and motion may change freely; keep the texts unless the request says so.",
@@ -142,26 +153,31 @@ EDITS: dict[Complexity | None, str] = {
 
 
 def storyboard(context: Context) -> str:
-    """The scenes in order, one line each; their content is left out when there are too many."""
+    """Return the scenes in order, one line each.
+
+    The summaries of their contents are left out when the text would grow too long.
+    """
     if not context.scenes:
         return "Storyboard: no scenes yet."
     lines = [_scene_line(context, scene) for scene in context.scenes]
-    told = [
+    detailed = [
         f"{line} {_quoted(summary(scene))}"
         for line, scene in zip(lines, context.scenes, strict=True)
     ]
-    if sum(map(len, told)) <= STORYBOARD_MOST:
-        lines = told
+    if sum(map(len, detailed)) <= MAX_STORYBOARD_CHARACTERS:
+        lines = detailed
     return "Storyboard (data):\n" + "\n".join(lines)
 
 
-def history(messages: Sequence[ContextMessage], most: int = HISTORY_MOST) -> str:
-    """Earlier messages, oldest first; only the newest that fit into `most` characters of text.
+def history(
+    messages: Sequence[ContextMessage], max_characters: int = MAX_HISTORY_CHARACTERS
+) -> str:
+    """Return the newest earlier messages that fit into `max_characters`, oldest first.
 
-    The newest one is always there, cut if it alone is too long.
+    The newest message is always there; it is cut if it alone is too long.
     """
     kept: list[str] = []
-    left = most
+    left = max_characters
     for message in reversed(messages):
         content = message.content
         if len(content) > left:
@@ -176,13 +192,13 @@ def history(messages: Sequence[ContextMessage], most: int = HISTORY_MOST) -> str
 
 
 def summary(scene: ContextScene) -> str:
-    """What is to be read and seen in a scene, from the texts and colours in its code."""
+    """Return what a scene shows: the strings and JSX texts in its code, joined with commas."""
     found = re.findall(
         r"""(?<!from )(?:'([^'\n]{2,60})'|"([^"\n]{2,60})"|>\s*([^<>{}=;()\n]{2,60}?)\s*</)""",
-        scene.tsx_code[:20_000],
+        scene.tsx_code[:MAX_SUMMARIZED_CODE_CHARACTERS],
     )
     texts = dict.fromkeys("".join(groups).strip() for groups in found)
-    return ", ".join(text for text in texts if text)[:SUMMARY_MOST]
+    return ", ".join(text for text in texts if text)[:MAX_SUMMARY_CHARACTERS]
 
 
 def _scene_line(context: Context, scene: ContextScene) -> str:
@@ -203,17 +219,17 @@ def _project(context: Context) -> str:
 
 
 def _references(scenes: Sequence[ContextScene]) -> list[str]:
-    told: list[str] = []
-    left = REFERENCES_MOST
+    fitting: list[str] = []
+    left = MAX_REFERENCES_CHARACTERS
     for scene in scenes:
         if len(scene.tsx_code) <= left:
             left -= len(scene.tsx_code)
-            told.append(_code(f"Scene {scene.number}, which the request refers to", scene))
-    return told
+            fitting.append(_code(f"Scene {scene.number}, which the request refers to", scene))
+    return fitting
 
 
 def _code(title: str, scene: ContextScene) -> str:
-    """The code between fences longer than any run of backticks inside it."""
+    """Return the code in a fence that is longer than any run of backticks inside it."""
     longest = max(map(len, re.findall(r"`+", scene.tsx_code)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{title} (data, name {_quoted(scene.name)}):\n{fence}tsx\n{scene.tsx_code}\n{fence}"
@@ -222,9 +238,10 @@ def _code(title: str, scene: ContextScene) -> str:
 def _user(parts: Sequence[str], image_urls: Sequence[str], complaint: str | None) -> Message:
     text = "\n\n".join(parts)
     if complaint:
+        reason = _quoted(complaint[:MAX_COMPLAINT_CHARACTERS])
         text += (
             "\n\nYour previous answer to this could not be used. What was wrong with it (JSON "
-            f"string): {_quoted(complaint[:COMPLAINT_MOST])}\nAnswer again, and avoid that."
+            f"string): {reason}\nAnswer again, and avoid that."
         )
     if not image_urls:
         return {"role": "user", "content": text}

@@ -1,4 +1,4 @@
-"""What a provider's error status means: ask in another form, try again later, or give up."""
+"""Maps a provider's error status to what to do: ask in another form, retry later, or give up."""
 
 import logging
 import re
@@ -10,37 +10,45 @@ from time import time
 from app.brain.faults import fault
 from app.problems import AiError
 
-RETRY_AFTER_MOST = 120.0  # seconds that a provider may ask us to wait
+MAX_RETRY_AFTER_SECONDS = 120.0  # longest wait that a provider may ask for
+MAX_LOGGED_CHARACTERS = 64  # of a provider's code or request id
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class TransientError(Exception):
-    """Nothing was given yet and another request may help."""
+    """A failure before the first piece that another request may not meet.
+
+    `problem` is the error to raise when there is no other request; `wait` is in seconds, None
+    when the provider named no time.
+    """
 
     def __init__(self, problem: AiError, wait: float | None = None) -> None:
         super().__init__(problem.message)
         self.problem = problem
-        self.wait = wait  # seconds, when the provider named them
+        self.wait = wait
 
 
-class ObjectionError(Exception):
-    """The server answered 400; the text says what it does not know."""
+class BadRequestError(Exception):
+    """The provider answered 400; the text of the error is the provider's explanation."""
 
 
 def refusal(
-    status: int, headers: Mapping[str, str], code: str, words: str
-) -> ObjectionError | TransientError | AiError:
-    """`words` is all that the provider said. It may quote the prompt or the key, so it is neither
-    logged nor told; only `code` is, and the provider's own request id."""
-    log.warning(
+    status: int, headers: Mapping[str, str], code: str, explanation: str
+) -> BadRequestError | TransientError | AiError:
+    """Return the error that an error status amounts to.
+
+    `explanation` is all that the provider said. It may quote the prompt or the key, so it is
+    neither logged nor shown; only `code` and the provider's request id are logged.
+    """
+    logger.warning(
         "the model provider answered %d, code %s, request %s",
         status,
-        _plain(code or "-"),
-        _plain(headers.get("x-request-id", "-")),
+        _sanitized(code or "-"),
+        _sanitized(headers.get("x-request-id", "-")),
     )
     if status == 400:
-        return ObjectionError(words)
+        return BadRequestError(explanation)
     if status in (401, 403):
         return fault("rejected", "The model provider did not accept the server's credentials.")
     if status == 404:
@@ -55,18 +63,18 @@ def refusal(
     return fault("rejected")
 
 
-def rejection(words: str) -> AiError:
-    """A 400 that no other form of the question would avoid."""
-    words = words.lower()
-    if "content_filter" in words or "content_policy" in words:
+def rejection(explanation: str) -> AiError:
+    """Return the error for a 400 that no other form of the request would avoid."""
+    explanation = explanation.lower()
+    if "content_filter" in explanation or "content_policy" in explanation:
         return fault("refused")
-    if "context_length" in words:
+    if "context_length" in explanation:
         return fault("rejected", "This project and request are too long for the model.")
     return fault("rejected")
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds from `Retry-After`, given as a number or as a date; None when it says nothing."""
+    """Return the seconds that `Retry-After` gives as a number or a date; None when it is absent."""
     value = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value):
         return float(value)
@@ -76,5 +84,5 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def _plain(text: str) -> str:
-    return re.sub(r"[^\w.-]", "?", text)[:64]
+def _sanitized(text: str) -> str:
+    return re.sub(r"[^\w.-]", "?", text)[:MAX_LOGGED_CHARACTERS]

@@ -1,4 +1,4 @@
-"""The JSON schema of a decision, written out flat for servers that know no references."""
+"""The JSON schema of a decision, without references for servers that do not support `$ref`."""
 
 from typing import Any, get_args
 

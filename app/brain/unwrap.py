@@ -1,95 +1,98 @@
-"""What models wrap around an answer, taken off while it streams: code fences, prose around JSON."""
+"""Extracts a model's answer while it streams: code from its fence, JSON from the text around it."""
 
 import re
 
-from app.brain.stream import Gain
+from app.brain.stream import Increment
 
-OPENING = re.compile(r"[ \t\r\n]{0,64}`{3,10}[^`\r\n]{0,64}(?:\r?\n|\Z)")
-OPENING_BEGUN = re.compile(r"[ \t\r\n]{0,64}(?:`{0,2}|`{3,10}[^`\r\n]{0,64}\r?)")
-# A closing fence is a line of its own with nothing but white space behind it.
-_CLOSING = r" {0,3}`{3,10}[ \t\r\n]{0,200}\Z"
-_CLOSING_BEGUN = r" {0,3}(?:`{0,2}|`{3,10}[ \t\r\n]{0,200})\Z"
-CLOSING = re.compile(_CLOSING)
-CLOSING_BEGUN_HERE = re.compile(rf"(?:(?<=\n)|\A){_CLOSING_BEGUN}")
-CLOSING_BEGUN_LATER = re.compile(rf"(?<=\n){_CLOSING_BEGUN}")
-BOM = "\ufeff"
+BYTE_ORDER_MARK = "\ufeff"
+_OPENING_FENCE = re.compile(r"[ \t\r\n]{0,64}`{3,10}[^`\r\n]{0,64}(?:\r?\n|\Z)")
+_PARTIAL_OPENING_FENCE = re.compile(r"[ \t\r\n]{0,64}(?:`{0,2}|`{3,10}[^`\r\n]{0,64}\r?)")
+# A closing fence is a line of its own, followed by nothing but white space.
+_CLOSING_FENCE = re.compile(r" {0,3}`{3,10}[ \t\r\n]{0,200}\Z")
+_PARTIAL_CLOSING = r" {0,3}(?:`{0,2}|`{3,10}[ \t\r\n]{0,200})\Z"
+_PARTIAL_CLOSING_AT_LINE_START = re.compile(rf"(?:(?<=\n)|\A){_PARTIAL_CLOSING}")
+_PARTIAL_CLOSING_WITHIN_LINE = re.compile(rf"(?<=\n){_PARTIAL_CLOSING}")
 
 
-class Code:
-    """Code without the Markdown fence around it and a byte order mark before it.
+class CodeExtractor:
+    """Removes the Markdown fence around code, and a byte order mark before it.
 
-    Nothing else changes, and however the text is cut into pieces, the pieces given concatenate to
-    the same code. Held back is only what may still turn out to be a fence.
+    Nothing else changes: however the text is cut into increments, the results concatenate to the
+    same code. Only what may still turn out to be part of a fence is held back.
     """
 
     def __init__(self) -> None:
         self._head = ""
         self._in_head = True
-        self._begun = False
-        self._held = ""
-        self._line_start = True
+        self._started = False
+        self._held_back = ""
+        self._at_line_start = True
 
-    def feed(self, gain: Gain) -> str:
-        text = gain.content
-        if text and not self._begun:
-            self._begun = True
-            text = text.removeprefix(BOM)
+    def feed(self, increment: Increment) -> str:
+        """Return the code that is certain with this increment."""
+        text = increment.content
+        if text and not self._started:
+            self._started = True
+            text = text.removeprefix(BYTE_ORDER_MARK)
         if self._in_head:
             self._head += text
-            if OPENING_BEGUN.fullmatch(self._head):
+            if _PARTIAL_OPENING_FENCE.fullmatch(self._head):
                 return ""
             text = self._leave_head()
         return self._body(text)
 
-    def end(self, gain: Gain) -> str:
-        """The rest, once the model has ended."""
-        given = self.feed(gain)
+    def end(self, increment: Increment) -> str:
+        """Return the rest of the code, with the last increment of the answer."""
+        code = self.feed(increment)
         if self._in_head:
-            given += self._body(self._leave_head())
-        return given if CLOSING.fullmatch(self._held) else given + self._held
+            code += self._body(self._leave_head())
+        return code if _CLOSING_FENCE.fullmatch(self._held_back) else code + self._held_back
 
     def _leave_head(self) -> str:
         self._in_head = False
-        opening = OPENING.match(self._head)
+        opening = _OPENING_FENCE.match(self._head)
         return self._head[opening.end() :] if opening else self._head
 
     def _body(self, text: str) -> str:
-        text = self._held + text
-        begun = CLOSING_BEGUN_HERE if self._line_start else CLOSING_BEGUN_LATER
-        found = begun.search(text)
-        keep = found.start() if found else len(text)
-        given, self._held = text[:keep], text[keep:]
-        if given:
-            self._line_start = given.endswith("\n")
-        return given
+        text = self._held_back + text
+        if self._at_line_start:
+            fence = _PARTIAL_CLOSING_AT_LINE_START.search(text)
+        else:
+            fence = _PARTIAL_CLOSING_WITHIN_LINE.search(text)
+        end = fence.start() if fence else len(text)
+        code, self._held_back = text[:end], text[end:]
+        if code:
+            self._at_line_start = code.endswith("\n")
+        return code
 
 
-class JsonObject:
-    """The first JSON object in a text, without the prose or fence around it.
+class JsonObjectExtractor:
+    """Extracts the first JSON object from a text, without the prose or fence around it.
 
-    It finds where the object ends and does not check what is in it.
+    It finds where the object ends by counting brackets, and does not check what is in it.
     """
 
     def __init__(self) -> None:
-        self.begun = False
+        self.started = False
+        self.finished = False
         self._depth = 0
         self._in_string = False
         self._escaped = False
-        self._over = False
 
     def feed(self, text: str) -> str:
-        if self._over:
+        """Return the part of this text that belongs to the object."""
+        if self.finished:
             return ""
         start = 0
-        if not self.begun:
+        if not self.started:
             start = text.find("{")
             if start < 0:
                 return ""
-            self.begun = True
+            self.started = True
         for position in range(start, len(text)):
             self._step(text[position])
             if self._depth == 0:
-                self._over = True
+                self.finished = True
                 return text[start : position + 1]
         return text[start:]
 
@@ -109,27 +112,40 @@ class JsonObject:
             self._depth -= 1
 
 
-class DecisionText:
-    """The one JSON object of a decision: the arguments of the call, else an object in the text.
+def json_objects(text: str, limit: int) -> list[str]:
+    """Return the text of the first `limit` JSON objects in `text`; the last may be incomplete."""
+    objects: list[str] = []
+    start = text.find("{")
+    while start >= 0 and len(objects) < limit:
+        found = JsonObjectExtractor().feed(text[start:])
+        objects.append(found)
+        start = text.find("{", start + len(found))
+    return objects
 
-    When a call was asked for (`called`), text may be talk before it, so it waits for the end.
+
+class DecisionExtractor:
+    """Extracts the JSON of a decision: the arguments of the tool call, else an object in the text.
+
+    When a tool call was requested (`expects_call`), text may be prose that precedes the call, so
+    it is used only if the answer ends without a call.
     """
 
-    def __init__(self, *, called: bool) -> None:
-        self._called = called
-        self._arguments = JsonObject()
-        self._object = JsonObject()
-        self._text: list[str] = []
+    def __init__(self, *, expects_call: bool) -> None:
+        self._expects_call = expects_call
+        self._arguments = JsonObjectExtractor()
+        self._content = JsonObjectExtractor()
+        self._texts: list[str] = []
 
-    def feed(self, gain: Gain) -> str:
-        if self._called:
-            self._text.append(gain.content)
-            return self._arguments.feed(gain.arguments)
-        return self._object.feed(gain.content)
+    def feed(self, increment: Increment) -> str:
+        """Return the part of the decision's JSON that is certain with this increment."""
+        if self._expects_call:
+            self._texts.append(increment.content)
+            return self._arguments.feed(increment.arguments)
+        return self._content.feed(increment.content)
 
-    def end(self, gain: Gain) -> str:
-        """The rest, once the model has ended."""
-        given = self.feed(gain)
-        if self._called and not self._arguments.begun:
-            given = self._object.feed("".join(self._text))
-        return given
+    def end(self, increment: Increment) -> str:
+        """Return the rest of the JSON, with the last increment of the answer."""
+        found = self.feed(increment)
+        if self._expects_call and not self._arguments.started:
+            found = self._content.feed("".join(self._texts))
+        return found

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from app.brain.model import Provider, Usage
+from app.brain.model import Provider, TokenUsage
 from app.chat.leases import Held
 from app.generations.leases import Taken
 from app.problems import LeaseLost
@@ -18,7 +18,7 @@ class Call:
     """A call under way; `usage` is set by whoever makes it."""
 
     def __init__(self) -> None:
-        self.usage: Usage | None = None
+        self.usage: TokenUsage | None = None
         self.began = time.perf_counter()
         self.first_token: float | None = None
 
@@ -101,7 +101,7 @@ async def _closing(row_id: str) -> AsyncIterator[Call]:
 
 
 async def _close(row_id: str, call: Call, status: str, error: str | None) -> None:
-    usage = call.usage or Usage()
+    usage = call.usage or TokenUsage()
     first = call.first_token
     async with transaction() as tx:
         await tx.execute(

@@ -34,8 +34,7 @@ from app.scenes.model import Scene
 from app.store.engine import DB
 from app.store.ids import step_id
 from app.store.tasks import run_to_completion
-from app.tools.registry import TOOLS
-from app.tools.registry import run as run_tool
+from app.tools.registry import TOOLS, run_tool
 
 RUN_MOST = 300.0  # seconds of one attempt
 COMMIT_TRIES = 3  # each waits for the project's lock as long as the database lets it

@@ -5,14 +5,13 @@ from typing import Any
 
 import msgspec
 
-from app.brain.decide import Written, write_code
+from app.brain.decide import WrittenCode, write_code
 from app.brain.model import Decision, Provider, Step, WriteJob, answering_model
 from app.chat import steps
 from app.chat.context import Gathered
 from app.chat.leases import Held
 from app.chat.ledger import calling
 from app.chat.live import LiveTurn
-from app.generations.model import TokenUsage
 from app.generations.reads import find_generation
 from app.generations.records import Made, Wanted
 from app.scenes.model import Scene
@@ -71,18 +70,12 @@ async def write(
     return Writing(generation_id=generation.id, made=made_of(written, model, began))
 
 
-def made_of(written: Written, model: str, began: float) -> Made:
+def made_of(written: WrittenCode, model: str, began: float) -> Made:
     """What a model wrote, as a generation keeps it; `began` is of `time.perf_counter`."""
-    usage = written.usage
     return Made(
         code=written.code,
         model=model,
-        usage=TokenUsage(
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            cached_tokens=usage.cached_tokens,
-            source=usage.source,
-        ),
+        usage=written.usage,
         milliseconds=round((time.perf_counter() - began) * 1000),
         note=written.note,
     )

@@ -21,7 +21,7 @@ from app.scenes.reads import scene_in_project
 from app.scenes.requests import check_base
 from app.store.engine import Tx
 from app.tools.model import AddScene, EditScene
-from app.tools.registry import run as run_tool
+from app.tools.registry import run_tool
 
 DELETED = "It was deleted before its code was there."
 

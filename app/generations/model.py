@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
+from app.brain.model import TokenUsage
 from app.projects.model import Format
 from app.scenes.model import Frames
 from app.scenes.requests import Based
@@ -30,15 +31,6 @@ GENERATION = (
     " variation_count, model, input_tokens, output_tokens, cached_tokens, usage_source,"
     " duration_ms, run_id, call_id, attempt, actor_id, revision, created_at, ended_at, deleted_at"
 )
-
-
-class TokenUsage(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """Tokens of the call that gave the code; `source` says who counted."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_tokens: int = 0
-    source: Literal["provider", "estimated"] = "estimated"
 
 
 class Generation(msgspec.Struct, rename="camel", frozen=True, kw_only=True):

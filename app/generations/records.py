@@ -2,7 +2,8 @@
 
 import msgspec
 
-from app.generations.model import GENERATION, Generation, TokenUsage, generation_of, told
+from app.brain.model import TokenUsage
+from app.generations.model import GENERATION, Generation, generation_of, told
 from app.projects.model import Format
 from app.realtime.log import Change
 from app.store.ids import new_id

@@ -97,8 +97,8 @@ def exact(value: Any) -> bytes:
     return msgspec.json.encode(value, order="deterministic")
 
 
-def describe(before: Scene, after: Scene) -> list[str]:
-    """What really changed, computed from both states."""
+def describe(before: Scene | SceneState, after: Scene | SceneState) -> list[str]:
+    """Name what differs: "code", "name A \u2192 B", "duration 1 \u2192 2", "props", "layout"."""
     said: list[str] = []
     if before.tsx_code != after.tsx_code:
         said.append("code")

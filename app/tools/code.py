@@ -1,7 +1,7 @@
-"""What scene code must and must not contain, and what it calls itself.
+"""Checks scene code, and reads the name and the duration that it declares.
 
-These checks keep broken and half-written code out of the video. They are no sandbox: a browser
-runs scene code in one.
+The checks keep broken and half-written code out of the video. They are no security boundary: the
+browser runs scene code in a sandbox.
 """
 
 import re
@@ -11,11 +11,13 @@ from tree_sitter import Node
 from app.scenes.model import CODE_MOST, DURATION_MOST, NAME_MOST
 from app.tools.syntax import captures, line_of, matches, parse, text_of
 
-CODE_LEAST = 40  # characters; the shortest component that draws something is longer
-FAULTS_MOST = 20
+MIN_CODE_CHARACTERS = 40  # the shortest component that draws something is longer
+MAX_FAULTS = 20  # that are reported for one code
+MAX_QUOTED_PLACEHOLDER_CHARACTERS = 80  # of a placeholder, in the message about it
 ALLOWED_IMPORTS = ("react", "remotion")
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# Comments by which models leave out code: "// ... rest of the code", "/* unchanged */".
 _PLACEHOLDER = re.compile(
     r"(?:\.\.\.|\u2026|\b(?:rest|remainder)\s+of)[\s\w,'-]{0,60}?"
     r"\b(?:code|component|unchanged|existing|same|file|imports?|styles?|scene|implementation)\b"
@@ -28,6 +30,7 @@ _FORBIDDEN_NAMES = frozenset(
     {"fetch", "XMLHttpRequest", "WebSocket", "EventSource", "eval", "require", "importScripts"}
     | {"localStorage", "sessionStorage", "indexedDB"}
 )
+# Objects through which a forbidden name can be reached as a member: `window.fetch`.
 _GLOBALS = frozenset({"window", "globalThis", "self", "document"})
 _FORBIDDEN_MEMBERS = _FORBIDDEN_NAMES | {"Function", "cookie", "parent", "top", "opener"}
 
@@ -57,24 +60,30 @@ _DECLARED = """
 
 
 def find_faults(code: str) -> list[str]:
-    """Sentences about all that is wrong, at most 20; an empty list means that it can be played."""
+    """Return a sentence for each fault, at most `MAX_FAULTS`; no faults mean that it can be played.
+
+    Names and imports are only checked in code that is complete and has no syntax error.
+    """
     if not code.strip():
         return ["The code is empty."]
     if len(code) > CODE_MOST:
         return [f"The code has {len(code)} characters; at most {CODE_MOST} are allowed."]
     if "\0" in code or _SURROGATE.search(code):
         return ["The code contains a NUL or half of a character (a lone surrogate)."]
-    if len(code.strip()) < CODE_LEAST:
-        return [f"The code is too short to draw anything (under {CODE_LEAST} characters)."]
+    if len(code.strip()) < MIN_CODE_CHARACTERS:
+        return [f"The code is too short to draw anything (under {MIN_CODE_CHARACTERS} characters)."]
     root = parse(code).root_node
     faults = _placeholders(root) + _syntax_errors(root)
     if not faults:
         faults = _exports(root) + _imports(root) + _forbidden(root)
-    return faults[:FAULTS_MOST]
+    return faults[:MAX_FAULTS]
 
 
 def component_name(code: str) -> str | None:
-    """The exported component: the default export before the first other one; None without."""
+    """Return the name of the exported component, None without one.
+
+    The default export is preferred to the first other export.
+    """
     root = parse(code).root_node
     exports = captures(root, _EXPORTS).get("export", [])
     defaults = [node for node in exports if any(c.type == "default" for c in node.children)]
@@ -93,14 +102,14 @@ def component_name(code: str) -> str | None:
 
 
 def title_of(code: str) -> str:
-    """The component's name for people: `HelloTitle` is "Hello Title"; "Scene" when it has none."""
+    """Return the component's name as a title (`HelloTitle`: "Hello Title"), "Scene" without one."""
     name = component_name(code) or ""
     words = re.findall(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[^\W_A-Z0-9]+[0-9]*|[0-9]+", name)
     return (" ".join(word[:1].upper() + word[1:] for word in words) or "Scene")[:NAME_MOST]
 
 
 def duration_of(code: str) -> int | None:
-    """Frames that the code itself asks for by an exported `durationInFrames`, when in bounds."""
+    """Return the frames of the exported constant `durationInFrames`, None when out of bounds."""
     found = re.search(r"^export const durationInFrames\w*\s*=\s*([0-9]{1,6})\s*;?\s*$", code, re.M)
     frames = int(found[1]) if found else 0
     return frames if 1 <= frames <= DURATION_MOST else None
@@ -117,7 +126,7 @@ def _placeholders(root: Node) -> list[str]:
     ]
     return [
         f"Line {line_of(node)}: a placeholder stands where code should be: "
-        f"{text_of(node).strip()[:80]}"
+        f"{text_of(node).strip()[:MAX_QUOTED_PLACEHOLDER_CHARACTERS]}"
         for node in hits
     ]
 

@@ -1,16 +1,14 @@
-"""What a tool gets and what it gives; pure values."""
+"""The arguments of the tools and the change that a tool proposes; pure values."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
-from app.scenes.model import DURATION_MOST, Complexity, SceneState
-
-Frames = Annotated[int, msgspec.Meta(ge=1, le=DURATION_MOST)]
+from app.scenes.model import Complexity, Frames, SceneState
 
 
 class AddScene(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """The finished code of a new scene; name and duration default to what the code says."""
+    """The code of a new scene; name and duration default to what the code itself says."""
 
     code: str
     name: str | None = None
@@ -18,7 +16,7 @@ class AddScene(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
 
 
 class EditScene(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """The whole new code of a scene that exists."""
+    """The whole new code of an existing scene, and its new duration when that changes."""
 
     code: str
     duration: Frames | None = None
@@ -26,11 +24,11 @@ class EditScene(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen
 
 
 class DeleteScene(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """Take a scene out of the video; undo brings it back."""
+    """Removes a scene from the video; undo restores it."""
 
 
 class TrimScene(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """A new duration in frames; the code stays as it is."""
+    """A new duration for a scene; its code does not change."""
 
     duration: Frames
 
@@ -39,10 +37,10 @@ Arguments = AddScene | EditScene | DeleteScene | TrimScene
 
 
 class SceneChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What a tool wants to have happen. It has not happened: only a transaction makes it so.
+    """A change that a tool proposes; a transaction of the caller applies it.
 
-    `summary` is a sentence for the chat, `reasoning` one for the history, `changes` names what
-    differs between before and after, computed and not claimed.
+    `changes` names what differs between `before` and `after`, computed from both. `summary` is a
+    sentence for the chat, `reasoning` one for the history.
     """
 
     operation: Literal["create", "edit", "delete", "trim"]

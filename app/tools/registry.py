@@ -1,4 +1,4 @@
-"""Which tools there are, and the one way to run them."""
+"""The tools that a decision can choose, and the function that runs them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,11 @@ from app.tools.scene_tools import add_scene, delete_scene, edit_scene, trim_scen
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool as the model is told of it. `writes_code`: a model writes its `code` argument."""
+    """A tool and its description for models.
+
+    `writes_code` says that a model writes the argument `code`, `needs_target` that the tool
+    changes an existing scene.
+    """
 
     name: str
     description: str
@@ -65,8 +69,11 @@ TOOLS: dict[str, Tool] = {
 }
 
 
-def run(name: str, state: SceneState | None, arguments: Arguments) -> SceneChange:
-    """What the tool would change. Raise `ValidationFailed` for all that does not fit it."""
+def run_tool(name: str, state: SceneState | None, arguments: Arguments) -> SceneChange:
+    """Return the change that the tool proposes for a scene; `state` is None for a new one.
+
+    Raises `ValidationFailed` for an unknown tool and for arguments or a scene that do not fit.
+    """
     tool = TOOLS.get(name)
     if tool is None:
         known = ", ".join(TOOLS)

@@ -1,17 +1,20 @@
-"""The four tools: from a scene's state and arguments to the change that they would make."""
-
-from typing import Any
+"""The four tools: pure functions from a scene's state and arguments to a proposed change."""
 
 import msgspec
 
 from app.problems import ValidationFailed
+from app.scenes.diff import describe
 from app.scenes.model import CODE_MOST, DURATION, DURATION_MOST, NAME_MOST, Complexity, SceneState
 from app.tools.code import duration_of, find_faults, title_of
 from app.tools.model import AddScene, DeleteScene, EditScene, SceneChange, TrimScene
 
+# Shares of new lines up to which an edit is called surgical or creative.
+MAX_SURGICAL_SHARE = 0.2  # exclusive
+MAX_CREATIVE_SHARE = 0.5  # inclusive
+
 
 def add_scene(state: SceneState | None, arguments: AddScene) -> SceneChange:
-    """A new scene at the end; a state must not be given."""
+    """Propose a new scene at the end of the video; `state` must be None."""
     if state is not None:
         raise ValidationFailed.at("targetSceneId", "absent", "A new scene has no target.")
     _check_code(arguments.code)
@@ -29,22 +32,22 @@ def add_scene(state: SceneState | None, arguments: AddScene) -> SceneChange:
         operation="create",
         before=None,
         after=after,
-        changes=differences(None, after),
+        changes=["created"],
         summary=f"I added the scene \u201c{name}\u201d ({after.duration} frames).",
         reasoning=f"New code of {len(after.tsx_code)} characters for a new scene.",
     )
 
 
 def edit_scene(state: SceneState | None, arguments: EditScene) -> SceneChange:
-    """New code for the scene, and a new duration when one is given."""
-    before = _live(state)
+    """Propose new code for the scene, and a new duration when one is given."""
+    before = _require_live(state)
     _check_duration(arguments.duration)
     after = msgspec.structs.replace(
         before,
         tsx_code=arguments.code,
         duration=before.duration if arguments.duration is None else arguments.duration,
     )
-    changes = differences(before, after)
+    changes = describe(before, after)
     if not changes:
         message = f"\u201c{before.name}\u201d is as it was: nothing changed."
         raise ValidationFailed.at("code", "unchanged", message)
@@ -63,25 +66,25 @@ def edit_scene(state: SceneState | None, arguments: EditScene) -> SceneChange:
 
 
 def delete_scene(state: SceneState | None, arguments: DeleteScene) -> SceneChange:
-    """The scene leaves the video, its content is kept."""
-    before = _live(state)
+    """Propose that the scene leaves the video; its content is kept."""
+    before = _require_live(state)
     after = msgspec.structs.replace(before, deleted=True, position=None)
     return SceneChange(
         operation="delete",
         before=before,
         after=after,
-        changes=differences(before, after),
+        changes=["deleted"],
         summary=f"I deleted \u201c{before.name}\u201d. Undo brings it back.",
         reasoning="The scene was named and is live.",
     )
 
 
 def trim_scene(state: SceneState | None, arguments: TrimScene) -> SceneChange:
-    """Another duration; the code stays byte for byte."""
-    before = _live(state)
+    """Propose another duration; the code does not change."""
+    before = _require_live(state)
     _check_duration(arguments.duration)
     after = msgspec.structs.replace(before, duration=arguments.duration)
-    changes = differences(before, after)
+    changes = describe(before, after)
     if not changes:
         message = f"\u201c{before.name}\u201d already lasts {before.duration} frames."
         raise ValidationFailed.at("duration", "unchanged", message)
@@ -95,25 +98,7 @@ def trim_scene(state: SceneState | None, arguments: TrimScene) -> SceneChange:
     )
 
 
-def differences(before: SceneState | None, after: SceneState) -> list[str]:
-    """What differs, in words: "code", "duration 150 \u2192 90", "name", "props", "deleted" …"""
-    if before is None:
-        return ["created"]
-    changes = ["code"] if before.tsx_code != after.tsx_code else []
-    if before.duration != after.duration:
-        changes.append(f"duration {before.duration} \u2192 {after.duration}")
-    pairs: list[tuple[str, Any, Any]] = [
-        ("name", before.name, after.name),
-        ("props", before.props, after.props),
-        ("layout", before.layout_json, after.layout_json),
-    ]
-    changes += [name for name, old, new in pairs if old != new]
-    if before.deleted != after.deleted:
-        changes.append("deleted" if after.deleted else "restored")
-    return changes
-
-
-def _live(state: SceneState | None) -> SceneState:
+def _require_live(state: SceneState | None) -> SceneState:
     if state is None or state.deleted:
         message = "This needs a scene that is in the video."
         raise ValidationFailed.at("targetSceneId", "required", message)
@@ -137,10 +122,10 @@ def _check_code(code: str) -> None:
 
 
 def _complexity(before: str, after: str) -> Complexity:
-    """By the share of lines that are new: under a fifth is surgical, over a half structural."""
+    """Classify an edit by the share of its lines that are new."""
     old = set(before.splitlines())
     lines = after.splitlines()
-    fresh = sum(line not in old for line in lines) / max(1, len(lines))
-    if fresh < 0.2:
+    share = sum(line not in old for line in lines) / max(1, len(lines))
+    if share < MAX_SURGICAL_SHARE:
         return "surgical"
-    return "creative" if fresh <= 0.5 else "structural"
+    return "creative" if share <= MAX_CREATIVE_SHARE else "structural"

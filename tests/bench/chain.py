@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 
 from app.auth.model import Caller
-from app.generations.model import TokenUsage
+from app.brain.model import TokenUsage
 from app.generations.reads import CHAIN, chain_of
 from app.generations.records import Made, Wanted, begin, succeed
 from app.projects.model import NewProject

@@ -1,4 +1,4 @@
-"""Calling a model in tests: what to ask, short timeouts, and how to read what comes."""
+"""Questions, short limits and readers of answers for tests that call a model."""
 
 import asyncio
 import time
@@ -9,29 +9,29 @@ import msgspec
 import pytest
 
 from app.brain.model import Context, End, Piece, Text, WriteJob
-from app.brain.openai import OpenAiModel, Timeouts
+from app.brain.openai import CallLimits, OpenAiModel
 from app.problems import AiError
 
 SECRET = "sk-very-secret"
 PROMPT = "make it about the secret prompt"
 CONTEXT = Context(prompt=PROMPT)
 JOB = WriteJob(instruction=PROMPT, context=CONTEXT)
-FAST = Timeouts(
+FAST = CallLimits(
     connect=5,
     first_token_decide=1.5,
     first_token_write=1.5,
     stall=1.0,
     decide=9,
     write=9,
-    retry_least=0.01,
-    retry_most=0.05,
-    bytes_most=200_000,
+    min_retry_pause=0.01,
+    max_retry_pause=0.05,
+    max_text_bytes=200_000,
 )
 Make = Callable[..., OpenAiModel]
 
 
-async def told(pieces: AsyncGenerator[Piece, None]) -> tuple[str, End]:
-    """All text and the end; there must be exactly one end, and it must be the last piece."""
+async def read_answer(pieces: AsyncGenerator[Piece, None]) -> tuple[str, End]:
+    """Return the whole text and the end, which must be the last piece and the only end."""
     got = [piece async for piece in pieces]
     ends = [piece for piece in got if isinstance(piece, End)]
     assert len(ends) == 1
@@ -41,8 +41,8 @@ async def told(pieces: AsyncGenerator[Piece, None]) -> tuple[str, End]:
     return "".join(texts), ends[0]
 
 
-async def failing(pieces: AsyncGenerator[Piece, None], reason: str) -> tuple[str, AiError]:
-    """The text given before the fault, and the fault, which must be fit for a user's eyes."""
+async def read_fault(pieces: AsyncGenerator[Piece, None], reason: str) -> tuple[str, AiError]:
+    """Return the text before the fault and the fault, whose message must be fit for users."""
     texts: list[str] = []
 
     async def read() -> None:
@@ -62,7 +62,7 @@ async def failing(pieces: AsyncGenerator[Piece, None], reason: str) -> tuple[str
 async def eventually(holds: Callable[[], bool], within: float = 5.0) -> None:
     until = time.monotonic() + within
     while not holds():
-        assert time.monotonic() < until, "it never came to hold"
+        assert time.monotonic() < until, "the condition did not become true in time"
         await asyncio.sleep(0.002)
 
 

@@ -1,11 +1,11 @@
-"""What the brain's tests share: a scripted model server, and models that speak with it."""
+"""A scripted model server, and models that use it."""
 
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from app.brain.openai import OpenAiModel, Timeouts
+from app.brain.openai import CallLimits, OpenAiModel
 from tests.brain.calls import FAST, SECRET, Make
 from tests.model_server import ModelServer
 
@@ -20,13 +20,13 @@ async def model_server() -> AsyncIterator[ModelServer]:
 async def make(model_server: ModelServer) -> AsyncIterator[Make]:
     made: list[OpenAiModel] = []
 
-    def build(timeouts: Timeouts = FAST, **more: Any) -> OpenAiModel:
+    def build(limits: CallLimits = FAST, **more: Any) -> OpenAiModel:
         made.append(
             OpenAiModel(
                 api_key=SECRET,
                 base_url=model_server.url,
                 model="test-model",
-                timeouts=timeouts,
+                limits=limits,
                 **more,
             )
         )

@@ -1,4 +1,4 @@
-"""F3: which decisions are refused, how they are read, and the one repair."""
+"""Which decisions are refused, how answers are parsed, and the one repeated question."""
 
 import json
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 import pytest
 
-from app.brain.decide import check, decide, read_decision, write_code
+from app.brain.decide import check_decision, decide, read_decision, write_code
 from app.brain.model import (
     Context,
     ContextScene,
@@ -16,7 +16,7 @@ from app.brain.model import (
     Piece,
     Step,
     Text,
-    Usage,
+    TokenUsage,
     WriteJob,
 )
 from app.problems import AiError, ValidationFailed
@@ -84,7 +84,7 @@ def flow(*steps: dict[str, Any]) -> dict[str, Any]:
         (None, "decision", "json"),
     ],
 )
-def test_misfits_are_refused(answer: Any, path: str, rule: str) -> None:
+def test_decisions_that_do_not_fit_are_refused(answer: Any, path: str, rule: str) -> None:
     if rule == "json" and isinstance(answer, list):
         answer = [*answer, ADD]
     with pytest.raises(ValidationFailed) as caught:
@@ -124,7 +124,7 @@ def test_texts_without_exactly_one_object_are_refused(text: str) -> None:
         json.dumps({**ADD, "workflow": []}),
     ],
 )
-def test_fences_prose_and_surplus_are_tolerated(text: str) -> None:
+def test_fences_prose_and_unknown_fields_are_ignored(text: str) -> None:
     decision = read_decision(text, CONTEXT)
     assert decision == Decision(tool_name="addScene", reasoning="r", user_feedback="f")
 
@@ -145,16 +145,16 @@ def test_clarification_and_workflow_can_be_read() -> None:
     ]
 
 
-def test_check_refuses_what_types_cannot() -> None:
+def test_a_decision_without_its_target_is_refused() -> None:
     decision = Decision(tool_name="editScene", reasoning="r", user_feedback="f")
     with pytest.raises(ValidationFailed):
-        check(decision, CONTEXT)
+        check_decision(decision, CONTEXT)
     fits = msgspec.structs.replace(decision, target_scene_id="one")
-    assert check(fits, CONTEXT) is fits
+    assert check_decision(fits, CONTEXT) is fits
 
 
 class Scripted:
-    """A provider that says what it is given: one list of pieces per call."""
+    """A provider that streams the given pieces: one list for each call."""
 
     name: Literal["offline", "openai"] = "openai"
     model = "scripted"
@@ -165,7 +165,7 @@ class Scripted:
         self.models: list[str | None] = []
         self.closed = 0
 
-    async def _say(self, complaint: str | None, model: str | None) -> AsyncIterator[Piece]:
+    async def _stream(self, complaint: str | None, model: str | None) -> AsyncIterator[Piece]:
         self.complaints.append(complaint)
         self.models.append(model)
         try:
@@ -177,45 +177,45 @@ class Scripted:
     def decide(
         self, context: Context, *, complaint: str | None = None, model: str | None = None
     ) -> AsyncIterator[Piece]:
-        return self._say(complaint, model)
+        return self._stream(complaint, model)
 
     def write(
         self, job: WriteJob, *, complaint: str | None = None, model: str | None = None
     ) -> AsyncIterator[Piece]:
-        return self._say(complaint, model)
+        return self._stream(complaint, model)
 
     async def close(self) -> None: ...
 
 
-END = End(Usage(input_tokens=10, output_tokens=2, source="provider"))
+END = End(TokenUsage(input_tokens=10, output_tokens=2, source="provider"))
 VALID = json.dumps(ADD)
 
 
 async def test_a_decision_is_folded_from_its_pieces() -> None:
     provider = Scripted([VALID[:7], VALID[7:], END])
-    heard: list[str] = []
+    received: list[str] = []
 
-    async def hear(text: str) -> None:
-        heard.append(text)
+    async def receive(text: str) -> None:
+        received.append(text)
 
-    decided = await decide(provider, CONTEXT, model="m", on_text=hear)
+    decided = await decide(provider, CONTEXT, model="m", on_text=receive)
     assert decided.decision.tool_name == "addScene"
     assert (decided.repaired, decided.usage) == (False, END.usage)
-    assert heard == [VALID[:7], VALID[7:]]
+    assert received == [VALID[:7], VALID[7:]]
     assert provider.models == ["m"]
     assert provider.closed == 1
 
 
-async def test_a_misfit_is_asked_once_more_with_the_complaint() -> None:
+async def test_a_decision_that_does_not_fit_is_asked_for_once_more_with_the_complaint() -> None:
     bad = json.dumps({**ADD, "toolName": "deleteScene", "targetSceneId": "zzz"})
-    provider = Scripted([bad, END], [VALID, End(Usage(input_tokens=1, source="estimated"))])
+    provider = Scripted([bad, END], [VALID, End(TokenUsage(input_tokens=1, source="estimated"))])
     decided = await decide(provider, CONTEXT)
     assert decided.repaired
     assert provider.complaints == [None, "'zzz' is no scene of this video."]
-    assert decided.usage == Usage(input_tokens=11, output_tokens=2, source="estimated")
+    assert decided.usage == TokenUsage(input_tokens=11, output_tokens=2, source="estimated")
 
 
-async def test_two_misfits_are_an_error() -> None:
+async def test_two_decisions_that_do_not_fit_are_an_error() -> None:
     provider = Scripted(["no", END], ["{}", END])
     with pytest.raises(AiError):
         await decide(provider, CONTEXT)
@@ -239,8 +239,8 @@ async def test_an_endless_decision_is_an_error() -> None:
     assert provider.closed == 1
 
 
-class Listener:
-    """What a caller shows live: reset on a restart."""
+class LiveText:
+    """The text that a caller shows live; a restart empties it."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -258,56 +258,56 @@ JOB = WriteJob(instruction="x", context=CONTEXT)
 
 
 async def test_code_is_exactly_what_was_streamed() -> None:
-    listener = Listener()
-    provider = Scripted([GOOD[:50], "", GOOD[50:], End(Usage(), "A note.")])
-    written = await write_code(provider, JOB, on_delta=listener.delta, on_restart=listener.restart)
-    assert written.code == listener.text == GOOD
-    assert (written.note, listener.restarts) == ("A note.", 0)
+    live = LiveText()
+    provider = Scripted([GOOD[:50], "", GOOD[50:], End(TokenUsage(), "A note.")])
+    written = await write_code(provider, JOB, on_delta=live.delta, on_restart=live.restart)
+    assert written.code == live.text == GOOD
+    assert (written.note, live.restarts) == ("A note.", 0)
 
 
-async def test_faulty_code_is_asked_once_more_after_a_restart() -> None:
-    listener = Listener()
+async def test_faulty_code_is_asked_for_once_more_after_a_restart() -> None:
+    live = LiveText()
     provider = Scripted([GOOD + "// ... existing code", END], [GOOD, END])
-    written = await write_code(provider, JOB, on_delta=listener.delta, on_restart=listener.restart)
-    assert written.code == listener.text == GOOD
-    assert listener.restarts == 1
+    written = await write_code(provider, JOB, on_delta=live.delta, on_restart=live.restart)
+    assert written.code == live.text == GOOD
+    assert live.restarts == 1
     assert "placeholder" in (provider.complaints[1] or "")
     assert written.usage.output_tokens == 4
 
 
 async def test_code_that_stays_faulty_is_an_error() -> None:
-    listener = Listener()
+    live = LiveText()
     provider = Scripted(["```tsx\n" + GOOD + "```", END], ["", END])
     with pytest.raises(AiError):
-        await write_code(provider, JOB, on_delta=listener.delta, on_restart=listener.restart)
+        await write_code(provider, JOB, on_delta=live.delta, on_restart=live.restart)
 
 
-async def test_code_given_back_as_it_was_is_not_judged() -> None:
-    listener = Listener()
+async def test_code_returned_unchanged_is_not_checked() -> None:
+    live = LiveText()
     scene = msgspec.structs.replace(SCENES[0], tsx_code="fetch('mine')")
-    provider = Scripted(["fetch('mine')", End(Usage(), "I could not.")])
+    provider = Scripted(["fetch('mine')", End(TokenUsage(), "I could not.")])
     job = msgspec.structs.replace(JOB, scene=scene)
-    written = await write_code(provider, job, on_delta=listener.delta, on_restart=listener.restart)
+    written = await write_code(provider, job, on_delta=live.delta, on_restart=live.restart)
     assert (written.code, written.note) == ("fetch('mine')", "I could not.")
 
 
 @pytest.mark.parametrize("pieces", [[], [GOOD], [GOOD[:80]]])
-async def test_code_that_broke_off_is_written_anew_once(pieces: list[str | End]) -> None:
-    listener = Listener()
+async def test_code_that_broke_off_is_asked_for_once_more(pieces: list[str | End]) -> None:
+    live = LiveText()
     provider = Scripted(pieces, [GOOD, END])
-    written = await write_code(provider, JOB, on_delta=listener.delta, on_restart=listener.restart)
-    assert written.code == listener.text == GOOD
-    assert listener.restarts == 1
+    written = await write_code(provider, JOB, on_delta=live.delta, on_restart=live.restart)
+    assert written.code == live.text == GOOD
+    assert live.restarts == 1
     provider = Scripted(pieces, pieces)
     with pytest.raises(AiError):
-        await write_code(provider, JOB, on_delta=listener.delta, on_restart=listener.restart)
+        await write_code(provider, JOB, on_delta=live.delta, on_restart=live.restart)
     assert provider.closed == 2
 
 
 async def test_endless_code_is_an_error_at_once() -> None:
-    listener = Listener()
+    live = LiveText()
     provider = Scripted(["x" * 150_000, "y" * 60_000, END])
     with pytest.raises(AiError):
-        await write_code(provider, JOB, on_delta=listener.delta, on_restart=listener.restart)
-    assert listener.restarts == 0
+        await write_code(provider, JOB, on_delta=live.delta, on_restart=live.restart)
+    assert live.restarts == 0
     assert provider.closed == 1

@@ -1,4 +1,4 @@
-"""The model server: what it makes up fits, and it runs as a program of its own."""
+"""The scripted model server: its default answers are usable, and it runs as its own process."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ from app.problems import AiError
 from tests.model_server import CODE, ModelServer, truncate
 
 
-async def test_what_it_makes_up_is_a_decision_and_code_that_can_be_played(
+async def test_its_default_answers_are_a_decision_and_code_that_can_be_played(
     model_server: ModelServer,
 ) -> None:
     model = OpenAiModel(api_key="key", base_url=model_server.url, model="any")

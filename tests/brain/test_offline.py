@@ -1,4 +1,4 @@
-"""The offline model as a provider: it streams like one, and stays the same."""
+"""The offline model as a provider: it streams, and equal questions get equal answers."""
 
 import asyncio
 
@@ -41,7 +41,7 @@ async def test_a_turn_from_prompt_to_code_and_to_an_edit() -> None:
         shown.append(text)
 
     async def restart() -> None:
-        raise AssertionError("the offline model needs no second try")
+        raise AssertionError("the offline model needs no second attempt")
 
     written = await write_code(MODEL, JOB, on_delta=delta, on_restart=restart)
     assert "".join(shown) == written.code
@@ -70,7 +70,7 @@ async def test_pieces_let_others_run() -> None:
     assert beats >= len(pieces) - 1
 
 
-async def test_images_are_owned_up_to() -> None:
+async def test_images_that_it_cannot_look_at_are_noted() -> None:
     context = Context(prompt="title", image_urls=["https://example.com/a.png"])
     *_, end = await all_pieces(WriteJob(instruction="title", context=context))
     assert isinstance(end, End)

@@ -8,7 +8,7 @@ import pytest
 
 from app.brain.model import Decision, Provider, Text
 from app.brain.openai import OpenAiModel
-from tests.brain.calls import CONTEXT, FAST, JOB, SECRET, Make, event, failing, told
+from tests.brain.calls import CONTEXT, FAST, JOB, SECRET, Make, event, read_answer, read_fault
 from tests.model_server import (
     CODE,
     ModelServer,
@@ -29,7 +29,7 @@ class TestDecisions:
         self, model: OpenAiModel, model_server: ModelServer
     ) -> None:
         model_server.script(decide(userFeedback="Añado 🎬 una escena"))
-        text, end = await told(model.decide(CONTEXT))
+        text, end = await read_answer(model.decide(CONTEXT))
         decision = msgspec.json.decode(text, type=Decision)
         assert decision.tool_name == "addScene"
         assert decision.user_feedback == "Añado 🎬 una escena"
@@ -57,7 +57,7 @@ class TestDecisions:
     async def test_another_model_and_a_complaint_reach_the_server(
         self, model: OpenAiModel, model_server: ModelServer
     ) -> None:
-        await told(model.decide(CONTEXT, complaint='unknown tool "fly"', model="other"))
+        await read_answer(model.decide(CONTEXT, complaint='unknown tool "fly"', model="other"))
         body = model_server.requests[0]
         assert body["model"] == "other"
         assert 'unknown tool \\"fly\\"' in body["messages"][-1]["content"]
@@ -67,7 +67,7 @@ class TestDecisions:
     ) -> None:
         wrapped = 'Sure! Here:\n```json\n{"toolName": "addScene", "x": "}\\"{"}\n```\nDone {}.'
         model_server.script(decide(wrapped, as_text=True))
-        text, _ = await told(model.decide(CONTEXT))
+        text, _ = await read_answer(model.decide(CONTEXT))
         assert text == '{"toolName": "addScene", "x": "}\\"{"}'
 
     async def test_talk_before_the_call_is_dropped(
@@ -84,7 +84,7 @@ class TestDecisions:
                 ]
             )
         )
-        assert (await told(model.decide(CONTEXT)))[0] == '{"a":1}'
+        assert (await read_answer(model.decide(CONTEXT)))[0] == '{"a":1}'
 
     @pytest.mark.parametrize("second", [{"index": 1, "id": "b"}, {"index": 0, "id": "b"}])
     async def test_a_second_call_is_dropped(
@@ -101,7 +101,7 @@ class TestDecisions:
                 ]
             )
         )
-        assert (await told(model.decide(CONTEXT)))[0] == '{"a":'
+        assert (await read_answer(model.decide(CONTEXT)))[0] == '{"a":'
 
     async def test_a_whole_json_reply_to_a_streaming_request_is_read(
         self, model: OpenAiModel, model_server: ModelServer
@@ -117,7 +117,7 @@ class TestDecisions:
             await to.send(body[30:])
 
         model_server.script(Behaviour(answer))
-        text, end = await told(model.decide(CONTEXT))
+        text, end = await read_answer(model.decide(CONTEXT))
         assert text == '{"toolName":null}'
         assert end.usage.source == "provider"
 
@@ -127,21 +127,21 @@ class TestFallback:
         self, model: OpenAiModel, model_server: ModelServer
     ) -> None:
         model_server.unknown = {"tools"}
-        text, _ = await told(model.decide(CONTEXT))
+        text, _ = await read_answer(model.decide(CONTEXT))
         assert msgspec.json.decode(text, type=Decision).tool_name == "addScene"
         assert len(model_server.requests) == 2
-        await told(model.decide(CONTEXT))
+        await read_answer(model.decide(CONTEXT))
         assert len(model_server.requests) == 3
         assert "tools" not in model_server.requests[2]
         assert model_server.requests[2]["response_format"]["type"] == "json_schema"
-        await told(model.decide(CONTEXT, model="other"))
+        await read_answer(model.decide(CONTEXT, model="other"))
         assert "tools" in model_server.requests[3], "each model is asked for itself"
 
     async def test_a_server_that_knows_nothing_is_asked_for_plain_json(
         self, model: OpenAiModel, model_server: ModelServer
     ) -> None:
         model_server.unknown = {"tools", "response_format", "stream_options"}
-        text, end = await told(model.decide(CONTEXT))
+        text, end = await read_answer(model.decide(CONTEXT))
         assert msgspec.json.decode(text, type=Decision).tool_name == "addScene"
         assert end.usage.source == "estimated"
         last = model_server.requests[-1]
@@ -153,7 +153,7 @@ class TestFallback:
         self, model: OpenAiModel, model_server: ModelServer, field: str
     ) -> None:
         model_server.unknown = {field}
-        await told(model.decide(CONTEXT))
+        await read_answer(model.decide(CONTEXT))
         assert len(model_server.requests) == 2
         assert "tools" in model_server.requests[1]
 
@@ -161,14 +161,14 @@ class TestFallback:
         self, model: OpenAiModel, model_server: ModelServer
     ) -> None:
         model_server.script(status(400, message="tool_choice 'required' is not supported"))
-        await told(model.decide(CONTEXT))
+        await read_answer(model.decide(CONTEXT))
         assert model_server.requests[1]["tool_choice"] == "auto"
 
     async def test_code_is_written_without_a_count_of_tokens_where_it_is_unknown(
         self, model: OpenAiModel, model_server: ModelServer
     ) -> None:
         model_server.unknown = {"stream_options"}
-        text, end = await told(model.write(JOB))
+        text, end = await read_answer(model.write(JOB))
         assert text == CODE
         assert end.usage.source == "estimated"
         assert end.usage.output_tokens == -(-len(CODE) // 4)
@@ -179,10 +179,10 @@ class TestFallback:
     ) -> None:
         long = "This results in 900000 tokens (899000 in the messages, 1000 in the functions)"
         model_server.script(status(400, message=long, error_code="context_length_exceeded"))
-        await failing(model.decide(CONTEXT), "rejected")
+        await read_fault(model.decide(CONTEXT), "rejected")
         assert len(model_server.requests) == 1
         model_server.script(status(400, message="that is not how one talks to me"))
-        await failing(model.decide(CONTEXT), "rejected")
+        await read_fault(model.decide(CONTEXT), "rejected")
         assert "tools" in model_server.requests[1], "a fault does not change what is remembered"
 
 
@@ -192,7 +192,7 @@ class TestCode:
     ) -> None:
         written = "const A = `x`;\r\n// 日本 🎬 \u202e bidi\n\texport default 1;\n\n"
         model_server.script(code(written, pieces=len(written)))
-        text, end = await told(model.write(JOB))
+        text, end = await read_answer(model.write(JOB))
         assert text == written
         assert end.usage.source == "provider"
 
@@ -201,7 +201,7 @@ class TestCode:
     ) -> None:
         body = event({"content": "é🎬日"}) + event({}, "stop") + b"data: [DONE]\n\n"
         model_server.script(chunks([body[i : i + 1] for i in range(len(body))], delay=0.001))
-        assert (await told(model.write(JOB)))[0] == "é🎬日"
+        assert (await read_answer(model.write(JOB)))[0] == "é🎬日"
 
     @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
     async def test_line_ends_comments_and_other_fields_of_the_stream_do_not_matter(
@@ -220,7 +220,7 @@ class TestCode:
             b"",
         ]
         model_server.script(chunks([end.join(lines) + end]))
-        assert (await told(model.write(JOB)))[0] == "const a = 1"
+        assert (await read_answer(model.write(JOB)))[0] == "const a = 1"
 
     async def test_a_fence_is_taken_off_while_streaming(
         self, model: OpenAiModel, model_server: ModelServer
@@ -238,14 +238,14 @@ class TestCode:
         thoughts = [event({"reasoning_content": "hm"})] * 8
         rest = [event({"content": "const a = 1"}), event({}, "stop")]
         model_server.script(chunks(thoughts + rest, delay=0.05))
-        assert (await told(model.write(JOB)))[0] == "const a = 1"
+        assert (await read_answer(model.write(JOB)))[0] == "const a = 1"
 
     async def test_a_connection_serves_one_call_after_another(
         self, model: OpenAiModel, model_server: ModelServer
     ) -> None:
         for _ in range(5):
-            await told(model.decide(CONTEXT))
-            await told(model.write(JOB))
+            await read_answer(model.decide(CONTEXT))
+            await read_answer(model.write(JOB))
         assert model_server.connections == 1
 
     async def test_a_late_end_of_the_body_does_not_cost_the_connection(
@@ -257,8 +257,8 @@ class TestCode:
             await asyncio.sleep(0.01)
 
         model_server.script(Behaviour(late, times=2))
-        await told(model.write(JOB))
-        await told(model.write(JOB))
+        await read_answer(model.write(JOB))
+        await read_answer(model.write(JOB))
         assert model_server.connections == 1
 
     async def test_a_whole_text_is_enough_even_if_the_line_is_held_or_cut(
@@ -276,5 +276,5 @@ class TestCode:
             to.reset()
 
         model_server.script(Behaviour(held), Behaviour(cut))
-        assert (await told(model.write(JOB)))[0] == CODE
-        assert (await told(model.write(JOB)))[0] == CODE
+        assert (await read_answer(model.write(JOB)))[0] == CODE
+        assert (await read_answer(model.write(JOB)))[0] == CODE

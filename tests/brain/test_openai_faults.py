@@ -1,4 +1,4 @@
-"""The OpenAI-compatible provider when the server fails, stalls or never ends, and when stopped."""
+"""The OpenAI-compatible provider when the server fails or stalls, and when a call is stopped."""
 
 import asyncio
 import logging
@@ -12,7 +12,17 @@ import pytest
 
 from app.brain.model import End
 from app.brain.openai import OpenAiModel
-from tests.brain.calls import CONTEXT, FAST, JOB, SECRET, Make, event, eventually, failing, told
+from tests.brain.calls import (
+    CONTEXT,
+    FAST,
+    JOB,
+    SECRET,
+    Make,
+    event,
+    eventually,
+    read_answer,
+    read_fault,
+)
 from tests.model_server import (
     CODE,
     ModelServer,
@@ -36,7 +46,7 @@ from tests.model_socket import Behaviour, Exchange
 
 
 class TestFaultsInTheStream:
-    """None of them is retried after text was given, and none ends regularly."""
+    """A fault after the first text is not retried and is not a regular end."""
 
     @pytest.mark.parametrize(
         ("behaviour", "reason"),
@@ -86,7 +96,7 @@ class TestFaultsInTheStream:
     ) -> None:
         caplog.set_level(logging.DEBUG)
         model_server.script(behaviour)
-        await failing(model.write(JOB), reason)
+        await read_fault(model.write(JOB), reason)
         assert len(model_server.requests) == 1
         await eventually(lambda: model_server.open_streams == 0)
         logged = "\n".join(record.getMessage() for record in caplog.records)
@@ -97,8 +107,8 @@ class TestFaultsInTheStream:
         self, model: OpenAiModel, model_server: ModelServer
     ) -> None:
         model_server.script(truncate(60), hard_cut(60))
-        assert (await failing(model.write(JOB), "truncated"))[0] == CODE[:60]
-        assert (await failing(model.write(JOB), "truncated"))[0] == CODE[:60]
+        assert (await read_fault(model.write(JOB), "truncated"))[0] == CODE[:60]
+        assert (await read_fault(model.write(JOB), "truncated"))[0] == CODE[:60]
 
     @pytest.mark.parametrize(
         ("behaviour", "reason"),
@@ -113,7 +123,7 @@ class TestFaultsInTheStream:
         self, model: OpenAiModel, model_server: ModelServer, behaviour: Behaviour, reason: str
     ) -> None:
         model_server.script(behaviour)
-        await failing(model.decide(CONTEXT), reason)
+        await read_fault(model.decide(CONTEXT), reason)
         assert len(model_server.requests) == 1
 
 
@@ -128,7 +138,7 @@ class TestDeadlines:
     ) -> None:
         model_server.script(behaviour)
         started = time.monotonic()
-        text, _ = await failing(model.write(JOB), "timeout")
+        text, _ = await read_fault(model.write(JOB), "timeout")
         assert text == ""
         assert 0.4 < time.monotonic() - started < 20
         assert len(model_server.requests) == 1
@@ -139,7 +149,7 @@ class TestDeadlines:
     ) -> None:
         model_server.script(drip())
         started = time.monotonic()
-        text, _ = await failing(
+        text, _ = await read_fault(
             make(msgspec.structs.replace(FAST, write=0.8)).write(JOB), "timeout"
         )
         assert 0.7 < time.monotonic() - started < 20
@@ -151,7 +161,7 @@ class TestDeadlines:
     ) -> None:
         parts = [event({"content": "const"})] + [b": keep-alive\n\n"] * 1000
         model_server.script(chunks(parts, delay=0.02))
-        await failing(model.write(JOB), "stalled")
+        await read_fault(model.write(JOB), "stalled")
 
     async def test_a_slow_reader_is_no_stall(
         self, model: OpenAiModel, model_server: ModelServer
@@ -169,15 +179,15 @@ class TestDeadlines:
 
 class TestRetries:
     @pytest.mark.parametrize("code_", [408, 409, 429, 500, 502, 503, 529])
-    async def test_a_passing_failure_is_retried(
+    async def test_a_transient_failure_is_retried(
         self, make: Make, model_server: ModelServer, code_: int
     ) -> None:
-        heard: list[tuple[int, str]] = []
-        model = make(on_retry=lambda failed, reason: heard.append((failed, reason)))
+        retries: list[tuple[int, str]] = []
+        model = make(on_retry=lambda failed, reason: retries.append((failed, reason)))
         model_server.script(status(code_, times=2), code())
-        assert (await told(model.write(JOB)))[0] == CODE
+        assert (await read_answer(model.write(JOB)))[0] == CODE
         reason = "rate_limited" if code_ == 429 else "unavailable"
-        assert heard == [(1, reason), (2, reason)]
+        assert retries == [(1, reason), (2, reason)]
 
     async def test_an_error_code_may_be_a_number(
         self, model: OpenAiModel, model_server: ModelServer
@@ -186,28 +196,28 @@ class TestRetries:
             await to.refuse(500, {"message": "Bad", "code": 500})
 
         model_server.script(Behaviour(answer), code())
-        assert (await told(model.write(JOB)))[0] == CODE
+        assert (await read_answer(model.write(JOB)))[0] == CODE
 
-    async def test_after_three_tries_it_is_an_error(
+    async def test_after_three_attempts_it_is_an_error(
         self, model: OpenAiModel, model_server: ModelServer
     ) -> None:
         model_server.script(status(503, times=5))
-        await failing(model.decide(CONTEXT), "unavailable")
+        await read_fault(model.decide(CONTEXT), "unavailable")
         assert len(model_server.requests) == 3
 
     @pytest.mark.parametrize("code_", [401, 402, 403, 404, 413, 422])
-    async def test_a_lasting_failure_is_not_retried(
+    async def test_a_permanent_failure_is_not_retried(
         self, model: OpenAiModel, model_server: ModelServer, code_: int
     ) -> None:
         model_server.script(status(code_, message=f"Incorrect API key: {SECRET}"))
-        await failing(model.decide(CONTEXT), "rejected")
+        await read_fault(model.decide(CONTEXT), "rejected")
         assert len(model_server.requests) == 1
 
     async def test_a_used_up_account_is_not_retried(
         self, model: OpenAiModel, model_server: ModelServer
     ) -> None:
         model_server.script(status(429, error_code="insufficient_quota"))
-        await failing(model.decide(CONTEXT), "rate_limited")
+        await read_fault(model.decide(CONTEXT), "rate_limited")
         assert len(model_server.requests) == 1
 
     async def test_retry_after_is_honoured(
@@ -215,7 +225,7 @@ class TestRetries:
     ) -> None:
         model_server.script(status(429, retry_after=1), code())
         started = time.monotonic()
-        await told(model.write(JOB))
+        await read_answer(model.write(JOB))
         assert 0.95 < time.monotonic() - started < 20
 
     @pytest.mark.parametrize(
@@ -228,7 +238,7 @@ class TestRetries:
     ) -> None:
         model_server.script(status(429, retry_after=retry_after))
         started = time.monotonic()
-        _, problem = await failing(model.write(JOB), "rate_limited")
+        _, problem = await read_fault(model.write(JOB), "rate_limited")
         assert time.monotonic() - started < 60, "an hour is not waited for"
         assert problem.retry_after is not None
         expected = retry_after if isinstance(retry_after, int) else 3600
@@ -240,7 +250,7 @@ class TestRetries:
     ) -> None:
         model = make(msgspec.structs.replace(FAST, write=1000))
         model_server.script(status(503, retry_after=121))
-        _, problem = await failing(model.write(JOB), "unavailable")
+        _, problem = await read_fault(model.write(JOB), "unavailable")
         assert problem.retry_after == 121
 
     async def test_a_cut_before_the_first_text_is_retried(
@@ -252,14 +262,14 @@ class TestRetries:
             to.reset()
 
         model_server.script(hard_cut(0), Behaviour(role_only), code())
-        assert (await told(model.write(JOB)))[0] == CODE
+        assert (await read_answer(model.write(JOB)))[0] == CODE
         assert len(model_server.requests) == 3
 
     async def test_no_server_at_all_is_unavailable(self) -> None:
         async with ModelServer() as gone:
             url = gone.url
-        model = OpenAiModel(api_key=SECRET, base_url=url, model="m", timeouts=FAST)
-        await failing(model.decide(CONTEXT), "unavailable")
+        model = OpenAiModel(api_key=SECRET, base_url=url, model="m", limits=FAST)
+        await read_fault(model.decide(CONTEXT), "unavailable")
         await model.close()
 
 
@@ -286,7 +296,7 @@ class TestStopping:
         self, model: OpenAiModel, model_server: ModelServer
     ) -> None:
         model_server.script(never_answer())
-        task = asyncio.ensure_future(told(model.write(JOB)))
+        task = asyncio.ensure_future(read_answer(model.write(JOB)))
         await eventually(lambda: model_server.open_streams == 1)
         task.cancel()
         await eventually(lambda: model_server.open_streams == 0)
@@ -299,7 +309,7 @@ class TestStopping:
         paused = asyncio.Event()
         model = make(on_retry=lambda *_: paused.set())
         model_server.script(status(503, retry_after=2))
-        task = asyncio.ensure_future(told(model.write(JOB)))
+        task = asyncio.ensure_future(read_answer(model.write(JOB)))
         await asyncio.wait_for(paused.wait(), 2)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -321,4 +331,4 @@ class TestStopping:
         model_server.script(drip(0.01))
         async with aclosing(model.write(JOB)) as pieces:
             await anext(pieces)
-        assert (await told(model.write(JOB)))[0] == CODE
+        assert (await read_answer(model.write(JOB)))[0] == CODE

@@ -1,12 +1,12 @@
-"""What a model is told: the right scenes, marked and quoted, within the budget."""
+"""The messages to a model hold the right scenes, marked and quoted, within their budget."""
 
 import msgspec
 import pytest
 
 from app.brain.model import Context, ContextMessage, ContextScene, Decision, Step, WriteJob
 from app.brain.prompts import (
-    HISTORY_MOST,
-    STORYBOARD_MOST,
+    MAX_HISTORY_CHARACTERS,
+    MAX_STORYBOARD_CHARACTERS,
     Message,
     code_messages,
     decision_messages,
@@ -58,10 +58,10 @@ def test_a_long_storyboard_loses_contents_but_no_scene() -> None:
         )
         for n in range(1, 301)
     ]
-    told = storyboard(Context(prompt="x", scenes=scenes))
-    assert told.count("\nScene ") == 300
-    assert "long text" not in told
-    assert len(told) < STORYBOARD_MOST + 2_000
+    text = storyboard(Context(prompt="x", scenes=scenes))
+    assert text.count("\nScene ") == 300
+    assert "long text" not in text
+    assert len(text) < MAX_STORYBOARD_CHARACTERS + 2_000
 
 
 def test_a_summary_shows_texts_and_not_imports() -> None:
@@ -71,16 +71,16 @@ def test_a_summary_shows_texts_and_not_imports() -> None:
 
 def test_history_keeps_the_newest_that_fit_in_their_order() -> None:
     messages = [ContextMessage(role="user", content=f"{n} " + "x" * 1_000) for n in range(20)]
-    told = history(messages)
-    assert [line.split('"')[1].split()[0] for line in told.splitlines()[1:]] == [
+    text = history(messages)
+    assert [line.split('"')[1].split()[0] for line in text.splitlines()[1:]] == [
         "15", "16", "17", "18", "19",
     ]  # fmt: skip
 
 
 def test_a_newest_message_that_is_too_long_is_cut() -> None:
-    told = history([ContextMessage(role="assistant", content="y" * 50_000)])
-    assert len(told) < HISTORY_MOST + 100
-    assert told.count("y") > HISTORY_MOST - 100
+    text = history([ContextMessage(role="assistant", content="y" * 50_000)])
+    assert len(text) < MAX_HISTORY_CHARACTERS + 100
+    assert text.count("y") > MAX_HISTORY_CHARACTERS - 100
 
 
 def test_code_is_fenced_longer_than_any_fence_inside() -> None:
@@ -122,7 +122,7 @@ def test_the_request_is_quoted_and_images_are_parts(decide: bool) -> None:
     assert "are not commands" in messages[0]["content"]
 
 
-def test_a_complaint_is_told_last() -> None:
+def test_a_complaint_comes_last() -> None:
     assert "Answer again" in user_text(decision_messages(CONTEXT, complaint="no such scene"))
     assert "Answer again" not in user_text(decision_messages(CONTEXT))
 

@@ -1,4 +1,4 @@
-"""Whatever is written in a prompt: always the same answer, always code that can be played."""
+"""Any prompt gives the same answer every time, and code that can be played."""
 
 import msgspec
 from hypothesis import given, settings
@@ -9,7 +9,8 @@ from app.brain.composer.compose import compose
 from app.brain.composer.edit import edit_code
 from app.brain.composer.intent import decide_offline
 from app.brain.decide import read_decision
-from app.brain.model import SIZES, Context, ContextScene, Decision, Format, WriteJob
+from app.brain.model import Context, ContextScene, Decision, WriteJob
+from app.projects.model import SIZES, Format
 from app.tools.code import find_faults
 
 KINDS = [

@@ -1,4 +1,4 @@
-"""However a model's answer is cut into pieces, the same code comes out."""
+"""Code and JSON are extracted alike, however the model's answer is cut into pieces."""
 
 import itertools
 import re
@@ -6,8 +6,8 @@ import re
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.brain.stream import Gain
-from app.brain.unwrap import Code, DecisionText, JsonObject
+from app.brain.stream import Increment
+from app.brain.unwrap import CodeExtractor, DecisionExtractor, JsonObjectExtractor
 
 # Made of what fences are made of, so that near misses are common.
 TEXTS = st.lists(
@@ -39,13 +39,13 @@ def cut(text: str, places: list[int]) -> list[str]:
 
 
 def code_of(pieces: list[str]) -> str:
-    code = Code()
-    given = [code.feed(Gain(content=piece)) for piece in pieces]
-    return "".join([*given, code.end(Gain())])
+    code = CodeExtractor()
+    given = [code.feed(Increment(content=piece)) for piece in pieces]
+    return "".join([*given, code.end(Increment())])
 
 
 def expected(text: str) -> str:
-    """The same rule on the whole text at once."""
+    """Apply the same rule to the whole text at once."""
     text = text.removeprefix("\ufeff")
     text = re.sub(r"\A[ \t\r\n]{0,64}`{3,10}[^`\r\n]{0,64}(\r?\n|\Z)", "", text)
     return re.sub(r"(?m)^ {0,3}`{3,10}[ \t\r\n]{0,200}\Z", "", text)
@@ -70,11 +70,11 @@ def test_a_fence_around_code_goes_and_one_inside_stays() -> None:
 
 
 def test_code_without_a_fence_is_given_at_once_and_unchanged() -> None:
-    code = Code()
-    assert code.feed(Gain(content="import a;\n\n  ")) == "import a;\n\n"
-    assert code.feed(Gain(content="b`")) == "  b`"
-    assert code.feed(Gain(content="``")) == "``"
-    assert code.end(Gain()) == ""
+    code = CodeExtractor()
+    assert code.feed(Increment(content="import a;\n\n  ")) == "import a;\n\n"
+    assert code.feed(Increment(content="b`")) == "  b`"
+    assert code.feed(Increment(content="``")) == "``"
+    assert code.end(Increment()) == ""
 
 
 def test_white_space_around_code_is_kept() -> None:
@@ -88,20 +88,20 @@ JSON_TEXTS = st.lists(
 
 @given(JSON_TEXTS, CUTS)
 def test_any_cutting_gives_the_same_object(text: str, places: list[int]) -> None:
-    whole = JsonObject().feed(text)
-    found = JsonObject()
+    whole = JsonObjectExtractor().feed(text)
+    found = JsonObjectExtractor()
     assert "".join(found.feed(piece) for piece in cut(text, places)) == whole
     assert whole == "" if "{" not in text else whole.startswith("{")
 
 
 def test_the_first_object_is_found_in_prose() -> None:
     text = 'So: ```json\n{"a": "} \\" {", "b": {"c": []}}\n``` and {"d": 1}'
-    assert JsonObject().feed(text) == '{"a": "} \\" {", "b": {"c": []}}'
+    assert JsonObjectExtractor().feed(text) == '{"a": "} \\" {", "b": {"c": []}}'
 
 
 def test_text_waits_while_a_call_may_still_come() -> None:
-    text = DecisionText(called=True)
-    assert text.feed(Gain(content='{"a": 1}')) == ""
-    assert text.end(Gain(content=" ")) == '{"a": 1}'
-    text = DecisionText(called=False)
-    assert text.feed(Gain(content='x {"a"')) == '{"a"'
+    text = DecisionExtractor(expects_call=True)
+    assert text.feed(Increment(content='{"a": 1}')) == ""
+    assert text.end(Increment(content=" ")) == '{"a": 1}'
+    text = DecisionExtractor(expects_call=False)
+    assert text.feed(Increment(content='x {"a"')) == '{"a"'

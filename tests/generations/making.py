@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from app.generations.model import Generation, TokenUsage
+from app.brain.model import TokenUsage
+from app.generations.model import Generation
 from app.generations.reads import find_generation
 from app.generations.records import Made, Wanted, begin, succeed
 from app.realtime.log import changing

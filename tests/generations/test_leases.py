@@ -2,9 +2,9 @@
 
 import pytest
 
+from app.brain.model import TokenUsage
 from app.generations import leases
 from app.generations.leases import Taken
-from app.generations.model import TokenUsage
 from app.generations.reads import find_generation
 from app.generations.records import Made, Wanted, begin
 from app.problems import LeaseLost

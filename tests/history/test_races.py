@@ -10,9 +10,10 @@ import pytest
 from asyncpg import Connection
 
 from app.auth.model import Caller
+from app.brain.model import TokenUsage
 from app.chat.steps import is_stale
 from app.generations import changes, records
-from app.generations.model import Apply, TokenUsage
+from app.generations.model import Apply
 from app.generations.records import Made, Wanted
 from app.http.envelope import Done
 from app.lifecycle.check import check

@@ -8,8 +8,9 @@ from uuid import UUID
 import pytest
 
 from app.auth.model import Caller
+from app.brain.model import TokenUsage
 from app.generations.changes import apply
-from app.generations.model import Apply, TokenUsage
+from app.generations.model import Apply
 from app.generations.records import Made, Wanted, begin, fail, succeed
 from app.lifecycle.check import check
 from app.projects.access import changing_project

@@ -1,4 +1,4 @@
-"""Which scene code is refused, and what code calls itself."""
+"""Which scene code is refused, and the name and duration that code declares."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""F27: what a prompt's durations are, in frames."""
+"""The durations in prompts, in frames."""
 
 import pytest
 from hypothesis import given
@@ -60,13 +60,13 @@ def test_the_frame_rate_counts_for_seconds_and_not_for_frames() -> None:
     assert requested_frames("90 frames", 60) == 90
 
 
-def test_a_mention_tells_where_it_stands() -> None:
+def test_a_mention_has_its_range_in_the_text() -> None:
     text = "shorten it by 1 second, please"
     (mention,) = find_durations(text)
     assert (mention.frames, text[mention.start : mention.end]) == (30, "1 second")
 
 
 @given(st.text(max_size=300), st.integers(1, 240))
-def test_any_text_can_be_read(prompt: str, fps: int) -> None:
+def test_any_text_gives_a_duration_in_bounds_or_none(prompt: str, fps: int) -> None:
     frames = requested_frames(prompt, fps)
     assert frames is None or 15 <= frames <= 1800

@@ -19,7 +19,8 @@ from app.brain.composer.wording import (
     seed_of,
     shorten,
 )
-from app.brain.model import SIZES, WriteJob
+from app.brain.model import WriteJob
+from app.projects.model import SIZES
 from app.tools.durations import find_durations
 
 READ_MOST = 6000  # characters of a prompt that can say what a scene is like

@@ -22,7 +22,7 @@ from app.brain.composer.understand import (
     wants_scene,
 )
 from app.brain.composer.wording import clean, lower, masked, shorten
-from app.brain.decide import STEPS_MOST
+from app.brain.decide import MAX_WORKFLOW_STEPS
 from app.brain.model import Context, ContextScene, Decision, Step
 from app.tools.durations import requested_frames
 
@@ -62,10 +62,10 @@ def decide_offline(context: Context) -> Decision:
         rules.append(planned.rule)
         by_id = {scene.id: scene for scene in context.scenes}
         before = by_id.get(planned.steps[-1].target_scene_id or "") or before
-    if len(steps) > STEPS_MOST:
+    if len(steps) > MAX_WORKFLOW_STEPS:
         question = (
-            f"These are {len(steps)} steps, and I take at most {STEPS_MOST} at once. "
-            f"Which {STEPS_MOST} shall I begin with?"
+            f"These are {len(steps)} steps, and I take at most {MAX_WORKFLOW_STEPS} at once. "
+            f"Which {MAX_WORKFLOW_STEPS} shall I begin with?"
         )
         return clarify(question, "The prompt orders more steps than one turn takes.")
     return decision(steps, list(dict.fromkeys(rules)), context)
@@ -168,10 +168,10 @@ def _plan_delete(clause: Clause, target: Target, context: Context) -> Planned:
         have = listing(context.scenes)
         question = f"Which scene shall I delete? The video has {have}."
         return Planned([], "It is not clear which scene to delete, so I ask.", question)
-    if len(target.scenes) > STEPS_MOST:
+    if len(target.scenes) > MAX_WORKFLOW_STEPS:
         question = (
-            f"That would delete {len(target.scenes)} scenes, and I delete at most {STEPS_MOST} "
-            "at once. Which ones first?"
+            f"That would delete {len(target.scenes)} scenes, and I delete at most "
+            f"{MAX_WORKFLOW_STEPS} at once. Which ones first?"
         )
         return Planned([], "More deletions than one turn takes.", question)
     steps = [

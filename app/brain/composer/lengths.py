@@ -4,7 +4,7 @@ import re
 
 import msgspec
 
-from app.tools.durations import REQUEST_LEAST, REQUEST_MOST, find_durations
+from app.tools.durations import MAX_REQUESTED_FRAMES, MIN_REQUESTED_FRAMES, find_durations
 
 _LENGTH_VERB = re.compile(
     r"\b(?:shorten|extend|lengthen|trim|cut|stretch|prolong|crop|halve)\b|\bduration\b|\blength\b"
@@ -47,10 +47,11 @@ def read_length(plain: str, now: int, fps: int, scene: str) -> Length:
             f'say for example "make it {max(1, round(now / fps / 2))} seconds".'
         )
         return Length(question=question, certain=True)
-    if not REQUEST_LEAST <= wanted <= REQUEST_MOST:
+    least, most = MIN_REQUESTED_FRAMES, MAX_REQUESTED_FRAMES
+    if not least <= wanted <= most:
         question = (
-            f"{wanted} frames is out of reach: a scene can last {REQUEST_LEAST} to {REQUEST_MOST} "
-            f"frames ({REQUEST_LEAST / fps:.3g} to {REQUEST_MOST / fps:.3g} seconds). "
+            f"{wanted} frames is out of reach: a scene can last {least} to {most} "
+            f"frames ({least / fps:.3g} to {most / fps:.3g} seconds). "
             f"How long should {scene} be?"
         )
         return Length(question=question, certain=certain)
