@@ -40,10 +40,10 @@ from app.pages import router as pages
 from app.projects.following import router as following
 from app.projects.following import running_seeds
 from app.projects.routes import router as projects
-from app.realtime import log as event_log
-from app.realtime.bus import Bus, LocalBus
-from app.realtime.hub import Snapshot
+from app.realtime.bus.local import LocalBus
+from app.realtime.bus.messages import Bus
 from app.realtime.hubs import Hubs
+from app.realtime.log import LogGrew
 from app.scenes.history_routes import router as scene_history
 from app.scenes.routes import router as scenes
 from app.scenes.snapshot import read_snapshot
@@ -62,6 +62,16 @@ OPENAPI = OpenAPIConfig(
     render_plugins=[JsonRenderPlugin()],
     use_handler_docstrings=True,
 )
+
+
+class RunsWaiting(msgspec.Struct, frozen=True):
+    """There may be a run to claim."""
+
+
+class StopRequested(msgspec.Struct, frozen=True):
+    """A cancel was requested for a run."""
+
+    run_id: str
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,10 +93,11 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
 def make_parts(settings: Settings, database: Database | None = None) -> Parts:
     redis, bus = _over_redis(settings.redis_url) if settings.redis_url else (None, LocalBus())
-    hubs = Hubs(bus, snapshot_of, running_seeds)
+    db = database or DB
+    broadcasts = (RunsWaiting, StopRequested, AccessRevoked)
+    hubs = Hubs(db, bus, read_snapshot, running_seeds, broadcasts=broadcasts)
     provider = choose_provider(settings)
     runner = Runner(provider, hubs)
-    db = database or DB
     return Parts(
         settings=settings,
         database=db,
@@ -195,15 +206,10 @@ async def run_worker(settings: Settings) -> None:
 
 def _over_redis(url: str) -> tuple[Any, Bus]:
     """What limits and health ask, and the bus."""
-    from app.realtime.redis_bus import RedisBus  # late: most servers of one process do without
+    from app.realtime.bus.redis import RedisBus  # late: most servers of one process do without
 
     bus = RedisBus(url)
-    return bus.home, bus
-
-
-async def snapshot_of(project_id: str) -> Snapshot:
-    found = await read_snapshot(project_id)
-    return Snapshot(found.epoch, found.revision, found.body)
+    return bus.server, bus
 
 
 def choose_provider(settings: Settings) -> Provider:
@@ -222,38 +228,41 @@ def choose_provider(settings: Settings) -> Provider:
 @contextlib.contextmanager
 def _passing_signals(parts: Parts) -> Iterator[None]:
     """Wake those who wait for a commit, and pass the workers' calls to all processes."""
-    hubs, runner = parts.hubs, parts.runner
+    hubs, runner, maker = parts.hubs, parts.runner, parts.maker
 
     def wake() -> None:
-        hubs.tell("wake", "")
+        runner.wake()
+        maker.wake()
+        hubs.broadcast(RunsWaiting())
 
     def stop(run_id: str) -> None:
-        hubs.tell("stop", run_id)
+        runner.stop(run_id)
+        hubs.broadcast(StopRequested(run_id))
 
     def revoked(message: AccessRevoked) -> None:
-        hubs.tell("revoked", message.user_id)
+        hubs.recheck_user(message.user_id)
+        hubs.broadcast(message)
 
-    def hear(kind: str, payload: str) -> None:
-        if kind == "revoked":
-            hubs.doubt(payload)
-        elif kind == "stop":
-            runner.stop(payload)
-        elif kind == "wake":
-            runner.wake()
-            parts.maker.wake()
+    def woken(_: RunsWaiting) -> None:
+        runner.wake()
+        maker.wake()
 
-    hubs.on_control(hear)
+    disconnects = [
+        hubs.received.connect(RunsWaiting, woken),
+        hubs.received.connect(StopRequested, lambda message: runner.stop(message.run_id)),
+        hubs.received.connect(AccessRevoked, lambda message: hubs.recheck_user(message.user_id)),
+        parts.database.signals.connect(LogGrew, lambda grown: WAITING.announce(grown.project_id)),
+    ]
     SIGNALS.on_wake.append(wake)
     SIGNALS.on_stop.append(stop)
-    disconnect = parts.database.signals.connect(AccessRevoked, revoked)
-    event_log.announcers.append(WAITING.announce)
+    disconnects.append(parts.database.signals.connect(AccessRevoked, revoked))
     try:
         yield
     finally:
         SIGNALS.on_wake.remove(wake)
         SIGNALS.on_stop.remove(stop)
-        disconnect()
-        event_log.announcers.remove(WAITING.announce)
+        for disconnect in disconnects:
+            disconnect()
 
 
 @contextlib.contextmanager

@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import importlib
+import importlib.util
+import logging
 import multiprocessing
 import os
 import signal
@@ -13,7 +15,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from app.prepare import DatabaseAway, Refused, database, prepare
 from app.settings import WORKERS_MOST, Settings
@@ -23,6 +25,8 @@ LEAVE = 12.0  # seconds after which a worker whose parent died ends in any case
 FRAME_MOST = 64 * 1024  # bytes of a WebSocket frame from a client
 AGAIN = 1.0  # seconds between two looks for a database that is away
 COLLECT = 5_000, 20, 20  # new objects, and passes over young ones, between two collections
+logger = logging.getLogger(__name__)
+
 READY = "Reelroom is ready: {url}"
 LINK = "Log in once: {url}"
 
@@ -63,7 +67,6 @@ def _import_early() -> None:
     for name in (
         "app.main",
         "app.store.migration",
-        "app.realtime.direct",
         "uvicorn.lifespan.on",
     ):
         importlib.import_module(name)
@@ -213,10 +216,11 @@ def _shown(host: str) -> str:
 def _config(settings: Settings, app: Any, **more: Any) -> Any:
     import uvicorn
 
+    http, ws = _protocols()
     return uvicorn.Config(
         app,
-        http="app.realtime.direct:DirectHttp",
-        ws="app.realtime.direct:DirectSocket",
+        http=cast(Any, http),
+        ws=cast(Any, ws),
         ws_max_size=FRAME_MOST,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=GRACE,
@@ -226,6 +230,27 @@ def _config(settings: Settings, app: Any, **more: Any) -> Any:
         log_config=None,
         **more,
     )
+
+
+def _protocols() -> tuple[str, str]:
+    """Choose uvicorn's protocol classes: ours for the versions that they were tested with.
+
+    Without the accelerated ones events are delivered through ASGI, which is correct and slower.
+    """
+    plain = ("app.http.connection:Connection", "websockets-sansio")
+    if importlib.util.find_spec("app.realtime.accelerated") is None:
+        logger.info("events are delivered through ASGI: the accelerated delivery is not installed")
+        return plain
+    from app.realtime.accelerated.versions import untested
+
+    if others := untested():
+        logger.warning(
+            "events are delivered through ASGI and the limits of request heads are off: not tested"
+            " with %s", ", ".join(others),
+        )  # fmt: skip
+        return "httptools", "websockets-sansio"
+    protocols = "app.realtime.accelerated.protocols"
+    return f"{protocols}:AcceleratedHttpProtocol", f"{protocols}:AcceleratedWebSocketProtocol"
 
 
 def worker_app() -> Any:

@@ -19,7 +19,10 @@ from hypothesis import settings as hypothesis_settings
 
 from app.lifecycle.check import check
 from app.main import create_app
-from app.realtime.direct import DirectHttp, DirectSocket
+from app.realtime.accelerated.protocols import (
+    AcceleratedHttpProtocol,
+    AcceleratedWebSocketProtocol,
+)
 from app.settings import Settings
 from app.store.database import Database
 from app.store.embedded import Embedded, start
@@ -172,8 +175,8 @@ async def serving(settings: Settings, *, run_jobs: bool = True) -> AsyncIterator
     config = uvicorn.Config(
         create_app(settings, database=DB, run_jobs=run_jobs),
         log_level="warning",
-        http=DirectHttp,
-        ws=DirectSocket,
+        http=AcceleratedHttpProtocol,
+        ws=AcceleratedWebSocketProtocol,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=3,
     )

@@ -24,7 +24,7 @@ from app.projects.replay import State as Replayed
 from app.projects.replay import replay, shown, state_of
 from app.projects.routes import router as projects
 from app.realtime import log
-from app.realtime.model import Event
+from app.realtime.events import Event
 from app.scenes.routes import router as scenes
 from app.scenes.snapshot import read_snapshot
 from app.settings import Settings

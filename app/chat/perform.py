@@ -14,7 +14,7 @@ from app.chat.context import Gathered, gather
 from app.chat.endings import Ending
 from app.chat.leases import Held, RunCancelled
 from app.chat.ledger import calling
-from app.chat.live import LiveTurn, Stage
+from app.chat.live import LiveSink, LiveTurn
 from app.chat.steps import Effect, arguments_of, commit, is_stale
 from app.chat.writing import Writing, job_of, write
 from app.generations.records import Made
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 class Performance:
     """One attempt at a run."""
 
-    def __init__(self, held: Held, provider: Provider, stage: Stage) -> None:
+    def __init__(self, held: Held, provider: Provider, stage: LiveSink) -> None:
         self.held = held
         self.provider = provider
         self.live = LiveTurn(held, stage)

@@ -21,11 +21,11 @@ from app.http.idempotency import change, once
 from app.http.openapi import CHANGES, READS, STREAM
 from app.projects.access import access_project
 from app.projects.chat import OVER, Message, Run
-from app.projects.following import watcher_of
+from app.projects.following import subscriber_of
+from app.realtime.events import MAX_REVISION
 from app.realtime.hubs import Hubs
-from app.realtime.model import REVISION_MOST
-from app.realtime.sse import EventStream, last_event_id, stream_run
-from app.realtime.watcher import Watcher
+from app.realtime.subscription import Subscriber
+from app.realtime.transports.sse import EventStream, last_event_id, stream_run
 from app.scenes.model import Scene
 from app.scenes.reads import scene_in_project
 from app.store.engine import DB, Tx
@@ -37,7 +37,7 @@ ImageUrl = Annotated[str, msgspec.Meta(max_length=2000, pattern=r"^https?://\S+\
 
 AnyRequest = Request[Any, Any, Any]
 Begins = Response[Envelope[Begun]]  # `RUN` tells of 200 and of the stream
-Before = Annotated[int | None, QueryParameter(ge=0, le=REVISION_MOST, description="A sequence.")]
+Before = Annotated[int | None, QueryParameter(ge=0, le=MAX_REVISION, description="A sequence.")]
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MOST, description="Messages on a page.")]
 
 
@@ -92,12 +92,12 @@ async def create_run(
     project = str(project_id)
     wait = wait_of(request)
     streamed = "text/event-stream" in request.headers.get("accept", "")
-    watcher: Watcher | None = None
+    watcher: Subscriber | None = None
     if streamed:  # the reader's place is held before there is anything to miss
-        watcher = watcher_of(
+        watcher = subscriber_of(
             request.scope, caller, await access_project(DB, caller, project, "editor")
         )
-        await hubs.ready(project)
+        await hubs.ensure_ready(project)
 
     async def begin(tx: Tx) -> Done[Begun]:
         await access_project(tx, caller, project, "editor")
@@ -168,7 +168,7 @@ async def follow_run(
         hubs,
         run.project_id,
         run.id,
-        watcher_of(request.scope, caller, access),
+        subscriber_of(request.scope, caller, access),
         after=last_event_id(request.scope, None),
     )
 

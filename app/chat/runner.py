@@ -11,7 +11,7 @@ from typing import Any
 from app.brain.model import Provider
 from app.chat import leases
 from app.chat.leases import Held
-from app.chat.live import Stage
+from app.chat.live import LiveSink
 from app.chat.perform import Performance
 from app.problems import LeaseLost, Problem
 from app.store.tasks import run_to_completion, spawn
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 class Runner:
     """Works on up to `places` runs at once, of different projects."""
 
-    def __init__(self, provider: Provider, stage: Stage, *, places: int = 24) -> None:
+    def __init__(self, provider: Provider, stage: LiveSink, *, places: int = 24) -> None:
         self.provider = provider
         self.worker = secrets.token_hex(6)
         self._stage = stage
@@ -117,7 +117,7 @@ class Runner:
             renewal.cancel()
             if self._work.get(held.run.id) == (work, performance):  # not a later attempt of ours
                 del self._work[held.run.id]
-                self._stage.settle(held.run.id)
+                self._stage.forget_run(held.run.id)
             self._wake.set()
 
     async def _renew(self, held: Held, work: "asyncio.Task[None]") -> None:

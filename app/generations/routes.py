@@ -17,7 +17,7 @@ from app.http.idempotency import Action, change, key_of
 from app.http.openapi import CHANGES, READS
 from app.problems import InvalidInput, NotFound
 from app.projects.access import access_project
-from app.realtime.model import REVISION_MOST
+from app.realtime.events import MAX_REVISION
 from app.scenes.model import Scene
 from app.scenes.requests import base_of
 from app.scenes.routes import ONE, IfMatch
@@ -34,7 +34,7 @@ ParentOf = Annotated[
 ]
 After = Annotated[
     int | None,
-    QueryParameter(ge=1, le=REVISION_MOST, description="`nextCursor` of the last page."),
+    QueryParameter(ge=1, le=MAX_REVISION, description="`nextCursor` of the last page."),
 ]
 CHANGED = ResponseSpec(
     Envelope[Scene], description="The scene that has its code now.", generate_examples=False

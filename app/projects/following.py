@@ -17,14 +17,14 @@ from app.http.shortcut import Ends, Shortcut
 from app.problems import Forbidden, NotFound, Problem
 from app.projects.access import Access, access_project
 from app.projects.chat import RUN, Run, run_of
+from app.realtime.events import Cursor
 from app.realtime.hubs import Hubs
-from app.realtime.live import Call, LiveRun
-from app.realtime.log import PAGE
-from app.realtime.model import Cursor
-from app.realtime.poll import WAIT_MOST, Changes, changes
-from app.realtime.socket import RESTARTING, Socket, refuse, serve_socket
-from app.realtime.sse import EventStream, last_event_id, stream_project
-from app.realtime.watcher import Watcher
+from app.realtime.live import LiveCall, LiveRun
+from app.realtime.log import PAGE_EVENTS
+from app.realtime.subscription import Subscriber
+from app.realtime.transports.long_poll import MAX_WAIT_SECONDS, Changes, changes
+from app.realtime.transports.sse import EventStream, last_event_id, stream_project
+from app.realtime.transports.websocket import RESTARTING, Socket, refuse, serve_socket
 from app.store.engine import DB
 
 CURSOR_MOST = 100  # characters
@@ -32,8 +32,8 @@ PLAIN = re.compile(rb"(?:after=(?P<after>[\w.-]{1,%d}))?" % CURSOR_MOST)
 
 Asked = Request[Any, Any, Any]
 After = Annotated[str | None, QueryParameter(max_length=CURSOR_MOST, description="A cursor.")]
-Limit = Annotated[int, QueryParameter(ge=1, le=PAGE, description="About how many events.")]
-Wait = Annotated[float, QueryParameter(ge=0, le=WAIT_MOST, description="Seconds to wait.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_EVENTS, description="About how many events.")]
+Wait = Annotated[float, QueryParameter(ge=0, le=MAX_WAIT_SECONDS, description="Seconds to wait.")]
 
 
 async def follow_events(ends: Ends, project_id: str, after: str | None) -> None:
@@ -54,7 +54,7 @@ async def _stream(scope: Any, caller: Caller, project_id: str, after: str | None
     cursor = last_event_id(scope, after)
     hubs = hubs_of(scope)
     return await stream_project(
-        hubs, access.project_id, watcher_of(scope, caller, access), after=cursor
+        hubs, access.project_id, subscriber_of(scope, caller, access), after=cursor
     )
 
 
@@ -66,7 +66,7 @@ async def _serve(socket: Socket, caller: Caller, project_id: str) -> None:
     except Problem:
         await refuse(socket, RESTARTING)
     else:
-        watcher = watcher_of(socket.scope, caller, access)
+        watcher = subscriber_of(socket.scope, caller, access)
         await serve_socket(hubs_of(socket.scope), socket, access.project_id, watcher)
 
 
@@ -105,7 +105,7 @@ async def read_changes(
     project_id: FromPath[UUID],
     caller: NamedDependency[Caller],
     after: After = None,
-    limit: Limit = PAGE,
+    limit: Limit = PAGE_EVENTS,
     wait: Wait = 0,
 ) -> Response[Envelope[Changes]]:
     """The events after a cursor; with `wait` the answer may take that long to have one."""
@@ -113,7 +113,7 @@ async def read_changes(
     found = await changes(
         hubs_of(request.scope),
         access.project_id,
-        watcher_of(request.scope, caller, access),
+        subscriber_of(request.scope, caller, access),
         after=after,
         limit=limit,
         wait=wait,
@@ -127,7 +127,7 @@ def hubs_of(scope: Any) -> Hubs:
     return cast(Hubs, scope["litestar_app"].state.hubs)
 
 
-def watcher_of(scope: Any, caller: Caller, access: Access) -> Watcher:
+def subscriber_of(scope: Any, caller: Caller, access: Access) -> Subscriber:
     """Who follows: checked again while the stream is open."""
 
     credentials = credentials_of(scope)
@@ -137,7 +137,7 @@ def watcher_of(scope: Any, caller: Caller, access: Access) -> Watcher:
         return await credentials.is_valid(caller)
 
     seen = Cursor(access.epoch, access.revision)
-    return Watcher(user_id=caller.user_id, role=access.role, seen=seen, recheck=recheck)
+    return Subscriber(user_id=caller.user_id, role=access.role, seen=seen, recheck=recheck)
 
 
 async def running_seeds(project_id: str) -> list[LiveRun]:
@@ -152,7 +152,7 @@ async def running_seeds(project_id: str) -> list[LiveRun]:
 async def _seed(row: dict[str, Any]) -> LiveRun:
     request_id = row.pop("request_id")
     run: Run = run_of(row)
-    calls: dict[str, Call] = {}
+    calls: dict[str, LiveCall] = {}
     told = await DB.fetch(
         "select type, payload from project_event where run_id = $1"
         " and type in ('tool.started', 'tool.finished') order by revision",
@@ -161,7 +161,7 @@ async def _seed(row: dict[str, Any]) -> LiveRun:
     for event in told:
         call = event["payload"]
         if event["type"] == "tool.started":
-            calls[call["callId"]] = Call(
+            calls[call["callId"]] = LiveCall(
                 call_id=call["callId"], tool_name=call["toolName"], step=call["step"]
             )
         else:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from app.realtime.model import Event
+from app.realtime.events import Event
 
 MESSAGES = 100  # the newest, that a snapshot shows
 

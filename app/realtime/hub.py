@@ -1,130 +1,158 @@
-"""One project in this process: passes on n+1 or nothing, in one order, to all who follow it."""
+"""One project in one process: publishes revision n+1 or nothing, in one order, to its listeners."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
-from typing import Any, Protocol
 
 import msgspec
 
-from app.problems import NotFound
-from app.realtime import frames, log, metrics
-from app.realtime.crowd import Crowd
-from app.realtime.fan import Fan
-from app.realtime.frames import Frame
-from app.realtime.live import LiveRun, LiveRuns
-from app.realtime.live_line import POISON, LiveLine
-from app.realtime.model import Cursor, LiveEvent, Someone
-from app.realtime.opening import Openings
+from app.problems import DatabaseError, NotFound, Problem
+from app.realtime import log, metrics
+from app.realtime.bus.messages import EVERYBODY, Bus, PresenceReport, RunSnapshotRequest
+from app.realtime.encoding import (
+    Batch,
+    EncodedEvent,
+    durable_event,
+    live_event,
+    position_event,
+    split,
+    stream_event,
+)
+from app.realtime.events import Cursor, LiveEvent, PresentUser
+from app.realtime.limits import Limits
+from app.realtime.live import LiveRun, LiveRuns, run_snapshot
+from app.realtime.log import SHORT_PAGE_EVENTS, LogReader
 from app.realtime.presence import Presence
+from app.realtime.publisher import LivePublisher
 from app.realtime.rights import Rights
-from app.realtime.ring import Ring, pieces
-from app.realtime.shared import Shared
-from app.realtime.tail import Tail
-from app.store.engine import DB
+from app.realtime.ring import BATCH_BYTES, Ring
+from app.realtime.shared import Shared as SingleFlight
+from app.store.database import Database
+from app.store.tasks import spawn
 
 logger = logging.getLogger(__name__)
 
-PAGES = 16  # pages of the log kept for others who ask for the same
-KEEP = 3.0  # seconds that they are kept behind the last who asked: a herd comes within them
+CACHED_PAGES = 8  # of the log, for others who ask for the same
+PAGE_TTL_SECONDS = 3.0  # after the last request for a page
+MAX_HELD_EVENTS = 512  # live events that wait for the log
+TEXT_REQUEST_SECONDS = 0.25  # between two requests for the texts of one run
+REST_PER_SUBSCRIBER_SECONDS = 25e-6  # after a batch: a few times what a write takes
+REST_AFTER_ONE_EVENT = 0.2  # of that: perhaps nothing else is on its way
+MIN_REST_SECONDS, MAX_REST_SECONDS = 1e-3, 25e-3  # a small project's events go out at once
+POSITION_EVENT_TTL_SECONDS = 1.0  # that an event which states the hub's cursor is used again
+MALFORMED = (msgspec.MsgspecError, LookupError, TypeError, ValueError, AttributeError)
 
-Pieces = list[list[Frame]]  # what is told at once, one after the other
+_log_reads = metrics.LOG_READS.labels("follow")
+_rows_handed_over = metrics.LOG_READS.labels("handed")
+_rows_from_bus = metrics.LOG_READS.labels("hinted")
+_pages_read = metrics.LOG_READS.labels("catch_up")
 
 
-class Snapshot(msgspec.Struct, frozen=True):
-    """A whole project at a revision; `data` is the JSON object of `project.snapshot`."""
+class EncodedSnapshot(msgspec.Struct, frozen=True):
+    """A whole project at a revision; `body` is the JSON object of `project.snapshot`."""
 
     epoch: str
     revision: int
-    data: bytes
+    body: bytes
 
 
-class Around(Protocol):
-    """What the hub needs of its process."""
+LoadSnapshot = Callable[[str], Awaitable[EncodedSnapshot]]
+LoadRuns = Callable[[str], Awaitable[list[LiveRun]]]
 
-    async def subscribe(self, project_id: str) -> None: ...
-    def read(self, project_id: str, after: int) -> Awaitable[list[log.Row]]: ...
-    def snapshot(self, project_id: str) -> Awaitable[Snapshot]: ...
-    def running(self, project_id: str) -> Awaitable[list[LiveRun]]: ...
-    def flush(self, project_id: str) -> None: ...
-    def so_far(self, run_id: str) -> LiveEvent | None: ...
-    def ask(self, project_id: str, run_id: str) -> None: ...
-    def say(self, project_id: str, users: list[Someone], more: int, ask: bool) -> None: ...
-    def recheck(self, follower: Any) -> None: ...
+
+class HubContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What the hubs of a process share.
+
+    `load_snapshot` reads a project in one transaction; `load_runs` its running turns, with their
+    decision and open calls and without texts.
+    """
+
+    process: str
+    database: Database
+    bus: Bus
+    reader: LogReader
+    publisher: LivePublisher
+    load_snapshot: LoadSnapshot
+    load_runs: LoadRuns
+    limits: Limits
 
 
 class Hub:
-    """The log of one project as far as this process has passed it on, and what is live beside it.
+    """The log of one project as far as this process has published it, and what is live beside it.
 
-    Whatever a hint says is checked against the log; a follower is a position in `ring`.
+    A hint is only a reason to look at the log, or brings the very next rows. A reader is a position
+    in `ring`. `listeners` are called after each change of the ring, `ready` or `generation`;
+    what they do with it is not known here. `subscribers` is set by whoever adds them.
     """
 
-    def __init__(self, project_id: str, around: Around) -> None:
+    def __init__(self, project_id: str, context: HubContext) -> None:
         self.project_id = project_id
         self.epoch = ""
-        self.generation = 0  # raised when history was replaced: positions before it mean nothing
+        self.generation = 0  # raised when history was replaced: older positions are void
         self.ready = False
-        self.since = 0  # the head when it began: what `rights` holds is whole after it
-        self.ring = Ring(0)
+        self.since = 0  # the head when it began: `rights` has every loss after it
+        limits = context.limits
+        self.ring = Ring(0, max_events=limits.ring_events, max_bytes=limits.ring_bytes)
         self.rights = Rights()
-        self.followers = Crowd()
-        self.fan = Fan(self)
-        self.openings = Openings(self)
+        self.live = LiveRuns(project_id)
+        self.listeners: set[Callable[[], None]] = set()
+        self.subscribers = 0
+        self.subscribed = False  # to the bus
         self.idle_since = asyncio.get_running_loop().time()
-        self._around = around
-        self.tail = Tail(self, around.read)
-        self._line = LiveLine(project_id, self.ring, lambda run: around.ask(project_id, run))
-        self.presence = Presence(project_id, self._show, partial(around.say, project_id))
-        self._beginnings = Shared[None](f"begin {project_id}")
-        self._paged_at = 0.0
-        self._pages = Shared[Pieces](f"page {project_id}", kept=PAGES)
-        self._snapshots = Shared[Snapshot](f"snapshot {project_id}")
-        self._kept: Snapshot | None = None
-        self._whole: tuple[Snapshot, Frame] | None = None
-        self.recheck = around.recheck
-        self.subscribed = False
+        self.presence = Presence(project_id, self._append_stream_event, self._report_presence)
+        self._context = context
+        # The end of the log
+        self._wanted = 0  # the highest revision that was hinted at
+        self._rest: asyncio.TimerHandle | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._failure: Problem | None = None
+        # Live events
+        self._held: list[LiveEvent] = []
+        self._text_requests: dict[str, float] = {}  # run id to when it may be requested again
+        # What is shared by readers who come at once
+        self._starts = SingleFlight[None](f"start {project_id}")
+        self._pages = SingleFlight[list[Batch]](f"page {project_id}", kept=CACHED_PAGES)
+        self._pages_used_at = 0.0
+        self._snapshots = SingleFlight[EncodedSnapshot](f"snapshot {project_id}")
+        self._snapshot: EncodedSnapshot | None = None
+        self._snapshot_event: tuple[EncodedSnapshot, EncodedEvent] | None = None
+        self._position_event: tuple[tuple[str, str], float, EncodedEvent] | None = None
 
     @property
     def head(self) -> int:
+        """The last revision that was published."""
         return self.ring.head
 
     @property
-    def live(self) -> LiveRuns:
-        return self._line.runs
-
-    @property
     def cursor(self) -> Cursor:
+        """The cursor of a reader that has everything published so far."""
         return Cursor(self.epoch, self.ring.head)
 
-    async def begin(self) -> None:
-        """Know where the log ends and which turns run. Raises `NotFound` and what reads raise."""
+    # Start, refresh, restart
+
+    async def start(self) -> None:
+        """Find out where the log ends and which turns run, once.
+
+        Raises `NotFound` for an unknown project, and `Problem` when the database fails.
+        """
         while not self.ready:
-            await self._beginnings.get(self.generation, self._begin)
+            await self._starts.get(self.generation, self._start)
 
     async def refresh(self) -> None:
-        """Ask the log itself how far it is, and pass on what was missed."""
-        await self.begin()
+        """Compare with the log itself and publish what was missed. Raises as `start` does."""
+        await self.start()
         seen = self.generation, self.head
-        head = await log.head_of(DB, self.project_id)
+        head = await log.head_of(self._context.database, self.project_id)
         if head is None:
             raise NotFound
         self.compare(head, seen, "refresh")
-        await self.begin()
+        await self.start()
         await self.reach(head.revision)
 
-    async def reach(self, revision: int) -> None:
-        """Pass the log on up to a revision, or as far as it goes."""
-        await self.tail.reach(revision)
-
-    def hint(self, revision: int, rows: Sequence[log.Row] = ()) -> None:
-        """The log may have grown, by these rows if they are known; old news is ignored."""
-        self.tail.hint(revision, rows)
-
     def compare(self, head: log.Head, seen: tuple[int, int], cause: str) -> None:
-        """Hold our place against the log's; `seen`: our generation and head before it was read."""
+        """Compare with where the log ends; `seen` is (generation, head) from before it was read."""
         if not self.ready or seen[0] != self.generation:
             return
         if head.epoch != self.epoch or head.revision < seen[1]:
@@ -134,109 +162,291 @@ class Hub:
             self.hint(head.revision)
 
     def restart(self) -> None:
-        """History was replaced (a restore): everybody begins again from a snapshot."""
+        """History was replaced, as by a restored backup: all readers begin with a snapshot."""
         metrics.GAPS.labels("epoch").inc()
         self.ready = False
         self.generation += 1
-        self.tail.forget()
-        self._kept = None
+        self._wanted = 0
+        self._snapshot = None
         self._pages.clear()
-        self._wake()
+        self._notify()
 
-    def receive(self, event: LiveEvent) -> None:
-        """Tell a live event, behind the durable ones that it knew of, if it still fits."""
-        if self.ready and event.after <= self.head:
-            if self._line.admit(event):
-                self._wake()
-        else:
-            self._line.hold(event)
-            self.hint(event.after)
-
-    async def page(self, after: int) -> Pieces:
-        """Whole transactions after a revision, read once for all who ask; none: it was trimmed."""
-        self._paged_at = asyncio.get_running_loop().time()
-        return await self._pages.get((self.generation, after), lambda: self._page(after))
-
-    async def snapshot(self) -> Snapshot:
-        """The project now, or as of what was passed on last; read once for all who ask."""
-        kept = self._kept
-        if kept and (kept.epoch, kept.revision) == (self.epoch, self.head):
-            return kept
-        self._kept = await self._snapshots.get(
-            self.generation, lambda: self._around.snapshot(self.project_id)
-        )
-        return self._kept
-
-    def whole(self, snapshot: Snapshot) -> Frame:
-        """The frame of a snapshot, the same for all who are given it."""
-        if self._whole is None or self._whole[0] is not snapshot:
-            self._whole = (
-                snapshot,
-                frames.own("project.snapshot", self.project_id, snapshot.data),
-            )
-        return self._whole[1]
-
-    def tidy(self, now: float) -> None:
-        """Let go of what was kept for those who come at once."""
-        if now - self._paged_at > KEEP:
-            self._pages.clear()
-        self.openings.clear()
-        self.fan.tidy()
-        if not self.followers:
-            self._kept = self._whole = None
-
-    def _wake(self) -> None:
-        self.followers.wake()
-        self.fan.wake()
-
-    def _show(self, frame: Frame) -> None:
-        if self.ready:
-            self.ring.append([frame])
-            self._wake()
-
-    async def _begin(self) -> None:
+    async def _start(self) -> None:
         if not self.subscribed:
-            await self._around.subscribe(self.project_id)
+            await self._context.bus.subscribe(self.project_id)
             self.subscribed = True
-        head = await log.head_of(DB, self.project_id)
+        head = await log.head_of(self._context.database, self.project_id)
         if head is None:
             raise NotFound
-        runs = await self._around.running(self.project_id)
+        runs = await self._context.load_runs(self.project_id)
         self.epoch, self.since = head.epoch, head.revision
         self.ring.clear(head.revision)
         self.rights = Rights()
-        self._line.seed(runs, self._around.so_far)
+        self._seed_runs(runs)
         self.ready = True
-        self._line.release()
-        self.tail.hint()
-        self._wake()
+        self._release_held()
+        self.hint()
+        self._notify()
 
-    def pass_on(self, rows: Sequence[log.Row]) -> None:
-        """Tell whole transactions that come right behind our head."""
-        # What our workers streamed before these commits goes out before them.
-        self._around.flush(self.project_id)
-        self._kept, now = None, time.time()
-        for _, group in groupby(rows, key=lambda row: row.commit):
-            commit = [frames.durable(self.project_id, row) for row in group]
-            for frame in commit:
+    def _seed_runs(self, runs: list[LiveRun]) -> None:
+        self.live.seed(runs)
+        for run in runs:
+            if event := self._context.publisher.snapshot_of(run.run_id):
+                self.live.admit(event)
+            else:
+                self._request_texts(run.run_id)
+
+    # The end of the log
+
+    def hint(
+        self, revision: int = 0, rows: Sequence[log.Row] = (), *, from_bus: bool = False
+    ) -> None:
+        """Learn that the log has grown to a revision, perhaps by these rows.
+
+        Rows are published as they are when they are the very next ones of the same history;
+        everything else is read from the log. Old news is ignored.
+        """
+        self._wanted = max(self._wanted, revision)
+        if self._rest is None and self._wanted > self.head and not self._take(rows, from_bus):
+            self._read_on()
+
+    async def reach(self, revision: int) -> None:
+        """Publish the log up to a revision, or as far as it goes. Raises `DatabaseError`."""
+        while self.ready and self.head < revision:
+            before = self.head
+            self._wanted = max(self._wanted, revision)
+            if self._rest:
+                self._rest.cancel()
+            self._end_rest()
+            if self._reading:
+                await asyncio.shield(self._reading)
+            if self.head == before:
+                if self._failure:
+                    raise DatabaseError(retry_after=2) from self._failure
+                return
+
+    @property
+    def _idle(self) -> bool:
+        return self._reading is None or self._reading.done()
+
+    def _take(self, rows: Sequence[log.Row], from_bus: bool) -> bool:
+        if not (rows and self.ready and self._idle and self._continues(rows)):
+            return False
+        (_rows_from_bus if from_bus else _rows_handed_over).inc()
+        self._publish(rows)
+        self._begin_rest(len(rows))
+        if self._rest is None:
+            self._read_on()
+        return True
+
+    def _continues(self, rows: Sequence[log.Row]) -> bool:
+        """Whether these are the revisions right behind the head, of the same history."""
+        head = self.head
+        return all(
+            row.revision == head + index and row.epoch == self.epoch
+            for index, row in enumerate(rows, 1)
+        )
+
+    def _read_on(self) -> None:
+        if self.ready and self._idle and self._wanted > self.head:
+            self._reading = spawn(self._read(), name=f"read {self.project_id}")
+
+    def _begin_rest(self, published: int) -> None:
+        """Wait a little after a batch to many subscribers, so that the next one carries more."""
+        each = REST_PER_SUBSCRIBER_SECONDS
+        if published == 1:
+            each *= REST_AFTER_ONE_EVENT
+        rest = min(MAX_REST_SECONDS, each * self.subscribers)
+        if rest > MIN_REST_SECONDS and self._rest is None:
+            self._rest = asyncio.get_running_loop().call_later(rest, self._end_rest)
+
+    def _end_rest(self) -> None:
+        self._rest = None
+        self._read_on()
+
+    async def _read(self) -> None:
+        self._failure = None
+        while self.ready and self.head < self._wanted and self._rest is None:
+            generation, wanted = self.generation, self._wanted
+            try:
+                _log_reads.inc()
+                rows = await self._context.reader.get(self.project_id, self.head)
+            except Problem as error:
+                metrics.LOG_FAILURES.inc()
+                logger.warning("project %s: the log could not be read: %s", self.project_id, error)
+                self._failure = error
+                return
+            if generation != self.generation:
+                return
+            if not rows:
+                if self._wanted > wanted:
+                    continue  # hinted at during the read, which may have been too early
+                self._wanted = self.head
+                return
+            if not self._continues(rows):
+                self.restart()
+                return
+            self._publish(rows)
+            if len(rows) < SHORT_PAGE_EVENTS:
+                self._begin_rest(len(rows))
+
+    def _publish(self, rows: Sequence[log.Row]) -> None:
+        """Append whole transactions that come right behind the head to the ring."""
+        # What workers of this process streamed before these commits goes out before them.
+        self._context.publisher.flush(self.project_id)
+        self._snapshot, now = None, time.time()
+        for _, group in groupby(rows, key=_commit_of):
+            commit = []
+            for row in group:
+                commit.append(durable_event(self.project_id, row))
+                metrics.LAG.observe(max(0.0, now - row.at.timestamp()))
+            for event in commit:
                 try:
-                    self.rights.apply(frame, since=commit[0].revision)
-                    self.live.apply(frame)
-                except POISON:
-                    logger.exception("project %s: odd event %d", self.project_id, frame.revision)
-                metrics.LAG.observe(max(0.0, now - frame.at.timestamp()))
+                    self.rights.apply(event, since=commit[0].revision)
+                    self.live.apply(event)
+                except MALFORMED:
+                    logger.exception(
+                        "project %s: malformed event %d", self.project_id, event.revision
+                    )
             self.ring.append(commit)
-            self._line.release()
-        self._wake()
+            if self._held:
+                self._release_held()
+        self._notify()
 
-    async def _page(self, after: int) -> Pieces:
-        metrics.LOG_READS.labels("catch_up").inc()
-        rows = await self._around.read(self.project_id, after)
+    def _notify(self) -> None:
+        for listener in list(self.listeners):
+            listener()
+
+    # Live events
+
+    def receive(self, event: LiveEvent) -> None:
+        """Publish a live event, behind the durable ones that it follows, if it still fits."""
+        if self.ready and event.after <= self.head:
+            if self._admit(event):
+                self._notify()
+        else:
+            self._hold(event)
+            self.hint(event.after)
+
+    def _admit(self, event: LiveEvent) -> bool:
+        try:
+            admission = self.live.admit(event)
+        except MALFORMED:
+            metrics.LIVE_DROPPED.labels("poison").inc()
+            return False
+        if admission.cause:
+            metrics.LIVE_DROPPED.labels(admission.cause).inc()
+            if admission.incomplete:
+                self._request_texts(event.run_id)
+            return False
+        if event.type == "run.snapshot":
+            encoded = run_snapshot(self.project_id, self.live.runs[event.run_id])
+        else:
+            encoded = live_event(event)
+        self.ring.append([encoded])
+        return True
+
+    def _hold(self, event: LiveEvent) -> None:
+        if len(self._held) >= MAX_HELD_EVENTS:
+            metrics.LIVE_DROPPED.labels("held").inc()
+            del self._held[0]
+        self._held.append(event)
+
+    def _release_held(self) -> None:
+        """Publish the held live events whose durable predecessors are published now."""
+        held, self._held = self._held, []
+        for event in held:
+            if event.after <= self.ring.head:
+                self._admit(event)
+            else:
+                self._held.append(event)
+
+    def _request_texts(self, run_id: str) -> None:
+        """Have the process that works on a run publish its texts so far, not too often."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if now < self._text_requests.get(run_id, 0.0):
+            return
+        self._text_requests = {key: at for key, at in self._text_requests.items() if at > now}
+        self._text_requests[run_id] = now + TEXT_REQUEST_SECONDS
+        metrics.ASKS.inc()
+        loop.call_soon(self._context.publisher.republish, run_id)
+        self._context.bus.publish(EVERYBODY, RunSnapshotRequest(run_id))
+
+    def _append_stream_event(self, event: EncodedEvent) -> None:
+        if self.ready:
+            self.ring.append([event])
+            self._notify()
+
+    def _report_presence(self, users: list[PresentUser], more: int, ask: bool) -> None:
+        report = PresenceReport(self._context.process, users, more, ask)
+        self._context.bus.publish(self.project_id, report)
+
+    # What readers that are not at the ring's end need
+
+    async def page(self, after: int) -> list[Batch]:
+        """Return whole transactions after a revision, read once for all who ask at once.
+
+        Empty when the log no longer has them. Raises `Problem` when the database fails.
+        """
+        self._pages_used_at = asyncio.get_running_loop().time()
+        return await self._pages.get((self.generation, after), lambda: self._page(after))
+
+    async def _page(self, after: int) -> list[Batch]:
+        _pages_read.inc()
+        rows = await self._context.reader.get(self.project_id, after)
         if not rows or rows[0].revision != after + 1 or rows[0].epoch != self.epoch:
             return []
-        return pieces([frames.durable(self.project_id, row) for row in rows])
+        return split([durable_event(self.project_id, row) for row in rows], BATCH_BYTES)
+
+    async def run_page(self, run_id: str, after: int) -> list[EncodedEvent]:
+        """Return the next durable events of one run after a revision, from the log."""
+        rows = await log.read_run(self._context.database, self.project_id, run_id, after)
+        return [durable_event(self.project_id, row) for row in rows]
+
+    async def run_is_over(self, run_id: str, by: int) -> bool:
+        """Return whether the run's terminal event is at or before a revision."""
+        return await log.is_over(self._context.database, run_id, by)
+
+    async def snapshot(self) -> EncodedSnapshot:
+        """Return the project as of now or as of the head, read once for all who ask at once."""
+        kept = self._snapshot
+        if kept and (kept.epoch, kept.revision) == (self.epoch, self.head):
+            return kept
+        self._snapshot = await self._snapshots.get(
+            self.generation, lambda: self._context.load_snapshot(self.project_id)
+        )
+        return self._snapshot
+
+    def snapshot_event(self, snapshot: EncodedSnapshot) -> EncodedEvent:
+        """Return the event `project.snapshot`, the same object for all who receive it."""
+        if self._snapshot_event is None or self._snapshot_event[0] is not snapshot:
+            event = stream_event("project.snapshot", self.project_id, snapshot.body)
+            self._snapshot_event = snapshot, event
+        return self._snapshot_event[1]
+
+    def position_event(self, kind: str, now: float) -> EncodedEvent:
+        """Return `sync.ready` or `sync.heartbeat` with our cursor, the same for all in a second."""
+        key = kind, str(self.cursor)
+        known = self._position_event
+        if known is None or known[0] != key or now - known[1] > POSITION_EVENT_TTL_SECONDS:
+            known = key, now, position_event(kind, self.project_id, self.cursor)
+            self._position_event = known
+        return known[2]
+
+    def drop_caches(self, now: float) -> None:
+        """Release what was kept for readers who come at once; called about every second."""
+        if now - self._pages_used_at > PAGE_TTL_SECONDS:
+            self._pages.clear()
+        if not self.subscribers:
+            self._snapshot = self._snapshot_event = None
 
 
-def reset(project_id: str, reason: str) -> Frame:
+def _commit_of(row: log.Row) -> int:
+    return row.commit
+
+
+def reset_event(project_id: str, reason: str) -> EncodedEvent:
+    """Return `sync.reset`, which says why a cursor cannot be served."""
     metrics.RESETS.labels(reason).inc()
-    return frames.own("sync.reset", project_id, {"reason": reason})
+    return stream_event("sync.reset", project_id, {"reason": reason})

@@ -1,321 +1,357 @@
-"""All hubs of this process, and its ends of the bus: what main and the workers speak to."""
+"""All hubs of a process, their subscriptions, and this process's end of the bus."""
 
 import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import msgspec
 
 from app.problems import ServiceUnavailable
 from app.realtime import log, metrics
-from app.realtime.bus import EVERYBODY, Ask, Bus, Hint, Live, People, Tell, Word
-from app.realtime.emit import Emitter
-from app.realtime.follow import Follower
-from app.realtime.follow_run import RunFollower
-from app.realtime.hub import Hub, Snapshot
+from app.realtime.bus.messages import (
+    EVERYBODY,
+    Broadcast,
+    Bus,
+    LiveMessage,
+    LogHint,
+    Message,
+    PresenceReport,
+    RunSnapshotRequest,
+)
+from app.realtime.events import LiveEvent
+from app.realtime.fanout import Fanout
+from app.realtime.hub import Hub, HubContext, LoadRuns, LoadSnapshot
+from app.realtime.limits import Limits
 from app.realtime.live import LiveRun
-from app.realtime.log_reader import LogReader
-from app.realtime.loop import watch_loop
-from app.realtime.model import LiveEvent, Someone
-from app.realtime.watcher import Pace, Watcher
-from app.store.engine import DB
+from app.realtime.log import LogGrew, LogReader
+from app.realtime.metrics import watch_event_loop
+from app.realtime.publisher import LivePublisher
+from app.realtime.subscription import Reader, RunSubscription, Subscriber, Subscription
+from app.realtime.writer import Writer
+from app.signals import Signals
+from app.store.database import Database
 from app.store.ids import new_id
 from app.store.tasks import spawn
 
 logger = logging.getLogger(__name__)
 
-TICK = 1.0  # seconds between two looks at the clock, at most
-RECHECKS = 250  # rights that are checked at once: they share their queries
-JITTER = 0.25  # of the head check's interval
+MAX_TICK_SECONDS = 1.0  # between two looks at the clock
+MAX_CONCURRENT_RECHECKS = 250  # they share their queries
+HEAD_CHECK_JITTER = 0.25  # of the interval
 
-Control = Callable[[str, str], None]
-SnapshotOf = Callable[[str], Awaitable[Snapshot]]
-RunningOf = Callable[[str], Awaitable[list[LiveRun]]]
+SomeReader = TypeVar("SomeReader", bound=Reader)
 
 
 class Hubs:
     """Every project that somebody follows in this process.
 
-    `snapshot` gives a project as JSON, read in one transaction; `running` its turns that run now,
-    with their decision and open calls, without texts. Use as `async with hubs.serving():`.
+    `load_snapshot` reads a project in one transaction; `load_runs` its running turns, with their
+    decision and open calls and without texts. `broadcasts` are the message types that `broadcast`
+    takes; what other processes broadcast is sent to `received`. Commits of this process are
+    learned from the `LogGrew` signals of the database. Use as `async with hubs.serving():`.
     """
 
     def __init__(
-        self, bus: Bus, snapshot: SnapshotOf, running: RunningOf, *, pace: Pace | None = None
+        self,
+        database: Database,
+        bus: Bus,
+        load_snapshot: LoadSnapshot,
+        load_runs: LoadRuns,
+        *,
+        broadcasts: Sequence[type[Any]] = (),
+        limits: Limits | None = None,
+        signals: Signals | None = None,
     ) -> None:
-        self.name = new_id()
-        self.pace = pace or Pace()
+        self.process = new_id()
+        self.limits = limits or Limits()
         self.closing = False
+        self.received = Signals()
+        self._database = database
+        self._signals = signals or database.signals
         self._bus = bus
-        self.snapshot = snapshot
-        self.running = running
+        self._broadcasts = {kind.__name__: kind for kind in broadcasts}
+        self._publisher = LivePublisher(self._deliver_live)
+        self._context = HubContext(
+            process=self.process,
+            database=database,
+            bus=bus,
+            reader=LogReader(database),
+            publisher=self._publisher,
+            load_snapshot=load_snapshot,
+            load_runs=load_runs,
+            limits=self.limits,
+        )
         self._hubs: dict[str, Hub] = {}
-        self._followers: set[Follower] = set()
-        self._controls: list[Control] = []
-        self._emitter = Emitter(self._tell_live)
-        self._reader = LogReader()
-        self._suspect = asyncio.Event()
-        self._unchecked: deque[Follower] = deque()
+        self._fanouts: dict[str, Fanout] = {}
+        self._subscriptions: set[Subscription] = set()
+        self._readers: set[Reader] = set()  # of long polls
+        self._messages_lost = asyncio.Event()
+        self._unchecked: deque[Subscription] = deque()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["Hubs"]:
-        """Hear the log's announcements and the bus until the block ends."""
-        await self._bus.open(self)
-        log.announcers.append(self.announce)
+        """Receive commits and the bus, and keep time, until the block ends."""
+        await self._bus.open(self.process, self._on_message, self._on_loss)
+        disconnect = self._signals.connect(LogGrew, self._on_log_grew)
         tasks = [
             spawn(self._check_heads(), name="head check"),
             spawn(self._keep_time(), name="hub clock"),
-            spawn(watch_loop(), name="loop watch"),
+            spawn(watch_event_loop(), name="event loop lag"),
         ]
         try:
             yield self
         finally:
-            log.announcers.remove(self.announce)
+            disconnect()
             self.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._reader.close()
+            await self._context.reader.close()
             await self._bus.close()
 
     def close(self) -> None:
-        """End all streams so that their clients come again elsewhere, and take no new ones."""
+        """End all subscriptions, so that clients reconnect elsewhere, and refuse new ones."""
         self.closing = True
-        for follower in list(self._followers):
-            follower.end("restart")
+        for subscription in list(self._subscriptions):
+            subscription.end("restart")
+        for reader in list(self._readers):
+            reader.end("restart")
         for hub in self._hubs.values():
             hub.presence.close()
 
-    @asynccontextmanager
-    async def follow(
-        self,
-        project_id: str,
-        watcher: Watcher,
-        after: str | None,
-        run_id: str | None = None,
-        *,
-        begun: int | None = None,
-    ) -> AsyncIterator[Follower]:
-        """A reader of a project, or of one of its runs. Raises `ServiceUnavailable` at the end."""
-        follower = await self.enter(project_id, watcher, after, run_id, begun=begun)
-        try:
-            yield follower
-        finally:
-            self.leave(follower)
+    # Subscribers
 
-    async def enter(
+    async def ensure_ready(self, project_id: str) -> None:
+        """Raise now what a subscription would meet later, while a status can still be sent.
+
+        Raises `NotFound`, `DatabaseError`, or `ServiceUnavailable` when the server stops.
+        """
+        self._refuse_when_closing()
+        await self._hub(project_id).start()
+
+    async def subscribe(
         self,
         project_id: str,
-        watcher: Watcher,
+        subscriber: Subscriber,
         after: str | None,
-        run_id: str | None = None,
+        writer: Writer,
         *,
+        run_id: str | None = None,
         begun: int | None = None,
-        woken: bool = True,
-    ) -> Follower:
-        """As `follow`, until `leave`; one that is not woken is written to by the hub."""
-        if self.closing:
-            raise ServiceUnavailable("The server restarts.", retry_after=1)
-        hub = self._hub(project_id)
+    ) -> Subscription:
+        """Return a subscription to a project, or to one of its runs; `join` it, and `end` it.
+
+        It has ended already when the connection is gone. Raises as `ensure_ready` does.
+        """
+        self._refuse_when_closing()
+        hub = await self._acquire(project_id)
+        fanout = self._fanouts[project_id]
+        made: Subscription
+        common = (hub, fanout, subscriber, after, self.limits, writer)
         if run_id is None:
-            follower = Follower(hub, watcher, after, self.pace)
+            made = Subscription(*common, self._on_end, self._request_recheck)
         else:
-            follower = RunFollower(hub, watcher, after, self.pace, run_id, begun)
-        stale = not hub.followers and hub.ready
-        hub.followers.add(follower, woken=woken)
-        self._followers.add(follower)
-        metrics.FOLLOWERS.inc()
-        if stale:  # nobody checked its head while nobody followed it
-            try:
-                await hub.refresh()
-            except BaseException:
-                self.leave(follower)
-                raise
-        return follower
+            made = RunSubscription(
+                *common, self._on_end, self._request_recheck, run_id=run_id, begun=begun
+            )
+        self._subscriptions.add(made)
+        metrics.SUBSCRIPTIONS.labels(writer.kind).inc()
+        writer.open(made)
+        return made
 
-    def leave(self, follower: Follower) -> None:
-        if follower in self._followers:
-            metrics.FOLLOWERS.dec()
-            self._followers.discard(follower)
-            follower.hub.followers.discard(follower)
-            follower.hub.presence.leave(follower)
-            follower.hub.idle_since = asyncio.get_running_loop().time()
+    @asynccontextmanager
+    async def reading(
+        self, project_id: str, subscriber: Subscriber, after: str, kind: type[SomeReader]
+    ) -> AsyncIterator[SomeReader]:
+        """A reader without a connection, as for a long poll. Raises as `ensure_ready` does."""
+        self._refuse_when_closing()
+        hub = await self._acquire(project_id)
+        reader = kind(hub, subscriber, after, self.limits)
+        self._readers.add(reader)
+        try:
+            yield reader
+        finally:
+            self._readers.discard(reader)
+            self._release(hub)
 
-    async def ready(self, project_id: str) -> None:
-        """Raise now what following the project would raise later, while a status can be sent."""
+    def recheck_user(self, user_id: str) -> None:
+        """Check soon whether this person may still read what they follow here."""
+        for subscription in self._subscriptions:
+            if subscription.subscriber.user_id == user_id:
+                self._request_recheck(subscription)
+
+    def _refuse_when_closing(self) -> None:
         if self.closing:
             raise ServiceUnavailable("The server restarts.", retry_after=1)
-        await self._hub(project_id).begin()
-
-    def announce(self, project_id: str, revision: int, rows: Sequence[log.Row] = ()) -> None:
-        """A commit has raised the project's log to this revision, perhaps by these rows.
-
-        Never waits, never fails.
-        """
-        self.flush(project_id)
-        if hub := self._hubs.get(project_id):
-            hub.hint(revision, rows)
-        self._bus.publish(project_id, Hint(revision))
-
-    def emit_live(self, event: LiveEvent) -> None:
-        """Stream something of a run that this process works on; deltas wait a tick for others.
-
-        A delta's data is `{callId | messageId, offset, text}`; offsets count UTF-16 units.
-        """
-        self._emitter.emit(event)
-
-    def settle(self, run_id: str) -> None:
-        """This process works on the run no more: let its text go."""
-        self._emitter.settle(run_id)
-
-    def tell(self, kind: str, payload: str) -> None:
-        """Say a word to the other parts of the product in every process, this one included."""
-        asyncio.get_running_loop().call_soon(self._hear_control, kind, payload)
-        self._bus.publish(EVERYBODY, Tell(kind, payload))
-
-    def on_control(self, callback: Control) -> None:
-        """Call back with (kind, payload) of each `tell`. Words can be lost: poll as well."""
-        self._controls.append(callback)
-
-    def doubt(self, user_id: str) -> None:
-        """Have all that this person follows here checked at once."""
-        for follower in self._followers:
-            if follower.watcher.user_id == user_id:
-                self.recheck(follower)
-
-    # What hubs need of their process (`Around`)
-
-    async def subscribe(self, project_id: str) -> None:
-        await self._bus.follow(project_id)
-
-    def read(self, project_id: str, after: int) -> Awaitable[list[log.Row]]:
-        return self._reader.get(project_id, after)
-
-    def flush(self, project_id: str) -> None:
-        self._emitter.flush(project_id)
-
-    def so_far(self, run_id: str) -> LiveEvent | None:
-        return self._emitter.so_far(run_id)
-
-    def ask(self, project_id: str, run_id: str) -> None:
-        """Have the text so far of a run told again by whoever works on it."""
-        asyncio.get_running_loop().call_soon(self._answer, run_id)
-        self._bus.publish(EVERYBODY, Ask(run_id))
-
-    def say(self, project_id: str, users: list[Someone], more: int, ask: bool) -> None:
-        """Tell the other processes who follows a project in this one."""
-        self._bus.publish(project_id, People(self.name, users, more, ask))
-
-    def recheck(self, follower: Follower) -> None:
-        """Have the follower's right to read checked soon, a few at a time."""
-        self._unchecked.append(follower)
-        if len(self._unchecked) == 1:
-            spawn(self._recheck(), name="rechecks")
-
-    # What the bus says (`Ears`)
-
-    def hear(self, channel: str, word: Word) -> None:
-        hub = self._hubs.get(channel)
-        match word:
-            case Hint(revision) if hub:
-                hub.hint(revision)
-            case Live(event) if hub and event.project_id == channel:
-                hub.receive(event)
-            case People() if hub:
-                hub.presence.hear(word)
-            case Ask(run_id):
-                self._answer(run_id)
-            case Tell(kind, payload):
-                self._hear_control(kind, payload)
-
-    def suspect(self) -> None:
-        """Words may have been lost: check all heads now."""
-        metrics.GAPS.labels("reconnect").inc()
-        self._suspect.set()
-        for hub in self._hubs.values():
-            hub.presence.suspect()
 
     def _hub(self, project_id: str) -> Hub:
         hub = self._hubs.get(project_id)
         if hub is None:
-            hub = self._hubs[project_id] = Hub(project_id, self)
+            hub = self._hubs[project_id] = Hub(project_id, self._context)
+            self._fanouts[project_id] = Fanout(hub)
             metrics.HUBS.set(len(self._hubs))
         return hub
 
-    def _tell_live(self, event: LiveEvent) -> None:
+    async def _acquire(self, project_id: str) -> Hub:
+        """Return the hub, counted as used; nobody compared its head while nobody used it."""
+        hub = self._hub(project_id)
+        stale = not hub.subscribers and hub.ready
+        hub.subscribers += 1
+        metrics.FOLLOWERS.inc()
+        if stale:
+            try:
+                await hub.refresh()
+            except BaseException:
+                self._release(hub)
+                raise
+        return hub
+
+    def _release(self, hub: Hub) -> None:
+        hub.subscribers -= 1
+        hub.idle_since = asyncio.get_running_loop().time()
+        metrics.FOLLOWERS.dec()
+
+    def _on_end(self, subscription: Subscription) -> None:
+        self._subscriptions.discard(subscription)
+        metrics.SUBSCRIPTIONS.labels(subscription.writer.kind).dec()
+        subscription.hub.presence.leave(subscription)
+        self._release(subscription.hub)
+
+    # Workers of this process
+
+    def publish_live(self, event: LiveEvent, run: LiveRun) -> None:
+        """Publish a live event of a run that this process works on; deltas wait for others.
+
+        A delta's data is `{callId | messageId, offset, text}`; offsets count UTF-16 code units.
+        `run` holds the run's texts with this event folded in, and is kept by reference.
+        """
+        self._publisher.publish(event, run)
+
+    def flush(self, project_id: str) -> None:
+        """Deliver the deltas that wait, before a commit that must come behind them."""
+        self._publisher.flush(project_id)
+
+    def forget_run(self, run_id: str) -> None:
+        """Drop the texts of a run: this process works on it no more."""
+        self._publisher.forget(run_id)
+
+    def broadcast(self, message: Any) -> None:
+        """Send a message of a registered type to `received` in every other process.
+
+        It can be lost: whoever depends on it must look as well, now and then.
+        """
+        kind = type(message).__name__
+        assert kind in self._broadcasts, f"{kind} is not a registered broadcast"
+        payload = msgspec.json.encode(message).decode()
+        self._bus.publish(EVERYBODY, Broadcast(kind, payload))
+
+    def _deliver_live(self, event: LiveEvent) -> None:
         if hub := self._hubs.get(event.project_id):
             hub.receive(event)
-        self._bus.publish(event.project_id, Live(event))
+        self._bus.publish(event.project_id, LiveMessage(event))
 
-    def _answer(self, run_id: str) -> None:
-        if event := self._emitter.so_far(run_id):
-            self._tell_live(event)
+    # What the log and the bus report
 
-    def _hear_control(self, kind: str, payload: str) -> None:
-        for callback in self._controls:
-            try:
-                callback(kind, payload)
-            except Exception:
-                logger.exception("control %s failed", kind)
+    def _on_log_grew(self, grown: LogGrew) -> None:
+        self.flush(grown.project_id)
+        if hub := self._hubs.get(grown.project_id):
+            hub.hint(grown.rows[-1].revision, grown.rows)
+        self._bus.publish(grown.project_id, LogHint.of(grown.rows))
+
+    def _on_message(self, channel: str, message: Message) -> None:
+        hub = self._hubs.get(channel)
+        match message:
+            case LogHint() if hub:
+                # A standby may be behind the rows: its hub must not publish what it can't read.
+                rows = () if self._database.reads_standby else message.log_rows()
+                hub.hint(message.revision, rows, from_bus=True)
+            case LiveMessage(event) if hub and event.project_id == channel:
+                hub.receive(event)
+            case PresenceReport() if hub:
+                hub.presence.receive(message)
+            case RunSnapshotRequest(run_id):
+                self._publisher.republish(run_id)
+            case Broadcast(kind, payload) if kind in self._broadcasts:
+                self.received.send(msgspec.json.decode(payload, type=self._broadcasts[kind]))
+
+    def _on_loss(self) -> None:
+        """Compare all heads now, since messages of the bus may have been lost."""
+        metrics.GAPS.labels("reconnect").inc()
+        self._messages_lost.set()
+        for hub in self._hubs.values():
+            hub.presence.resync()
+
+    # The clock
+
+    def _request_recheck(self, subscription: Subscription) -> None:
+        self._unchecked.append(subscription)
+        if len(self._unchecked) == 1:
+            spawn(self._recheck(), name="rechecks")
 
     async def _recheck(self) -> None:
         while self._unchecked:
-            some = [self._unchecked[n] for n in range(min(RECHECKS, len(self._unchecked)))]
-            await asyncio.gather(*(f.recheck() for f in some if f.ending is None))
+            count = min(MAX_CONCURRENT_RECHECKS, len(self._unchecked))
+            some = [self._unchecked[index] for index in range(count)]
+            await asyncio.gather(*(one.recheck() for one in some if one.ending is None))
             for _ in some:
                 self._unchecked.popleft()
 
     async def _check_heads(self) -> None:
-        """Every two seconds, or at once when suspect: one query for all that are followed."""
+        """Compare all used hubs with the log, with one query, every two seconds or on demand."""
         while True:
-            pause = self.pace.head_check * random.uniform(1 - JITTER, 1 + JITTER)
+            jitter = random.uniform(1 - HEAD_CHECK_JITTER, 1 + HEAD_CHECK_JITTER)
             try:
-                async with asyncio.timeout(pause):
-                    await self._suspect.wait()
+                async with asyncio.timeout(self.limits.head_check * jitter):
+                    await self._messages_lost.wait()
             except TimeoutError:
                 pass
-            self._suspect.clear()
-            followed = [hub for hub in self._hubs.values() if hub.followers]
-            if not followed:
+            self._messages_lost.clear()
+            used = [hub for hub in self._hubs.values() if hub.subscribers]
+            if not used:
                 continue
             try:
-                await self._compare_heads(followed)
-            except Exception as error:  # noqa: BLE001  without it a lost hint is lost for ever
+                await self._compare_heads(used)
+            except Exception as error:  # noqa: BLE001  a lost hint must be noticed later
                 metrics.LOG_FAILURES.inc()
                 logger.warning("the heads could not be read: %r", error)
 
-    async def _compare_heads(self, followed: list[Hub]) -> None:
-        seen = {hub.project_id: (hub.generation, hub.head) for hub in followed}
-        heads = await log.heads_of(DB, list(seen))
-        for hub in followed:
+    async def _compare_heads(self, used: list[Hub]) -> None:
+        seen = {hub.project_id: (hub.generation, hub.head) for hub in used}
+        heads = await log.heads_of(self._database, list(seen))
+        for hub in used:
             if head := heads.get(hub.project_id):
                 hub.compare(head, seen[hub.project_id], "head_check")
             else:
-                for follower in [f for f in self._followers if f.hub is hub]:
-                    follower.end("deleted", "deleted")
+                for reader in [r for r in [*self._subscriptions, *self._readers] if r.hub is hub]:
+                    reader.end("deleted", "deleted")
 
     async def _keep_time(self) -> None:
         loop = asyncio.get_running_loop()
+        tick = min(MAX_TICK_SECONDS, self.limits.heartbeat / 8, self.limits.linger / 8)
         while True:
-            await asyncio.sleep(min(TICK, self.pace.heartbeat / 8, self.pace.linger / 8))
+            await asyncio.sleep(tick)
             try:
                 await self._tick(loop.time())
-            except Exception:  # without it nobody gets a heartbeat, and no stalled reader an end
-                logger.exception("a tick of the clock failed")
+            except Exception:  # the clock must go on: heartbeats and stalled clients depend on it
+                logger.exception("a tick of the hub clock failed")
 
     async def _tick(self, now: float) -> None:
-        for follower in list(self._followers):
-            follower.tick(now)
-        self._emitter.forget_old()
+        for subscription in list(self._subscriptions):
+            subscription.tick(now)
+        self._publisher.forget_idle()
         for hub in list(self._hubs.values()):
-            hub.tidy(now)
+            hub.drop_caches(now)
+            self._fanouts[hub.project_id].drop_caches()
             hub.presence.tick(now)
-            if not hub.followers and now - hub.idle_since > self.pace.linger:
+            if not hub.subscribers and now - hub.idle_since > self.limits.linger:
                 await self._drop(hub)
 
     async def _drop(self, hub: Hub) -> None:
-        del self._hubs[hub.project_id]
+        del self._hubs[hub.project_id], self._fanouts[hub.project_id]
         metrics.HUBS.set(len(self._hubs))
         if hub.subscribed:
-            await self._bus.unfollow(hub.project_id)
+            await self._bus.unsubscribe(hub.project_id)

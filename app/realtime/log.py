@@ -1,17 +1,26 @@
 """The log: every durable event, numbered under its project's row lock in the same transaction."""
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from asyncpg import InterfaceError
+
 from app.problems import NotFound
-from app.store.engine import Reader, Tx
+from app.realtime import metrics
+from app.store.database import Database, Reader, Tx
+from app.store.gather import Gathered
+from app.store.tasks import spawn
 
-PAGE = 200  # events read at once; a transaction's events are never cut apart
+PAGE_EVENTS = 200  # read at once, about; a transaction is never split
+CROWDED_POSITIONS = 10  # read at once, beyond which each gets only `SHORT_PAGE_EVENTS`
+SHORT_PAGE_EVENTS = 20  # about
+IDLE_CONNECTION_SECONDS = 0.5  # that the reader keeps a connection for its next read
 
-Place = tuple[str, int]  # a project and a revision of it
+LogPosition = tuple[str, int]  # a project's id and a revision of it
 
 
 APPEND = """
@@ -29,12 +38,12 @@ APPEND = """
 
 
 class Row(NamedTuple):
-    """One durable event as the log holds it; `payload` is JSON text."""
+    """One durable event as the log holds it; `payload` is JSON on one line."""
 
     revision: int
     commit: int
     type: str
-    payload: str
+    payload: str | bytes
     run_id: str | None
     request_id: str
     actor_id: str
@@ -49,20 +58,15 @@ class LogGrew(NamedTuple):
     rows: list[Row]
 
 
-# Goes away: connect to `LogGrew` instead.
-Announce = Callable[[str, int, Sequence[Row]], None]
-announcers: list[Announce] = []
-
-
 class Head(NamedTuple):
-    """Where a project's log ends."""
+    """The end of a project's log."""
 
     epoch: str
     revision: int
 
 
 class Change:
-    """Changes of one project under its row lock; events are written when the block ends."""
+    """A change of one project under its row lock; `flush` writes the events that it has emitted."""
 
     def __init__(self, tx: Tx, project_id: str, head: Head, actor_id: str, request_id: str) -> None:
         self.tx = tx
@@ -75,16 +79,17 @@ class Change:
 
     @property
     def next_revision(self) -> int:
-        """The number that the next `emit` will give its event."""
+        """The revision that the next `emit` will give to its event."""
         return self.revision + 1
 
     def emit(self, kind: str, data: Any, *, run_id: str | None = None) -> int:
-        """Add an event; return its revision. `data` is anything that msgspec can encode."""
+        """Add an event and return its revision; `data` is anything that msgspec can encode."""
         self.revision += 1
         self._events.append((self.revision, kind, data, run_id))
         return self.revision
 
     async def flush(self) -> None:
+        """Write the emitted events; the signal `LogGrew` follows the commit."""
         if not self._events:
             return
         revisions, kinds, data, runs = zip(*self._events, strict=True)
@@ -101,7 +106,6 @@ class Change:
         )
         self._events.clear()
         rows = sorted(Row._make([*row, self.epoch]) for row in written)
-        self.tx.after_commit.append(lambda: announce(self.project_id, rows))
         self.tx.send_after_commit(LogGrew(self.project_id, rows))
 
 
@@ -109,9 +113,9 @@ class Change:
 async def changing(
     tx: Tx, project_id: str, *, actor_id: str, request_id: str
 ) -> AsyncIterator[Change]:
-    """Lock the project's row to the end of the transaction and write what the block emits.
+    """Lock the project's row until the transaction ends and write what the block emits.
 
-    Of several projects lock the one with the smaller id first. Raises `NotFound`.
+    Lock several projects in the order of their ids. Raises `NotFound` for an unknown project.
     """
     row = await tx.fetchrow(
         "select epoch, revision from project where id = $1 for no key update", project_id
@@ -123,23 +127,19 @@ async def changing(
     await change.flush()
 
 
-def announce(project_id: str, rows: list[Row]) -> None:
-    """Hint that the log has grown; whoever misses the hint finds out by itself within 2 s."""
-    for tell in announcers:
-        tell(project_id, rows[-1].revision, rows)
-
-
 def new_epoch() -> str:
+    """Return a random name for a project's history; a restored backup gets another one."""
     return secrets.token_hex(4)
 
 
 async def head_of(reader: Reader, project_id: str) -> Head | None:
+    """Return where a project's log ends, or None for an unknown project."""
     row = await reader.fetchrow("select epoch, revision from project where id = $1", project_id)
     return Head(row["epoch"], row["revision"]) if row else None
 
 
 async def heads_of(reader: Reader, project_ids: list[str]) -> dict[str, Head]:
-    """Where many logs end, in one query."""
+    """Return where many logs end, with one query; unknown projects are left out."""
     rows = await reader.fetch(
         "select id, epoch, revision from project where id = any($1::uuid[])", project_ids
     )
@@ -166,52 +166,123 @@ READ = """
 """
 
 
-async def read(reader: Reader, project_id: str, after: int, limit: int = PAGE) -> list[Row]:
-    """The next events after a revision, oldest first: about `limit`, whole transactions only."""
+async def read(reader: Reader, project_id: str, after: int, limit: int = PAGE_EVENTS) -> list[Row]:
+    """Return the next events after a revision, oldest first: about `limit`, whole transactions."""
     return (await read_many(reader, [(project_id, after)], limit))[project_id, after]
 
 
 async def read_many(
-    reader: Reader, places: list[Place], limit: int = PAGE
-) -> dict[Place, list[Row]]:
-    """What `read` gives for each of many projects and revisions, in one query."""
-    found: dict[Place, list[Row]] = {place: [] for place in places}
-    projects, revisions = zip(*places, strict=True)
+    reader: Reader, positions: list[LogPosition], limit: int = PAGE_EVENTS
+) -> dict[LogPosition, list[Row]]:
+    """Return what `read` gives for each of many positions, with one query."""
+    found: dict[LogPosition, list[Row]] = {position: [] for position in positions}
+    projects, revisions = zip(*positions, strict=True)
     for number, *row in await reader.fetch(READ, projects, revisions, limit):
-        found[places[number - 1]].append(Row(*row))
+        found[positions[number - 1]].append(Row(*row))
     return found
 
 
-async def read_run(reader: Reader, project_id: str, run_id: str, after: int) -> list[Row]:
-    """The next events that one run caused, oldest first: about `PAGE`, whole transactions only."""
-    rows = await reader.fetch(
-        """
-        with page as (
-            select commit_revision from project_event
-            where run_id = $2 and project_id = $1 and revision > $3 order by revision limit $4
-        )
-        select revision, commit_revision, type, payload::text as payload, run_id, request_id,
-               actor_id, created_at, (select epoch from project where id = $1)
-        from project_event
-        where run_id = $2 and project_id = $1 and revision > $3
-          and revision <= (select max(commit_revision) from page)
-        order by revision
-        """,
-        project_id,
-        run_id,
-        after,
-        PAGE,
+READ_RUN = """
+    with page as (
+        select commit_revision from project_event
+        where run_id = $2 and project_id = $1 and revision > $3 order by revision limit $4
     )
+    select revision, commit_revision, type, payload::text as payload, run_id, request_id,
+           actor_id, created_at, (select epoch from project where id = $1)
+    from project_event
+    where run_id = $2 and project_id = $1 and revision > $3
+      and revision <= (select max(commit_revision) from page)
+    order by revision
+"""
+
+IS_OVER = """
+    select exists (
+        select from project_event where run_id = $1 and type = 'run.finished' and revision <= $2
+    )
+"""
+
+
+async def read_run(reader: Reader, project_id: str, run_id: str, after: int) -> list[Row]:
+    """Return the next events of one run after a revision: about a page, whole transactions."""
+    rows = await reader.fetch(READ_RUN, project_id, run_id, after, PAGE_EVENTS)
     return [Row(*row) for row in rows]
 
 
 async def is_over(reader: Reader, run_id: str, by: int) -> bool:
-    """Whether the run's terminal event is at or before a revision."""
-    return bool(
-        await reader.fetchval(
-            "select exists (select from project_event"
-            " where run_id = $1 and type = 'run.finished' and revision <= $2)",
-            run_id,
-            by,
-        )
-    )
+    """Return whether the run's terminal event is at or before a revision."""
+    return bool(await reader.fetchval(IS_OVER, run_id, by))
+
+
+class LogReader:
+    """Reads pages of the log for all hubs of a process; those asked for at once take one query.
+
+    It keeps one connection of the pool while there is something to read, since to acquire and
+    release one costs four times as much as such a query.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._pages: Gathered[LogPosition, list[Row]] = Gathered("read the log", self._find)
+        self._kept: AsyncExitStack | None = None
+        self._tx: Tx | None = None
+        self._busy = False
+        self._used = 0.0
+
+    async def get(self, project_id: str, after: int) -> list[Row]:
+        """Return the next events after a revision, as `read` does, but perhaps fewer of them.
+
+        Fewer than `SHORT_PAGE_EVENTS` are all that there were. Raises `Problem` when the database
+        fails.
+        """
+        return await self._pages.get((project_id, after)) or []
+
+    async def close(self) -> None:
+        """Release the connection."""
+        kept, self._kept, self._tx = self._kept, None, None
+        if kept:
+            await kept.aclose()
+
+    async def _find(self, positions: list[LogPosition]) -> dict[LogPosition, list[Row]]:
+        metrics.LOG_QUERIES.inc()
+        limit = PAGE_EVENTS if len(positions) <= CROWDED_POSITIONS else SHORT_PAGE_EVENTS
+        if self._busy:  # a query is running on the kept connection
+            async with self._database.reading() as tx:
+                return await read_many(tx, positions, limit)
+        self._busy = True
+        try:
+            return await read_many(await self._connection(), positions, limit)
+        except BaseException as error:
+            kept, self._kept, self._tx = self._kept, None, None
+            if kept:  # turns an error of the database into a `Problem`
+                await kept.__aexit__(type(error), error, error.__traceback__)
+            raise
+        finally:
+            self._busy = False
+            self._used = asyncio.get_running_loop().time()
+
+    async def _connection(self) -> Tx:
+        if self._tx is not None and _is_open(self._tx):
+            return self._tx
+        await self.close()
+        async with AsyncExitStack() as stack:
+            tx = await stack.enter_async_context(self._database.reading())
+            self._tx, self._kept = tx, stack.pop_all()
+        asyncio.get_running_loop().call_later(IDLE_CONNECTION_SECONDS, self._release_idle, tx)
+        return tx
+
+    def _release_idle(self, tx: Tx) -> None:
+        """Release the connection if it was not used for a while, else look again later."""
+        if self._tx is not tx:
+            return
+        loop = asyncio.get_running_loop()
+        if self._busy or loop.time() - self._used < IDLE_CONNECTION_SECONDS:
+            loop.call_later(IDLE_CONNECTION_SECONDS, self._release_idle, tx)
+        else:
+            spawn(self.close(), name="release the log reader's connection")
+
+
+def _is_open(tx: Tx) -> bool:
+    try:
+        return not tx.connection.is_closed()
+    except InterfaceError:  # the pool has dropped it because it broke
+        return False

@@ -1,55 +1,57 @@
-"""Who lost which right at which place in the log, so that nobody is told what came later."""
+"""Which member lost which right at which revision, so that nothing later is delivered to them."""
 
 from itertools import count
 from typing import Literal, NamedTuple
 
-from app.realtime.frames import Frame
-from app.realtime.live import part
+from app.realtime.encoding import Batch, EncodedEvent
+from app.realtime.live import entity_of
 
 RANKS = {None: 0, "viewer": 1, "editor": 2, "owner": 3}
-
 
 _versions = count()
 
 
 class Loss(NamedTuple):
-    """From the transaction that begins with this revision on, nothing may be told."""
+    """Nothing may be delivered from the transaction on that begins with revision `since`."""
 
     since: int
     kind: Literal["revoked", "deleted"]
     reason: str  # role, removed or deleted
 
 
-class Change(NamedTuple):
+class RoleChange(NamedTuple):
+    """A member's role (None: removed) as of a revision, and where its transaction begins."""
+
     revision: int
     since: int
     role: str | None
 
 
 class Rights:
-    """The changes of membership that a hub has passed on, oldest first for each person."""
+    """The changes of membership among the events that a hub has published, oldest first."""
 
     def __init__(self) -> None:
-        self._changes: dict[str, list[Change]] = {}
+        self._changes: dict[str, list[RoleChange]] = {}
         self._deleted: int | None = None
-        self.version = next(_versions)  # another one after each change, in all hubs
+        self.version = next(_versions)  # differs after each change, and between hubs
 
-    def apply(self, frame: Frame, *, since: int) -> None:
-        """Take a durable frame in; `since` is the first revision of its transaction."""
-        if frame.type == "member.updated":
-            member = part(frame.data, "member")
-            gone = member.get("deleted") or frame.data.get("deleted")
-            role = None if gone else member.get("role")
+    def apply(self, event: EncodedEvent, *, since: int) -> None:
+        """Fold a durable event in; `since` is the first revision of its transaction."""
+        if event.type == "member.updated":
+            data = event.data
+            member = entity_of(data, "member")
+            removed = member.get("deleted") or data.get("deleted")
+            role = None if removed else member.get("role")
             changes = self._changes.setdefault(member["userId"], [])
-            changes.append(Change(frame.revision, since, role))
+            changes.append(RoleChange(event.revision, since, role))
             self.version = next(_versions)
-        elif frame.type == "project.updated":
-            deleted = part(frame.data, "project").get("deletedAt")
+        elif event.type == "project.updated":
+            deleted = entity_of(event.data, "project").get("deletedAt")
             self._deleted = since if deleted else None
             self.version = next(_versions)
 
     def loss(self, user_id: str, role: str, after: int) -> Loss | None:
-        """What someone who was known to have a role as of `after` lost first since then."""
+        """Return the first loss of somebody who had `role` as of the revision `after`, if any."""
         if self._deleted is not None and self._deleted > after:
             return Loss(self._deleted, "deleted", "deleted")
         for change in self._changes.get(user_id, ()):
@@ -58,9 +60,9 @@ class Rights:
         return None
 
 
-def visible(batch: list[Frame], since: int) -> list[Frame]:
-    """What comes before the transaction that begins with a revision."""
-    for index, frame in enumerate(batch):
-        if frame.revision >= since:
+def visible(batch: Batch, since: int) -> Batch:
+    """Return what comes before the transaction that begins with revision `since`."""
+    for index, event in enumerate(batch):
+        if event.revision >= since:
             return batch[:index]
     return batch

@@ -1,110 +1,105 @@
-"""The last frames of a project, in the one order in which everybody is told them."""
+"""The latest events of a project, in the one order in which every subscriber receives them."""
 
-from app.realtime.frames import Frame
+from app.realtime.encoding import EncodedEvent
 
-FRAMES = 4096
-BYTES = 4_000_000
-PIECE = 64_000  # bytes that are handed out at once, about
+MAX_EVENTS = 4096
+MAX_BYTES = 4_000_000
+BATCH_BYTES = 64_000  # handed out at once, about
 
 
 class Ring:
-    """Frames at positions that only grow; readers are positions.
+    """Encoded events at positions that only grow; a reader is a position.
 
-    Durable frames are contiguous in their revisions and enter and leave by whole transactions.
+    Durable events are contiguous in their revisions, and whole transactions enter and leave. At
+    most about `max_events` events and `max_bytes` bytes are kept.
     """
 
-    def __init__(self, head: int, *, frames: int = FRAMES, size: int = BYTES) -> None:
-        self._frames: list[Frame] = []
-        self._base = 0  # position of _frames[0]
-        self._places: list[int] = []  # position of the frame of each revision from floor + 1
+    def __init__(
+        self, head: int, *, max_events: int = MAX_EVENTS, max_bytes: int = MAX_BYTES
+    ) -> None:
+        self._events: list[EncodedEvent] = []
+        self._base = 0  # position of _events[0]
+        self._positions: list[int] = []  # of the event of each revision from floor + 1 on
         self._bytes = 0
-        self._most, self._most_bytes = frames, size
-        self.floor = head  # every durable frame after this revision is here
+        self._max_events, self._max_bytes = max_events, max_bytes
+        self.floor = head  # every durable event after this revision is in the ring
         self.head = head
 
     @property
     def base(self) -> int:
+        """The position of the oldest event."""
         return self._base
 
     @property
     def end(self) -> int:
-        return self._base + len(self._frames)
+        """The position behind the newest event."""
+        return self._base + len(self._events)
 
     def clear(self, head: int) -> None:
-        """Forget everything; positions go on behind where they were, so that none is still good."""
+        """Drop all events. Positions go on behind the old ones, so that no old one is valid."""
         self._base = self.end + 1
-        self._frames.clear()
-        self._places.clear()
+        self._events.clear()
+        self._positions.clear()
         self._bytes = 0
         self.floor = self.head = head
 
-    def append(self, frames: list[Frame]) -> None:
-        """Live frames, or the whole of one transaction."""
-        for frame in frames:
-            if frame.revision:
-                self._places.append(self._base + len(self._frames))
-                self.head = frame.revision
-            self._frames.append(frame)
-            self._bytes += frame.size
-        if len(self._frames) > self._most or self._bytes > self._most_bytes:
+    def append(self, events: list[EncodedEvent]) -> None:
+        """Add live events, or all events of one transaction."""
+        for event in events:
+            if event.revision:
+                self._positions.append(self._base + len(self._events))
+                self.head = event.revision
+            self._events.append(event)
+            self._bytes += event.size
+        if len(self._events) > self._max_events or self._bytes > self._max_bytes:
             self._evict()
 
-    def take(self, position: int) -> tuple[list[Frame], int]:
-        """What follows a position, a piece that ends where a transaction does; the new position."""
+    def take(self, position: int) -> tuple[list[EncodedEvent], int]:
+        """Return the events from a position on, up to where a transaction ends, and the position
+        behind them; about `BATCH_BYTES` bytes at most.
+        """
         size = 0
-        taken: list[Frame] = []
-        for index in range(position - self._base, len(self._frames)):
-            frame = self._frames[index]
-            taken.append(frame)
-            size += frame.size
-            if size > PIECE and frame.ends_commit:
+        taken: list[EncodedEvent] = []
+        for index in range(position - self._base, len(self._events)):
+            event = self._events[index]
+            taken.append(event)
+            size += event.size
+            if size > BATCH_BYTES and event.ends_commit:
                 break
         return taken, position + len(taken)
 
-    def durable_after(self, revision: int) -> list[Frame]:
-        """All durable frames after a revision that is not below the floor."""
+    def durable_after(self, revision: int) -> list[EncodedEvent]:
+        """Return all durable events after a revision, which must not be below the floor."""
         start = revision - self.floor
-        if start >= len(self._places):
+        if start >= len(self._positions):
             return []
-        first = self._places[start] - self._base
-        return [frame for frame in self._frames[first:] if frame.revision]
+        first = self._positions[start] - self._base
+        return [event for event in self._events[first:] if event.revision]
 
     def start_of(self, revision: int) -> int | None:
-        """The position of the transaction that made a revision; None: it is not here."""
+        """Return the position of the transaction that made a revision, or None if it is gone."""
         if not self.floor < revision <= self.head:
             return None
-        position = self._places[revision - self.floor - 1]
-        while position > self._base and not self._frames[position - self._base - 1].ends_commit:
+        position = self._positions[revision - self.floor - 1]
+        while position > self._base and not self._events[position - self._base - 1].ends_commit:
             position -= 1
         return position
 
     def _evict(self) -> None:
-        """Drop an eighth more than needed, so that it happens seldom, up to a commit's end."""
-        keep, keep_bytes = self._most * 7 // 8, self._most_bytes * 7 // 8
+        """Drop an eighth more than needed, so that it happens seldom, up to a transaction's end."""
+        keep, keep_bytes = self._max_events * 7 // 8, self._max_bytes * 7 // 8
         gone, size, floor = 0, self._bytes, self.floor
-        while gone < len(self._frames) and (
-            len(self._frames) - gone > keep or size > keep_bytes or self._inside(gone)
+        while gone < len(self._events) and (
+            len(self._events) - gone > keep or size > keep_bytes or self._splits_commit(gone)
         ):
-            frame = self._frames[gone]
-            size -= frame.size
-            floor = frame.revision or floor
+            event = self._events[gone]
+            size -= event.size
+            floor = event.revision or floor
             gone += 1
-        del self._frames[:gone]
-        del self._places[: floor - self.floor]
+        del self._events[:gone]
+        del self._positions[: floor - self.floor]
         self._base += gone
         self._bytes, self.floor = size, floor
 
-    def _inside(self, index: int) -> bool:
-        return index > 0 and not self._frames[index - 1].ends_commit
-
-
-def pieces(batch: list[Frame], size: int = PIECE) -> list[list[Frame]]:
-    """A long batch in parts of about a size in bytes, each the end of a transaction."""
-    result: list[list[Frame]] = []
-    start, counted = 0, 0
-    for index, frame in enumerate(batch, 1):
-        counted += frame.size
-        if counted > size and frame.ends_commit:
-            result.append(batch[start:index])
-            start, counted = index, 0
-    return [*result, batch[start:]] if start < len(batch) else result
+    def _splits_commit(self, index: int) -> bool:
+        return index > 0 and not self._events[index - 1].ends_commit

@@ -15,7 +15,7 @@ from app.http.openapi import CHANGES, READS
 from app.problems import Forbidden
 from app.projects.access import access_project
 from app.projects.model import MyProject
-from app.realtime.model import REVISION_MOST
+from app.realtime.events import MAX_REVISION
 from app.scenes import going_back, undo
 from app.scenes.branching import branch_project
 from app.scenes.diff import Difference, difference
@@ -29,11 +29,11 @@ Asking = NamedDependency[Caller]
 ProjectId = FromPath[UUID]
 At = Annotated[
     int | None,
-    QueryParameter(ge=1, le=REVISION_MOST, description="The project as it was at this revision."),
+    QueryParameter(ge=1, le=MAX_REVISION, description="The project as it was at this revision."),
 ]
 Before = Annotated[
     int | None,
-    QueryParameter(ge=1, le=REVISION_MOST, description="`nextCursor` of the last page."),
+    QueryParameter(ge=1, le=MAX_REVISION, description="`nextCursor` of the last page."),
 ]
 Limit = Annotated[int, QueryParameter(ge=1, le=100, description="Items on a page.")]
 ONE = {"status_code": 200, **CHANGES}  # a change that makes nothing new

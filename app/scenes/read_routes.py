@@ -14,7 +14,7 @@ from app.http.envelope import Done, Envelope, Page, answer, declare
 from app.http.openapi import READS
 from app.problems import InvalidInput
 from app.projects.access import access_project
-from app.realtime.model import REVISION_MOST, Cursor
+from app.realtime.events import MAX_REVISION, Cursor
 from app.scenes.model import Iteration, Scene
 from app.scenes.reads import (
     BATCH_MOST,
@@ -33,11 +33,11 @@ SceneId = FromPath[UUID]
 IfNoneMatch = Annotated[str | None, HeaderParameter(name="If-None-Match", max_length=1000)]
 At = Annotated[
     int | None,
-    QueryParameter(ge=1, le=REVISION_MOST, description="The project as it was at this revision."),
+    QueryParameter(ge=1, le=MAX_REVISION, description="The project as it was at this revision."),
 ]
 Before = Annotated[
     int | None,
-    QueryParameter(ge=1, le=REVISION_MOST, description="`nextCursor` of the last page."),
+    QueryParameter(ge=1, le=MAX_REVISION, description="`nextCursor` of the last page."),
 ]
 Limit = Annotated[int, QueryParameter(ge=1, le=100, description="Items on a page.")]
 MessageIds = Annotated[

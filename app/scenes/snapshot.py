@@ -1,7 +1,5 @@
 """Everything that a client needs of a project, as it is at one moment or was at a revision."""
 
-from typing import NamedTuple
-
 import msgspec
 from asyncpg import Record
 
@@ -11,8 +9,9 @@ from app.projects.members import list_members
 from app.projects.model import Member, Project
 from app.projects.projects import find_project
 from app.projects.replay import MESSAGES, SILENT, State, replay, shown
-from app.realtime.log import PAGE, head_of
-from app.realtime.model import Cursor, Event
+from app.realtime.events import Cursor, Event
+from app.realtime.hub import EncodedSnapshot
+from app.realtime.log import PAGE_EVENTS, head_of
 from app.scenes.model import Scene
 from app.scenes.reads import live_scenes
 from app.store.engine import Reader, reading
@@ -34,21 +33,15 @@ class ProjectSnapshot(msgspec.Struct, rename="camel", frozen=True, kw_only=True)
     runs: list[Run]
 
 
-class Snapshot(NamedTuple):
-    """A snapshot as it goes over the wire: `body` is the JSON of a `ProjectSnapshot`."""
-
-    epoch: str
-    revision: int
-    body: bytes
-
-
-async def read_snapshot(project_id: str) -> Snapshot:
+async def read_snapshot(project_id: str) -> EncodedSnapshot:
     """In one transaction that sees one moment. Raise `NotFound` for a deleted project too."""
     async with reading(snapshot=True) as reader:
         return await snapshot_now(reader, project_id)
 
 
-async def snapshot_now(reader: Reader, project_id: str, *, deleted: bool = False) -> Snapshot:
+async def snapshot_now(
+    reader: Reader, project_id: str, *, deleted: bool = False
+) -> EncodedSnapshot:
     """In the caller's transaction, which should see one moment; a constant number of queries."""
     head, project = await head_of(reader, project_id), await find_project(reader, project_id)
     if head is None or project is None or (project.deleted_at is not None and not deleted):
@@ -63,10 +56,10 @@ async def snapshot_now(reader: Reader, project_id: str, *, deleted: bool = False
         messages=await last_messages(reader, project_id),
         runs=await open_runs(reader, project_id),
     )
-    return Snapshot(head.epoch, head.revision, msgspec.json.encode(body))
+    return EncodedSnapshot(head.epoch, head.revision, msgspec.json.encode(body))
 
 
-async def snapshot_at(reader: Reader, project_id: str, revision: int) -> Snapshot:
+async def snapshot_at(reader: Reader, project_id: str, revision: int) -> EncodedSnapshot:
     """As the project was, by replay of its log. Raise `InvalidInput` for a revision to come."""
     head = await head_of(reader, project_id)
     if head is None:
@@ -79,7 +72,7 @@ async def snapshot_at(reader: Reader, project_id: str, revision: int) -> Snapsho
         "epoch": head.epoch,
         "revision": revision,
     }
-    return Snapshot(head.epoch, revision, msgspec.json.encode(cursor | shown(state)))
+    return EncodedSnapshot(head.epoch, revision, msgspec.json.encode(cursor | shown(state)))
 
 
 async def replayed(reader: Reader, project_id: str, revision: int) -> State:
@@ -102,7 +95,7 @@ async def _page(reader: Reader, project_id: str, after: int, last: int) -> list[
         after,
         last,
         list(SILENT),
-        PAGE,
+        PAGE_EVENTS,
     )
 
 

@@ -119,6 +119,7 @@ class Database:
         self._command = command
         self._settings = settings
         self._pool: asyncpg.Pool | None = None
+        self.reads_standby = False  # whether the last connection led to a hot standby
 
     @property
     def pool(self) -> asyncpg.Pool:
@@ -218,6 +219,7 @@ class Database:
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise DatabaseError(retry_after=2) from error
         try:
+            self.reads_standby = connection.get_settings().in_hot_standby == "on"
             yield cast(Connection, connection)
         finally:
             await _release(

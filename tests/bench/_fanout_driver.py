@@ -10,22 +10,12 @@ import sys
 import msgspec
 
 from app.realtime import log
-from app.realtime.bus import Hint, Word
-from app.realtime.redis_bus import RedisBus
+from app.realtime.bus.messages import LogHint
+from app.realtime.bus.redis import RedisBus
 from app.store.engine import connected, transaction
 from tests.bench._fanout_server import project_id
 
 ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
-
-
-class Deaf:
-    name = "bench driver"
-
-    def hear(self, channel: str, word: Word) -> None:
-        """Nothing: this process only speaks."""
-
-    def suspect(self) -> None:
-        """Nothing: it follows no log."""
 
 
 async def commit(number: int, body: bytes) -> None:
@@ -50,9 +40,11 @@ async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 async def serve(dsn: str, redis: str) -> None:
     bus = RedisBus(redis)
-    await bus.open(Deaf())
-    log.announcers.append(lambda project, revision, _: bus.publish(project, Hint(revision)))
-    async with connected(dsn, connections=8):
+    await bus.open("bench driver", lambda *_: None, lambda: None)
+    async with connected(dsn, connections=8) as database:
+        database.signals.connect(
+            log.LogGrew, lambda grown: bus.publish(grown.project_id, LogHint.of(grown.rows))
+        )
         server = await asyncio.start_server(talk, "127.0.0.1", 0)
         print(server.sockets[0].getsockname()[1], flush=True)
         await server.serve_forever()

@@ -20,7 +20,8 @@ from app.chat import runs
 from app.chat.runner import Runner
 from app.chat.runs import Turn
 from app.chat.signals import SIGNALS
-from app.realtime.model import LiveEvent
+from app.realtime.events import LiveEvent
+from app.realtime.live import LiveRun
 from tests.harness.database import DB
 
 PROMPT = 'Add a title "One" and add a title "Two"'
@@ -61,13 +62,13 @@ class Counting(asyncpg.Connection):
 
 
 class Silence:
-    """A stage on which nobody listens."""
+    """A sink that drops everything."""
 
-    def emit_live(self, event: LiveEvent) -> None: ...
+    def publish_live(self, event: LiveEvent, run: LiveRun) -> None: ...
 
     def flush(self, project_id: str) -> None: ...
 
-    def settle(self, run_id: str) -> None: ...
+    def forget_run(self, run_id: str) -> None: ...
 
 
 async def work(dsn: str, project_id: str | None) -> None:

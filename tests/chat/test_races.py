@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from app.projects.replay import State, replay, shown, state_of
-from app.realtime.model import Event
+from app.realtime.events import Event
 from tests.conftest import NewDatabase
 from tests.people import Person
 from tests.running import Reelroom, run

@@ -8,9 +8,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from app.realtime.emit import Emitter
-from app.realtime.live import LiveRun, LiveRuns, Verdict
-from app.realtime.model import LiveEvent
+from app.realtime.events import LiveEvent
+from app.realtime.live import Admission, GrowingText, LiveRun, LiveRuns
+from app.realtime.publisher import LivePublisher
 from app.store.tasks import run_to_completion
 from tests.chat.conftest import House
 from tests.chat.test_crash_points import new_project
@@ -156,7 +156,7 @@ def test_a_new_draft_replaces_a_longer_text_and_the_old_one_is_dropped() -> None
     assert runs.admit(said(0, "a long text")).cause is None
     assert runs.admit(taken_back("ab", 1)).cause is None
     assert runs.runs["r"].message.text == "ab"
-    assert runs.admit(said(11, " and more", 0)) == Verdict("draft")
+    assert runs.admit(said(11, " and more", 0)) == Admission("draft")
     assert runs.admit(said(2, "c", 1)).cause is None
     assert runs.runs["r"].message.text == "abc"
 
@@ -165,20 +165,24 @@ def test_who_missed_that_a_text_was_taken_back_asks_for_the_whole() -> None:
     runs = LiveRuns("p")
     runs.seed([live_run()])
     runs.admit(said(0, "a long text"))
-    assert runs.admit(said(2, "c", 1)).ask
+    assert runs.admit(said(2, "c", 1)).incomplete
     assert runs.runs["r"].message.text == "a long text"
     runs.admit(taken_back("abc", 1))
     assert runs.runs["r"].message.text == "abc"
 
 
 async def test_the_working_process_gives_the_text_of_the_newest_draft() -> None:
-    told: list[LiveEvent] = []
-    emitter = Emitter(told.append)
-    emitter.emit(said(0, "a long text"))
-    emitter.emit(taken_back("ab", 1))
-    emitter.emit(said(11, " and more", 0))
-    emitter.emit(said(2, "c", 1))
-    whole = emitter.so_far("r")
+    delivered: list[LiveEvent] = []
+    publisher, run = LivePublisher(delivered.append), live_run()
+    for message, published in (
+        ("a long text", said(0, "a long text")),
+        ("ab", taken_back("ab", 1)),
+        ("ab", said(11, " and more", 0)),
+        ("abc", said(2, "c", 1)),
+    ):
+        run.message = GrowingText(message)
+        publisher.publish(published, run)
+    whole = publisher.snapshot_of("r")
     assert whole is not None
     assert (whole.draft, whole.data["message"]["text"]) == (1, "abc")
-    assert [each.data.get("text") for each in told] == ["a long text", None, "c"]
+    assert [each.data.get("text") for each in delivered] == ["a long text", None, "c"]

@@ -7,8 +7,8 @@ from typing import Any
 
 from app.lifecycle.check import comparable
 from app.projects.replay import replay, shown, state_of
-from app.realtime.live import units
-from app.realtime.model import Event
+from app.realtime.events import Event
+from app.realtime.live import utf16_length
 from tests.people import Person, Sse
 
 OVER = {"succeeded", "failed", "cancelled"}
@@ -63,8 +63,8 @@ class Seen:
 
     def _grow(self, texts: dict[str, str], key: str, data: Any) -> None:
         text = texts.get(key, "")
-        if data["offset"] != units(text):
-            self.gaps.append((key, data["offset"], units(text)))
+        if data["offset"] != utf16_length(text):
+            self.gaps.append((key, data["offset"], utf16_length(text)))
             return
         texts[key] = text + data["text"]
 

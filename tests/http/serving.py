@@ -10,7 +10,10 @@ import uvicorn
 
 from app.http.connection import Connection
 from app.http.envelope import REQUEST_KEY, RequestInfo
-from app.realtime.direct import DirectHttp, DirectSocket
+from app.realtime.accelerated.protocols import (
+    AcceleratedHttpProtocol,
+    AcceleratedWebSocketProtocol,
+)
 
 
 @asynccontextmanager
@@ -26,8 +29,8 @@ async def serving(
     config = uvicorn.Config(
         app,
         log_level="warning",
-        http=DirectHttp if direct else Connection,
-        ws=DirectSocket if direct else "websockets-sansio",
+        http=AcceleratedHttpProtocol if direct else Connection,
+        ws=AcceleratedWebSocketProtocol if direct else "websockets-sansio",
         ws_per_message_deflate=False,
         ws_ping_interval=ws_ping,
         ws_ping_timeout=ws_ping,

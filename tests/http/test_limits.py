@@ -11,7 +11,7 @@ import pytest
 from app.http import limits
 from app.http.limits import KEYS_MOST, Limiter
 from app.problems import RateLimited
-from app.realtime.redis_home import RedisHome
+from app.realtime.bus.redis import RedisServer
 from app.store.ids import new_id
 
 
@@ -24,8 +24,8 @@ class Clock:
 
 
 @asynccontextmanager
-async def at(url: str) -> AsyncIterator[RedisHome]:
-    home = RedisHome(url)
+async def at(url: str) -> AsyncIterator[RedisServer]:
+    home = RedisServer(url)
     yield home
     await home.close()
 

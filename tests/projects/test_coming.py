@@ -12,9 +12,11 @@ from websockets.server import ServerProtocol
 from websockets.typing import Origin, Subprotocol
 
 from app.projects import access
-from app.realtime.direct import DirectHttp, DirectSocket
-from app.realtime.follow import Follower
-from app.realtime.stream import Stream
+from app.realtime.accelerated.protocols import (
+    AcceleratedHttpProtocol,
+    AcceleratedWebSocketProtocol,
+)
+from app.realtime.subscription import Subscription
 from app.store.database import Database
 from app.store.ids import new_id
 from tests.conftest import NewPerson
@@ -115,7 +117,12 @@ async def test_who_left_leaves_nothing_to_the_garbage_collector(
     project = await person.project()
 
     def alive() -> int:
-        kinds = (Stream, Follower, DirectSocket, DirectHttp, ServerProtocol)
+        kinds = (
+            Subscription,
+            AcceleratedWebSocketProtocol,
+            AcceleratedHttpProtocol,
+            ServerProtocol,
+        )
         return sum(type(one) in kinds for one in gc.get_objects())
 
     gc.collect()

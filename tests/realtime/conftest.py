@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as NotYet
 
-from app.realtime.bus import LocalBus
+from app.realtime.bus.local import LocalBus
 from tests.conftest import free_port
 from tests.harness.database import DB
 from tests.realtime.studio import USER, Process, Project, delivery, open_project, process

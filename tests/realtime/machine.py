@@ -16,8 +16,8 @@ from websockets.typing import Origin, Subprotocol
 from app.lifecycle.check import comparable
 from app.projects.replay import State, replay, shown, state_of
 from app.realtime import log
+from app.realtime.events import Event
 from app.realtime.hubs import Hubs
-from app.realtime.model import Event
 from app.settings import Settings
 from tests.conftest import serving
 from tests.fault_proxy import FaultProxy
@@ -36,9 +36,14 @@ def digest(data: Any) -> str:
     return hashlib.sha1(msgspec.json.encode(data, order="deterministic")).hexdigest()
 
 
-def hubs_of(announcers: list[log.Announce]) -> list[Hubs]:
-    """The hubs that hear of commits in this process; others hear of them as well."""
-    owners = [getattr(announce, "__self__", None) for announce in announcers]
+def commit_receivers() -> list[Any]:
+    """Who receives the commits of this process; all servers of the tests share its database."""
+    return DB.signals._receivers[log.LogGrew]
+
+
+def open_hubs() -> list[Hubs]:
+    """The hubs that receive the commits of this process, in the order of their start."""
+    owners = [getattr(receiver, "__self__", None) for receiver in commit_receivers()]
     return [owner for owner in owners if isinstance(owner, Hubs)]
 
 
@@ -62,14 +67,14 @@ class Server:
 
         async def run() -> None:
             async with serving(self.settings, run_jobs=False) as url:
-                hubs = hubs_of(log.announcers)[-1]
+                hubs = open_hubs()[-1]
                 if not self.first:
-                    log.announcers.remove(hubs.announce)
+                    commit_receivers().remove(hubs._on_log_grew)
                 up.set_result(url)
                 await self._stop.wait()
                 hubs.close()  # as the signal does
                 if not self.first:
-                    log.announcers.append(hubs.announce)
+                    commit_receivers().append(hubs._on_log_grew)
 
         self._task = asyncio.create_task(run())
         self.url = await up
@@ -264,14 +269,14 @@ class World:
             await self.ask("PATCH", base, {"title": f"title {number}"})
 
     async def unheard(self, number: int) -> None:
-        """A change whose server dies between its commit and its first word of it."""
-        hubs = hubs_of(log.announcers)
+        """A change whose server dies between its commit and its hint."""
+        hubs = open_hubs()
         for each in hubs:
-            log.announcers.remove(each.announce)
+            commit_receivers().remove(each._on_log_grew)
         try:
             await self.edit("add", number)
         finally:
-            log.announcers.extend(each.announce for each in hubs)
+            commit_receivers().extend(each._on_log_grew for each in hubs)
 
     async def burst(self, size: int) -> None:
         """Several changes at once, through both servers."""

@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,21 +14,26 @@ from litestar.params import FromPath, FromQuery
 from litestar.response import Response
 
 from app.problems import Problem
-from app.realtime import frames, log
-from app.realtime.bus import Bus
-from app.realtime.hub import Snapshot
+from app.realtime import log
+from app.realtime.bus.messages import Bus, LogHint
+from app.realtime.encoding import durable_event
+from app.realtime.events import Cursor, LiveEvent
+from app.realtime.hub import EncodedSnapshot, Hub
 from app.realtime.hubs import Hubs
+from app.realtime.limits import Limits
 from app.realtime.live import LiveRun, LiveRuns
-from app.realtime.model import Cursor, LiveEvent
-from app.realtime.poll import Changes, changes
-from app.realtime.socket import refuse, serve_socket
-from app.realtime.sse import EventStream, last_event_id, stream_project, stream_run
-from app.realtime.watcher import Pace, Watcher
+from app.realtime.log import LogGrew
+from app.realtime.subscription import Subscriber, Subscription
+from app.realtime.transports.long_poll import Changes, PollReader, changes
+from app.realtime.transports.sse import EventStream, last_event_id, stream_project, stream_run
+from app.realtime.transports.websocket import refuse, serve_socket
+from app.signals import Signals
 from app.store.ids import new_id
 from tests.harness.database import DB
 from tests.http.serving import serving
 
 USER = "user 1"
+open_processes: list["Process"] = []  # those that serve now
 BUSY = 4 if "PYTEST_XDIST_WORKER" in os.environ else 1  # others share the machine with us
 delivery = {"direct": True}  # whether servers show their connections: set by a fixture
 
@@ -93,7 +98,10 @@ class Turn:
         self.id, self.message_id = new_id(), new_id()
         self.attempt = 1
         self.after = 0
-        self._offsets: dict[str, int] = {}
+        self.live_run = LiveRun(
+            run_id=self.id, request_id="test", actor_id=USER, attempt=1, run=self.run()["run"],
+            message_id=self.message_id,
+        )  # fmt: skip
 
     def run(self, status: str = "running") -> dict[str, Any]:
         return {
@@ -127,11 +135,14 @@ class Turn:
 
     async def finish(self, status: str = "succeeded") -> int:
         done = await self.durable("run.finished", self.run(status))
-        self.hubs.settle(self.id)
+        self.hubs.forget_run(self.id)
         return done
 
     def live(self, kind: str, data: Any) -> None:
-        self.hubs.emit_live(
+        self.live_run.attempt = self.attempt
+        if kind == "run.progress":
+            self.live_run.set_progress(data)
+        self.hubs.publish_live(
             LiveEvent(
                 type=kind,
                 project_id=self.project.id,
@@ -142,19 +153,22 @@ class Turn:
                 data=data,
                 attempt=self.attempt,
                 after=self.after,
-            )
+            ),
+            self.live_run,
         )
 
     def write(self, text: str, call_id: str | None = None) -> None:
         """Stream a piece of the message, or of a call's code."""
-        target = call_id or self.message_id
+        if call_id and call_id not in self.live_run.calls:
+            self.live_run.open_call({"callId": call_id, "toolName": "addScene"})
+        grown = self.live_run.calls[call_id].code if call_id else self.live_run.message
         name, kind = ("callId", "code.delta") if call_id else ("messageId", "message.delta")
-        offset = self._offsets.get(target, 0)
-        self._offsets[target] = offset + len(text.encode("utf-16-le")) // 2
-        self.live(kind, {name: target, "offset": offset, "text": text})
+        data = {name: call_id or self.message_id, "offset": grown.offset, "text": text}
+        grown.append(text)
+        self.live(kind, data)
 
 
-async def snapshot(project_id: str) -> Snapshot:
+async def snapshot(project_id: str) -> EncodedSnapshot:
     async with DB.reading(snapshot=True) as tx:
         head = await log.head_of(tx, project_id)
         assert head
@@ -162,7 +176,7 @@ async def snapshot(project_id: str) -> Snapshot:
             "select count(*) from project_event where project_id = $1", project_id
         )
     data = {"cursor": str(Cursor(*head)), "revision": head.revision, "events": count}
-    return Snapshot(head.epoch, head.revision, msgspec.json.encode(data))
+    return EncodedSnapshot(head.epoch, head.revision, msgspec.json.encode(data))
 
 
 async def running(project_id: str) -> list[LiveRun]:
@@ -171,31 +185,92 @@ async def running(project_id: str) -> list[LiveRun]:
     after = 0
     while rows := await log.read(DB, project_id, after):
         for row in rows:
-            fold.apply(frames.durable(project_id, row))
+            fold.apply(durable_event(project_id, row))
         after = rows[-1].revision
     return list(fold.runs.values())
+
+
+class Word(msgspec.Struct, frozen=True):
+    """A broadcast of the tests."""
+
+    text: str
 
 
 class Process:
     """A server process: hubs, an app, an address. `valid` is what rechecks say."""
 
-    def __init__(self, bus: Bus, pace: Pace | None) -> None:
-        self.hubs = Hubs(bus, snapshot, running, pace=pace)
+    def __init__(self, bus: Bus, limits: Limits | None, hears_commits: bool) -> None:
+        self._signals = Signals()
+        self.hears_commits = hears_commits
+        self.hubs = Hubs(
+            DB, bus, snapshot, running, broadcasts=[Word], limits=limits, signals=self._signals
+        )
+        self._bus = bus
         self.address = ""
         self.valid = True
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Serve the hubs; commits of this process reach them while `hears_commits` holds."""
+
+        def pass_on(grown: LogGrew) -> None:
+            if self.hears_commits:
+                self._signals.send(grown)
+
+        disconnect = DB.signals.connect(LogGrew, pass_on)
+        try:
+            async with self.hubs.serving():
+                yield
+        finally:
+            disconnect()
+
+    @contextmanager
+    def missing_commits(self) -> Iterator[None]:
+        """Commits of this block are another process's, whose hints are lost."""
+        self.hears_commits = False
+        try:
+            yield
+        finally:
+            self.hears_commits = True
+
+    def hint(self, project_id: str, revision: int, rows: Sequence[log.Row] = ()) -> None:
+        """A hint as from a commit of this process, or from the bus."""
+        if hub := self.hubs._hubs.get(project_id):
+            hub.hint(revision, rows)
+        self._bus.publish(project_id, LogHint(revision))
+
+    def hub(self, project_id: str) -> Hub:
+        """The hub of a project that is followed here."""
+        return self.hubs._hubs[project_id]
+
+    @property
+    def subscriptions(self) -> list[Subscription]:
+        """The open subscriptions, in no order."""
+        return list(self.hubs._subscriptions)
+
+    @property
+    def readers(self) -> int:
+        """How many subscriptions and long polls are open."""
+        return len(self.hubs._subscriptions) + len(self.hubs._readers)
+
+    @property
+    def waiting_polls(self) -> int:
+        """How many long polls wait for news."""
+        readers = [one for one in self.hubs._readers if isinstance(one, PollReader)]
+        return sum(one._waiter is not None for one in readers)
 
     @property
     def sockets(self) -> str:
         return self.address.replace("http", "ws", 1)
 
-    def watcher(self, request: Any) -> Watcher:
+    def subscriber(self, request: Any) -> Subscriber:
         query = request.query_params
 
         async def recheck() -> bool:
             return self.valid
 
         seen = query.get("seen")
-        return Watcher(
+        return Subscriber(
             user_id=query.get("user", USER),
             role=query.get("role", "owner"),
             seen=Cursor.parse(seen) if seen else None,
@@ -210,7 +285,9 @@ class Process:
             after: FromQuery[str | None] = None,
         ) -> EventStream:
             cursor = last_event_id(request.scope, after)
-            return await stream_project(self.hubs, project_id, self.watcher(request), after=cursor)
+            return await stream_project(
+                self.hubs, project_id, self.subscriber(request), after=cursor
+            )
 
         @get("/p/{project_id:str}/runs/{run_id:str}/events")
         async def run_events(
@@ -220,9 +297,9 @@ class Process:
             after: FromQuery[str | None] = None,
             begun: FromQuery[int | None] = None,
         ) -> EventStream:
-            cursor, watcher = last_event_id(request.scope, after), self.watcher(request)
+            cursor, subscriber = last_event_id(request.scope, after), self.subscriber(request)
             return await stream_run(
-                self.hubs, project_id, run_id, watcher, after=cursor, begun=begun
+                self.hubs, project_id, run_id, subscriber, after=cursor, begun=begun
             )
 
         @get("/p/{project_id:str}/changes")
@@ -234,7 +311,7 @@ class Process:
             wait: FromQuery[float] = 0,
         ) -> Changes:
             return await changes(
-                self.hubs, project_id, self.watcher(request), after=after, limit=limit, wait=wait
+                self.hubs, project_id, self.subscriber(request), after=after, limit=limit, wait=wait
             )
 
         @websocket("/p/{project_id:str}/socket")
@@ -242,7 +319,7 @@ class Process:
             if project_id == "foreign":
                 await refuse(socket)
             else:
-                await serve_socket(self.hubs, socket, project_id, self.watcher(socket))
+                await serve_socket(self.hubs, socket, project_id, self.subscriber(socket))
 
         @get("/health")
         async def health() -> str:
@@ -268,21 +345,19 @@ def direct_alone() -> None:
 
 @asynccontextmanager
 async def process(
-    bus: Bus, pace: Pace | None = None, *, hears_commits: bool = True, ws_ping: float = 20.0
+    bus: Bus, limits: Limits | None = None, *, hears_commits: bool = True, ws_ping: float = 20.0
 ) -> AsyncIterator[Process]:
     """A process that serves. Another one does not hear this one's commits but over the bus."""
-    one = Process(bus, pace)
-    async with one.hubs.serving():
-        if not hears_commits:
-            log.announcers.remove(one.hubs.announce)
+    one = Process(bus, limits, hears_commits)
+    async with one.serving():
         async with serving(one.app(), direct=delivery["direct"], ws_ping=ws_ping) as address:
             one.address = address
+            open_processes.append(one)
             try:
                 yield one
             finally:
+                open_processes.remove(one)
                 one.hubs.close()
-                if not hears_commits:
-                    log.announcers.append(one.hubs.announce)
 
 
 async def eventually(check: Any, within: float = 10.0) -> None:

@@ -5,9 +5,9 @@ import asyncio
 import httpx
 import pytest
 
-from app.realtime import follow, metrics, ring
-from app.realtime.bus import LocalBus
-from app.realtime.watcher import Pace
+from app.realtime import metrics
+from app.realtime.bus.local import LocalBus
+from app.realtime.limits import Limits
 from tests.harness.database import DB
 from tests.realtime.clients import Heard, events, poll, socket
 from tests.realtime.studio import Process, Project, direct_alone, eventually, process  # noqa: F401
@@ -93,24 +93,23 @@ async def test_cursor_older_than_retention(here: Process, project: Project) -> N
     assert (await poll(here, project, project.cursor(2)))["reset"] is True
 
 
-async def test_too_far_behind_gets_a_snapshot(
-    here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(follow, "TOO_FAR", 20)
+async def test_too_far_behind_gets_a_snapshot(project: Project) -> None:
     await project.note(size=30)
-    async with events(here, project, after=project.cursor(5)) as heard:
-        await heard.ready()
+    async with process(LocalBus(), Limits(replay_events=20)) as here:
+        async with events(here, project, after=project.cursor(5)) as heard:
+            await heard.ready()
     assert reset_to(heard, "too_far")
 
 
-async def test_ring_pg_seam(
-    here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_ring_pg_seam(project: Project) -> None:
     """The ring forgets what the pages are about to reach: still no hole and no repeat."""
-    monkeypatch.setattr(ring, "FRAMES", 30)
-    monkeypatch.setattr(ring.Ring.__init__, "__kwdefaults__", {"frames": 30, "size": 4_000_000})
     for number in range(150):
         await project.note(str(number), size=4)
+    async with process(LocalBus(), Limits(ring_events=30)) as here:
+        await _join_while_writing(here, project)
+
+
+async def _join_while_writing(here: Process, project: Project) -> None:
     stop = asyncio.Event()
 
     async def write() -> None:
@@ -150,7 +149,7 @@ async def test_those_who_ask_for_the_same_position_share_a_query(
 
 async def test_epoch_change_while_connected(project: Project) -> None:
     await project.note(size=5)
-    async with process(LocalBus(), Pace(head_check=0.1)) as here:
+    async with process(LocalBus(), Limits(head_check=0.1)) as here:
         async with (
             events(here, project) as over_sse,
             socket(here, project) as (over_socket, _),

@@ -5,18 +5,27 @@ import gc
 import re
 import socket as sockets
 import subprocess
-from typing import Any
+from collections import defaultdict
+from typing import Any, cast
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.frames import Frame as Parsed
 from websockets.streams import StreamReader
 
-from app.realtime import metrics, wire
-from app.realtime.bus import LocalBus
-from app.realtime.frames import Frame, joined, message, own
-from app.realtime.stream import Stream
-from app.realtime.watcher import Pace
+from app.realtime import metrics
+from app.realtime.accelerated.writers import SEND_BUFFER_BYTES
+from app.realtime.bus.local import LocalBus
+from app.realtime.encoding import (
+    BINARY_MESSAGE,
+    json_frames,
+    sse_block,
+    sse_chunk,
+    stream_event,
+    websocket_frame,
+)
+from app.realtime.limits import Limits
+from app.realtime.subscription import Subscription
 from tests.realtime.clients import events, say, socket
 from tests.realtime.studio import Process, Project, eventually, process
 from tests.realtime.test_endings import raw
@@ -30,10 +39,6 @@ def only_direct(direct: bool) -> None:
 
 def encodings() -> dict[str, float]:
     return {kind: metrics.ENCODED.labels(kind)._value.get() for kind in ("json", "sse", "msgpack")}
-
-
-def streams(where: Process) -> list[Stream]:
-    return [f.driver for f in where.hubs._followers if isinstance(f.driver, Stream)]
 
 
 async def test_an_event_is_encoded_once_in_each_encoding_however_many_read_it(
@@ -64,22 +69,22 @@ async def test_all_at_one_place_are_written_the_same_bytes_object_at_once(
     ):  # fmt: skip
         for heard in (a, b, c):
             await heard.ready()
-        written: dict[str, list[bytes]] = {"sse": [], "json": []}
-        for stream in streams(here):
+        written: dict[Any, list[bytes]] = defaultdict(list)
+        for subscription in here.subscriptions:
 
-            def send(body: bytes, stream: Stream = stream) -> int:
-                written[stream.encoding].append(body)
-                return stream.through(body)
+            def write(payload: bytes, subscription: Subscription = subscription) -> None:
+                written[subscription.writer.encode].append(payload)
+                subscription.writer.write(payload)
 
-            stream.send = send
+            subscription.write = write
         revision = await project.note("x", size=5)
         for heard in (a, b, c):
             await heard.revision(revision)
-    first, second = written["sse"]
+    first, second = written[sse_chunk]
     assert first is second
     assert first.count(b"event: scene.updated") == 5
-    assert len(written["json"]) == 1
-    assert written["json"][0].count(b'"type":"scene.updated"') == 5
+    assert len(written[json_frames]) == 1
+    assert written[json_frames][0].count(b'"type":"scene.updated"') == 5
 
 
 @pytest.mark.usefixtures("only_direct")
@@ -96,7 +101,7 @@ async def test_an_open_stream_holds_no_task_and_no_request(here: Process, projec
             path = f"/p/{project.id}/events?after={project.cursor(0)}"
             await loop.sock_sendall(line, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             lines.append(line)
-        await eventually(lambda: len([s for s in streams(here) if s.live]) == 20)
+        await eventually(lambda: len([s for s in here.subscriptions if s.at]) == 20)
         await eventually(lambda: len(asyncio.all_tasks()) == tasks)
         gc.collect()
         cycles = [o for o in gc.get_objects() if type(o).__name__ == "RequestResponseCycle"]
@@ -104,7 +109,7 @@ async def test_an_open_stream_holds_no_task_and_no_request(here: Process, projec
     finally:
         for line in lines:
             line.close()
-    await eventually(lambda: not here.hubs._followers)
+    await eventually(lambda: not here.subscriptions)
 
 
 @pytest.mark.usefixtures("only_direct")
@@ -113,7 +118,7 @@ async def test_a_client_that_goes_on_talking_to_a_stream_is_heard_out_then_cut(
 ) -> None:
     async with events(here, project) as quick, raw(here, project) as client:
         await quick.ready()
-        await eventually(lambda: len(streams(here)) == 2)
+        await eventually(lambda: len(here.subscriptions) == 2)
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(client, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         await quick.revision(await project.note())
@@ -124,7 +129,7 @@ async def test_a_client_that_goes_on_talking_to_a_stream_is_heard_out_then_cut(
             for _ in range(100):
                 await loop.sock_sendall(client, b"x" * 10_000)
                 await asyncio.sleep(0.01)
-        await eventually(lambda: len(here.hubs._followers) == 1)
+        await eventually(lambda: len(here.subscriptions) == 1)
 
 
 @pytest.mark.usefixtures("only_direct")
@@ -132,10 +137,10 @@ async def test_a_client_that_goes_on_talking_to_a_stream_is_heard_out_then_cut(
 async def test_a_stalled_reader_holds_less_than_256_kb_and_is_reset(
     project: Project, over: str
 ) -> None:
-    async with process(LocalBus(), Pace(stall=1.5)) as here:
+    async with process(LocalBus(), Limits(stall=1.5)) as here:
         async with events(here, project) as quick:
             await quick.ready()
-            [known] = streams(here)
+            [known] = here.subscriptions
             if over == "sse":
                 stuck: Any = raw(here, project)
             else:
@@ -149,9 +154,9 @@ async def test_a_stalled_reader_holds_less_than_256_kb_and_is_reset(
                         sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096
                     )
                     await say(client, {"type": "hello"})
-                await eventually(lambda: len(streams(here)) == 2)
-                slow = next(s for s in streams(here) if s is not known)
-                transport = slow.wire.transport
+                await eventually(lambda: len(here.subscriptions) == 2)
+                slow = next(s for s in here.subscriptions if s is not known)
+                transport = cast(Any, slow.writer)._protocol.transport
                 if over == "socket":
                     client.transport.pause_reading()
                 port = transport.get_extra_info("peername")[1]
@@ -162,8 +167,8 @@ async def test_a_stalled_reader_holds_less_than_256_kb_and_is_reset(
                         most = max(most, kernel(port) + transport.get_write_buffer_size())
                 assert 30_000 < most < 256 * 1024
                 await eventually(lambda: slow.over, within=4)
-                assert slow.follower.ending
-                assert slow.follower.ending.kind == "slow"
+                assert slow.ending
+                assert slow.ending.kind == "slow"
                 await eventually(lambda: kernel(port) == 0)
             assert len(quick.durable) == 60
 
@@ -183,9 +188,9 @@ async def test_connections_are_bounded_and_watched_by_the_kernel(
     async with events(here, project) as a, socket(here, project) as (b, _):
         await a.ready()
         await b.ready()
-        for stream in streams(here):
-            line = stream.wire.transport.get_extra_info("socket")
-            assert line.getsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF) == 2 * wire.SEND_BUFFER
+        for one in here.subscriptions:
+            line = cast(Any, one.writer)._protocol.transport.get_extra_info("socket")
+            assert line.getsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF) == 2 * SEND_BUFFER_BYTES
             assert line.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_USER_TIMEOUT) == 20_000
             assert line.getsockopt(sockets.SOL_SOCKET, sockets.SO_KEEPALIVE) == 1
             assert line.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_KEEPIDLE) == 20
@@ -194,8 +199,8 @@ async def test_connections_are_bounded_and_watched_by_the_kernel(
 async def test_many_commits_while_a_project_rests_are_one_read_of_the_log(
     here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.realtime.tail.TICK_EACH", 0.5)
-    monkeypatch.setattr("app.realtime.tail.TICK_MOST", 0.3)
+    monkeypatch.setattr("app.realtime.hub.REST_PER_SUBSCRIBER_SECONDS", 0.5)
+    monkeypatch.setattr("app.realtime.hub.MAX_REST_SECONDS", 0.3)
     async with events(here, project) as heard, events(here, project) as other:
         await heard.ready()
         await other.ready()
@@ -224,7 +229,7 @@ async def test_the_lag_from_commit_to_write_is_counted(here: Process, project: P
 def test_a_prebuilt_message_is_what_a_websocket_client_reads(size: int) -> None:
     body = b"x" * size
     reader = StreamReader()
-    reader.feed_data(message(0x82, body))
+    reader.feed_data(websocket_frame(BINARY_MESSAGE, body))
     parsing = Parsed.parse(reader.read_exact, mask=False)
     with pytest.raises(StopIteration) as parsed:
         next(parsing)
@@ -232,7 +237,7 @@ def test_a_prebuilt_message_is_what_a_websocket_client_reads(size: int) -> None:
 
 
 def test_a_batch_over_sse_is_one_chunk() -> None:
-    batch: list[Frame] = [own("a", "p", {}), own("b", "p", {})]
-    head, _, rest = joined("sse", batch).partition(b"\r\n")
+    batch = [stream_event("a", "p", {}), stream_event("b", "p", {})]
+    head, _, rest = sse_chunk(batch).partition(b"\r\n")
     assert int(head, 16) == len(rest) - 2
-    assert rest == batch[0].sse + batch[1].sse + b"\r\n"
+    assert rest == sse_block(batch[0]) + sse_block(batch[1]) + b"\r\n"

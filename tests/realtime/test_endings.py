@@ -3,18 +3,17 @@
 import asyncio
 import contextlib
 import socket as sockets
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from app.realtime import metrics, sse
-from app.realtime.bus import LocalBus
-from app.realtime.follow import Follower
-from app.realtime.frames import Frame, own
-from app.realtime.sse import stream_project
-from app.realtime.watcher import Pace, Watcher
+from app.realtime import metrics
+from app.realtime.bus.local import LocalBus
+from app.realtime.limits import Limits
+from app.realtime.subscription import BATCHES_PER_TURN, Subscriber
+from app.realtime.transports.sse import EventStreamWriter, stream_project
 from tests.harness.database import DB
 from tests.realtime.clients import events, poll, socket
 from tests.realtime.studio import USER, Process, Project, eventually, process
@@ -59,21 +58,21 @@ async def test_m1_a_client_that_leaves_a_long_replay_stops_nobody(
     async with raw(here, project) as client:
         await asyncio.get_running_loop().sock_recv(client, 2000)
     assert await longest_wait(here, 1.0) < 3
-    await eventually(lambda: not here.hubs._followers, within=2)
+    await eventually(lambda: not here.subscriptions, within=2)
 
 
 async def test_slow_reader(
     project: Project,
 ) -> None:
     kills = metrics.SLOW_KILLS._value.get()
-    async with process(LocalBus(), Pace(stall=0.5)) as here:
+    async with process(LocalBus(), Limits(stall=0.5)) as here:
         async with events(here, project) as quick, raw(here, project) as client:
             await quick.ready()
-            await eventually(lambda: len(here.hubs._followers) == 2)
+            await eventually(lambda: len(here.subscriptions) == 2)
             for _ in range(60):
                 revision = await project.note("x" * 100_000)
                 await quick.revision(revision, within=1)
-            await eventually(lambda: len(here.hubs._followers) == 1, within=3)
+            await eventually(lambda: len(here.subscriptions) == 1, within=3)
             assert metrics.SLOW_KILLS._value.get() == kills + 1
             assert client.fileno() > 0
             await quick.revision(await project.note("still there"))
@@ -90,7 +89,7 @@ async def test_a_reader_of_a_long_backlog_is_never_given_much_at_once(
         after: str | None = project.cursor(0)
     else:
         after = project.cursor(await project.note("y" * 3_000_000) - 1)
-    watcher = Watcher(user_id=USER, role="owner", recheck=None)
+    subscriber = Subscriber(user_id=USER, role="owner", recheck=None)
     sizes: list[int] = []
     told = bytearray()
     over = asyncio.Event()
@@ -106,7 +105,7 @@ async def test_a_reader_of_a_long_backlog_is_never_given_much_at_once(
         await over.wait()
         return {"type": "http.disconnect"}
 
-    stream = await stream_project(here.hubs, project.id, watcher, after=after)
+    stream = await stream_project(here.hubs, project.id, subscriber, after=after)
     async with asyncio.timeout(10):
         scope: Any = {}
         await stream(scope, receive, send)
@@ -123,7 +122,7 @@ async def test_a_slow_reader_falls_off_the_ring_and_gets_everything_from_the_log
     loop = asyncio.get_running_loop()
     async with events(here, project) as quick, raw(here, project) as client:
         await quick.ready()
-        await eventually(lambda: len(here.hubs._followers) == 2)
+        await eventually(lambda: len(here.subscriptions) == 2)
         for number in range(120):
             await project.note(f"{number} " + "x" * 100_000)
         await quick.revision(120)
@@ -147,7 +146,7 @@ async def test_m2_closing_ends_all_streams_at_once_and_loses_nothing(project: Pr
             await over_sse.ready()
             await over_socket.ready()
             waiting = asyncio.create_task(poll(here, project, project.cursor(1), wait=30))
-            await eventually(lambda: len(here.hubs._followers) == 3)
+            await eventually(lambda: here.readers == 3)
             began = loop.time()
             here.hubs.close()
             await over_sse.over()
@@ -170,7 +169,7 @@ async def test_m2_closing_ends_all_streams_at_once_and_loses_nothing(project: Pr
 
 
 async def test_a_connection_has_a_longest_life(project: Project) -> None:
-    async with process(LocalBus(), Pace(life=(0.3, 0.6), heartbeat=0.4)) as here:
+    async with process(LocalBus(), Limits(lifetime=(0.3, 0.6), heartbeat=0.4)) as here:
         async with (
             events(here, project) as over_sse,
             socket(here, project) as (over_socket, _),
@@ -182,7 +181,7 @@ async def test_a_connection_has_a_longest_life(project: Project) -> None:
 
 
 async def test_heartbeats_say_how_far_the_reader_is(project: Project) -> None:
-    async with process(LocalBus(), Pace(heartbeat=0.15)) as here:
+    async with process(LocalBus(), Limits(heartbeat=0.15)) as here:
         async with (
             events(here, project) as over_sse,
             socket(here, project) as (over_socket, _),
@@ -199,7 +198,7 @@ async def test_heartbeats_say_how_far_the_reader_is(project: Project) -> None:
 
 
 async def test_a_hub_that_nobody_follows_is_let_go(project: Project) -> None:
-    async with process(LocalBus(), Pace(linger=0.2)) as here:
+    async with process(LocalBus(), Limits(linger=0.2)) as here:
         async with events(here, project) as heard:
             await heard.ready()
             await asyncio.sleep(0.4)
@@ -226,7 +225,7 @@ async def test_streams_leave_nothing_behind(here: Process, project: Project) -> 
         async with events(here, project) as one, socket(here, project) as (two, _):
             await one.ready()
             await two.ready()
-    await eventually(lambda: not here.hubs._followers)
+    await eventually(lambda: not here.subscriptions)
     await eventually(lambda: len(asyncio.all_tasks()) <= before + 1)
     pool = DB.pool
     await eventually(lambda: pool.get_idle_size() == pool.get_size())
@@ -236,21 +235,27 @@ async def test_m1_a_backlog_that_never_waits_lets_others_run(
     here: Process, project: Project
 ) -> None:
     """uvicorn's `send` returns at once when the client is gone: then nothing else suspends."""
-    sent = 0
+    await project.note(size=2000)
+    turns = sent = 0
+    over = False
 
-    class Endless(Follower):
-        async def batches(self) -> AsyncGenerator[list[Frame], None]:
-            for _ in range(5000):
-                if self.ending is None:
-                    yield [own("scene.updated", project.id, {})]
+    async def count_turns() -> None:
+        nonlocal turns
+        while not over:
+            turns += 1
+            await asyncio.sleep(0)
 
     async def send(message: Any) -> None:
         nonlocal sent
         sent += 1
 
-    watcher = Watcher(user_id="u", role="viewer")
-    async with here.hubs.follow(project.id, watcher, None) as follower:
-        endless = Endless(follower.hub, watcher, None, here.hubs.pace)
-        asyncio.get_running_loop().call_soon(endless.end, "left")
-        await sse._stream(send, endless)
-    assert sent <= 20
+    counting = asyncio.create_task(count_turns())
+    writer = EventStreamWriter(send, lambda _: b"")
+    subscriber = Subscriber(user_id="u", role="viewer")
+    subscription = await here.hubs.subscribe(project.id, subscriber, project.cursor(0), writer)
+    await subscription.join()
+    over = True
+    await counting
+    subscription.end("left")
+    assert sent >= 5
+    assert turns > sent / BATCHES_PER_TURN

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from app.realtime.bus import LocalBus
-from app.realtime.watcher import Pace
+from app.realtime.bus.local import LocalBus
+from app.realtime.limits import Limits
 from tests.realtime.clients import Heard, events, poll, socket
 from tests.realtime.studio import Process, Project, process
 
@@ -61,15 +61,15 @@ async def test_the_stream_has_the_headers_and_the_form_of_the_contract(
 async def test_snapshot_then_commit_that_the_hub_has_not_heard_of(
     database: str, project: Project
 ) -> None:
-    async with process(LocalBus(), Pace(head_check=3600), hears_commits=False) as here:
+    async with process(LocalBus(), Limits(head_check=3600), hears_commits=False) as here:
         async with events(here, project) as early:
             await early.ready()
-            here.hubs.announce(project.id, await project.note())
+            here.hint(project.id, await project.note())
             await early.revision(1)
             await project.note("nobody has told this process of it")
             async with events(here, project) as late:
                 await late.ready()
-                here.hubs.announce(project.id, await project.note())
+                here.hint(project.id, await project.note())
                 for heard in (early, late):
                     await heard.revision(3)
     assert [revision for revision, _ in early.durable] == [1, 2, 3]

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.realtime import log
-from app.realtime.bus import LocalBus
-from app.realtime.emit import joined
-from app.realtime.live import units
-from app.realtime.model import LiveEvent
-from app.realtime.watcher import Pace
+from app.realtime.bus.local import LocalBus
+from app.realtime.events import LiveEvent
+from app.realtime.limits import Limits
+from app.realtime.live import utf16_length
+from app.realtime.publisher import join_deltas
 from app.store.ids import new_id
 from tests.harness.database import DB
 from tests.realtime.clients import Heard, events, poll, socket, sse
@@ -30,9 +30,9 @@ def text_of(heard: Heard, call_id: str) -> str:
             for call in data["calls"]:
                 if call["callId"] == call_id:
                     text = call["code"]
-                    assert call["offset"] == units(text)
+                    assert call["offset"] == utf16_length(text)
         elif event["type"] == "code.delta" and data["callId"] == call_id:
-            assert data["offset"] == units(text), "a delta that does not fit"
+            assert data["offset"] == utf16_length(text), "a delta that does not fit"
             text += data["text"]
     return text
 
@@ -125,9 +125,10 @@ async def test_delta_after_completed_and_regenerate(here: Process, project: Proj
         turn.write("first attempt", call)
         zombie = Turn(project, here.hubs)
         zombie.id, zombie.message_id, zombie.after = turn.id, turn.message_id, turn.after
-        zombie._offsets = dict(turn._offsets)
+        zombie.live_run.open_call({"callId": call, "toolName": "addScene"})
+        zombie.live_run.calls[call].code.append("first attempt")
         turn.attempt = 2
-        turn._offsets.clear()
+        turn.live_run.restart()
         await turn.durable("run.retrying", turn.run())
         await turn.call(call)
         await heard.revision(turn.after)  # until the retry is told, the first attempt may speak
@@ -221,12 +222,12 @@ def test_joining_deltas_keeps_every_text_and_its_offsets(pieces: list[tuple[str,
     deltas = []
     for call, text in pieces:
         deltas.append(_delta(call, ends.get(call, 0), text))
-        ends[call] = ends.get(call, 0) + units(text)
+        ends[call] = ends.get(call, 0) + utf16_length(text)
         whole[call] = whole.get(call, "") + text
     told: dict[str, str] = {}
-    for event in joined(deltas):
+    for event in join_deltas(deltas):
         call = event.data["callId"]
-        assert event.data["offset"] == units(told.get(call, ""))
+        assert event.data["offset"] == utf16_length(told.get(call, ""))
         told[call] = told.get(call, "") + event.data["text"]
     assert told == whole
 
@@ -250,7 +251,7 @@ async def test_what_waits_for_its_tick_goes_out_before_a_newer_commit(
     database: str, project: Project
 ) -> None:
     """Whoever reads the log first, and before the worker could say that it has committed."""
-    async with process(LocalBus(), Pace(head_check=3600), hears_commits=False) as here:
+    async with process(LocalBus(), Limits(head_check=3600), hears_commits=False) as here:
         turn, call = Turn(project, here.hubs), new_id()
         await turn.start()
         await turn.call(call)
@@ -262,7 +263,7 @@ async def test_what_waits_for_its_tick_goes_out_before_a_newer_commit(
                 async with log.changing(tx, project.id, actor_id="a", request_id="r") as change:
                     change.emit("tool.finished", {"callId": call}, run_id=turn.id)
                     turn.write(" for the last tick", call)
-            here.hubs._hubs[project.id].hint(change.revision)
+            here.hub(project.id).hint(change.revision)
             await heard.revision(change.revision)
             assert text_of(heard, call) == "told at once, and what waits for the last tick"
 
@@ -272,7 +273,7 @@ async def test_who_began_a_run_misses_nothing_of_it_even_when_it_is_over_at_once
 ) -> None:
     turn, other, call = Turn(project, here.hubs), Turn(project, here.hubs), new_id()
     await project.note("before")
-    await here.hubs.ready(project.id)  # as a prompt's own stream does before the run begins
+    await here.hubs.ensure_ready(project.id)  # as a prompt's own stream does before the run begins
     await other.start()
     await turn.queue()
     begun = await project.head()

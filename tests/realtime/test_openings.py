@@ -122,7 +122,7 @@ async def test_what_was_told_before_a_restore_is_not_told_after_it(
             await tx.execute(
                 "update project set epoch = $2 where id = $1", project.id, project.epoch
             )
-        here.hubs.suspect()
+        here.hubs._on_loss()
         await herd[0].until(lambda heard: "sync.reset" in heard.types)
         for _ in range(3):
             new = await come(stack, "sse", here, project)
@@ -151,7 +151,7 @@ async def test_a_herd_waits_for_its_first_and_not_for_one_who_left(
         await come(left, kind, here, project, after=after)
         await asked.wait()
         herd = [await come(stack, kind, here, project, after=after) for _ in range(HERD)]
-        await eventually(lambda: len(hub.followers) == HERD + 1)
+        await eventually(lambda: hub.subscribers == HERD + 1)
         await left.aclose()
         before = opened()
         answer.set()

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from app.realtime import presence
-from app.realtime.redis_bus import RedisBus
-from app.realtime.watcher import Pace
+from app.realtime.bus.redis import RedisBus
+from app.realtime.limits import Limits
 from tests.fault_proxy import FaultProxy
 from tests.realtime.clients import Heard, events, poll, say, socket
 from tests.realtime.conftest import RedisServer
@@ -46,7 +46,7 @@ async def test_who_comes_moves_and_leaves_is_told(
             await bob.until(lambda heard: here_are(heard, *both))
         await ann.until(lambda heard: here_are(heard, ("ann", None, 1)))
     assert all(place is None for place in ann.ids)
-    await eventually(lambda: not here.hubs._hubs[project.id].presence._here)
+    await eventually(lambda: not here.hub(project.id).presence._here)
 
 
 async def test_somebody_with_many_windows_is_where_they_are(
@@ -100,7 +100,7 @@ async def test_much_coming_and_going_is_told_seldom(here: Process, project: Proj
 async def test_a_crowd_is_counted(
     here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presence, "SHOWN", 2)
+    monkeypatch.setattr(presence, "MAX_USERS", 2)
     async with (
         events(here, project, user="ann") as ann,
         events(here, project, user="bob"),
@@ -166,11 +166,11 @@ async def test_the_people_of_a_process_that_fell_silent_age_out(
     project: Project,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(presence, "LIFE", 1.2)
-    monkeypatch.setattr(presence, "AGAIN", 0.3)
+    monkeypatch.setattr(presence, "REPORT_TTL_SECONDS", 1.2)
+    monkeypatch.setattr(presence, "REPORT_INTERVAL_SECONDS", 0.3)
     async with FaultProxy("127.0.0.1", redis_server.port).running() as wire:
         url = f"redis://127.0.0.1:{wire.port}/0"
-        quick = Pace(head_check=3600.0, linger=1.0)
+        quick = Limits(head_check=3600.0, linger=1.0)
         async with (
             process(RedisBus(redis_server.url), quick) as well,
             process(RedisBus(url), quick, hears_commits=False) as lost,
@@ -181,7 +181,7 @@ async def test_the_people_of_a_process_that_fell_silent_age_out(
             for heard in (ann, bob):
                 await heard.until(lambda heard: here_are(heard, *both))
             told = len(ann.of("presence.updated"))
-            await eventually(lambda: lost.hubs._hubs[project.id].presence._said_at > 0)
+            await eventually(lambda: lost.hub(project.id).presence._reported_at > 0)
             wire.hold = True
             await ann.until(lambda heard: here_are(heard, ("ann", None, 1)), within=4)
             assert len(ann.of("presence.updated")) == told + 1, "who is said again is not told"

@@ -14,7 +14,7 @@ from websockets.typing import Origin, Subprotocol
 from app.auth.model import NewToken
 from app.auth.tokens import issue_token
 from app.realtime import log
-from app.realtime.watcher import Pace
+from app.realtime.limits import Limits
 from app.settings import Settings
 from tests.conftest import serving
 from tests.fault_proxy import BufferingProxy
@@ -23,7 +23,7 @@ from tests.follow.ladder import Transport
 from tests.follow.lines import Refused
 from tests.harness.database import DB
 from tests.people import Person, make_person
-from tests.realtime.machine import hubs_of
+from tests.realtime.machine import open_hubs
 from tests.realtime.studio import direct_alone, eventually  # noqa: F401
 
 TRANSPORTS: tuple[Transport, ...] = ("sse", "socket", "msgpack", "poll")
@@ -83,8 +83,8 @@ async def followed(url: str, person: Person, project: str) -> AsyncIterator[list
 @pytest.fixture
 async def url(database: str) -> AsyncIterator[str]:
     async with serving(Settings(database_url=database), run_jobs=False) as address:
-        hubs = hubs_of(log.announcers)[-1]
-        hubs.pace = Pace(heartbeat=0.4)
+        hubs = open_hubs()[-1]
+        hubs.limits = Limits(heartbeat=0.4)
         yield address
         hubs.close()  # as the signal does
 

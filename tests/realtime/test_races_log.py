@@ -12,15 +12,16 @@ import pytest
 
 from app.problems import Problem
 from app.realtime import log
-from app.realtime.bus import Hint, LocalBus
-from app.realtime.watcher import Pace
+from app.realtime.bus.local import LocalBus
+from app.realtime.bus.messages import LogHint
+from app.realtime.limits import Limits
 from tests.harness.database import DB
 from tests.realtime.clients import events, poll, socket
 from tests.realtime.studio import USER, Process, Project, direct_alone, open_project, process  # noqa: F401
 from tests.running import environment
 
 ROOT = Path(__file__).parents[2]
-DEAF = Pace(head_check=3600.0)
+DEAF = Limits(head_check=3600.0)
 
 
 async def test_snapshot_then_commit(here: Process, project: Project) -> None:
@@ -60,12 +61,12 @@ async def test_inverted_publish(database: str, project: Project) -> None:
             await locked.wait()
             second = asyncio.create_task(project.note("42"))
             for revision in (2, 1, 2):
-                worker.publish(project.id, Hint(revision))
+                worker.publish(project.id, LogHint(revision))
             assert (await poll(here, project, project.cursor(0), wait=0.1))["events"] == []
             release.set()
             await asyncio.gather(first, second)
-            worker.publish(project.id, Hint(2))
-            worker.publish(project.id, Hint(1))
+            worker.publish(project.id, LogHint(2))
+            worker.publish(project.id, LogHint(1))
             await heard.revision(2, within=1)
             assert [revision for revision, _ in heard.durable] == [1, 2]
 
@@ -76,8 +77,9 @@ from app.realtime import log
 from app.store.database import Database
 
 async def main(dsn, project):
-    log.announcers.append(lambda *_: os._exit(9))
-    async with Database().opened(dsn) as db, db.transaction() as tx:
+    database = Database()
+    database.signals.connect(log.LogGrew, lambda _: os._exit(9))
+    async with database.opened(dsn) as db, db.transaction() as tx:
         async with log.changing(tx, project, actor_id="a", request_id="r") as change:
             change.emit("scene.updated", {"n": 1})
 
@@ -86,7 +88,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 async def test_commit_no_publish(database: str, here: Process, project: Project) -> None:
-    """A process dies between its commit and its first word of it; nothing else happens."""
+    """A process dies between its commit and its hint; nothing else happens."""
     async with events(here, project) as heard, socket(here, project) as (other, _):
         await heard.ready()
         await other.ready()
@@ -149,9 +151,9 @@ async def test_duplicate_delivery(database: str, project: Project) -> None:
             for number in range(30):
                 revision = await project.note(str(number), size=2)
                 for _ in range(3):
-                    worker.publish(project.id, Hint(revision))
-                    here.hubs.announce(project.id, revision)
-                    here.hubs.suspect()
+                    worker.publish(project.id, LogHint(revision))
+                    here.hint(project.id, revision)
+                    here.hubs._on_loss()
             await heard.revision(60)
             last = 0
             while last < 60:
@@ -176,7 +178,7 @@ async def test_a_log_with_a_hole_is_not_passed_on(project: Project, what: str) -
                 else:
                     sql = "update project set epoch = 'other' where id = $1"
                 await tx.execute(sql, project.id)
-            here.hubs.announce(project.id, last)
+            here.hint(project.id, last)
             await heard.until(lambda heard: heard.types.count("project.snapshot") == 2)
     assert heard.durable == []
     assert heard.of("project.snapshot")[1]["revision"] == last

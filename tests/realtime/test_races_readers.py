@@ -10,10 +10,11 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from app.realtime import follow, log, metrics
-from app.realtime.bus import LocalBus
-from app.realtime.ring import pieces
-from app.realtime.watcher import Pace
+from app.realtime import log, metrics
+from app.realtime.bus.local import LocalBus
+from app.realtime.encoding import split
+from app.realtime.limits import Limits
+from app.realtime.ring import BATCH_BYTES
 from tests.fault_proxy import FaultProxy
 from tests.harness.database import DB
 from tests.realtime.clients import Heard, events, parse, poll, socket
@@ -30,19 +31,24 @@ async def wired(where: Process) -> AsyncIterator[tuple[FaultProxy, str]]:
 
 
 async def test_catch_up_slower_than_writes(
-    here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each page costs more than what is written meanwhile: it ends with a snapshot."""
-    monkeypatch.setattr(follow, "TOO_FAR", 1000)
+    """More is written than each page brings: it ends with a snapshot."""
+    limits = Limits(replay_events=1000, ring_events=100)
+    async with process(LocalBus(), limits) as here:
+        await _outrun(here, project, monkeypatch)
+
+
+async def _outrun(here: Process, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     await project.note(size=400)
     page = here.hubs._hub(project.id).page
 
     async def slow(after: int) -> Any:
         await project.note(size=250)
-        return pieces([frame for piece in await page(after) for frame in piece][:200])
+        events = [event for part in await page(after) for event in part]
+        return split(events[:200], BATCH_BYTES)
 
     monkeypatch.setattr(here.hubs._hub(project.id), "page", slow)
-    monkeypatch.setattr(here.hubs._hub(project.id).ring, "_most", 100)
     async with events(here, project, after=project.cursor(0)) as heard:
         await heard.ready()
         monkeypatch.undo()
@@ -155,15 +161,15 @@ async def _bytes_of(url: str, *, ends: bytes | None) -> bytes:
 
 async def test_half_open_socket_by_its_ping(project: Project) -> None:
     """A socket vanishes without a word: it is closed, and its person is gone for the others."""
-    async with process(LocalBus(), Pace(heartbeat=0.2), ws_ping=0.3) as here:
+    async with process(LocalBus(), Limits(heartbeat=0.2), ws_ping=0.3) as here:
         async with wired(here) as (wire, address), events(here, project, user="ann") as ann:
             url = address.replace("http", "ws", 1) + f"/p/{project.id}/socket?user=bob"
             async with connect(url, ping_interval=None, close_timeout=0.1) as line:
                 await line.send('{"type":"hello"}')
-                await eventually(lambda: len(here.hubs._followers) == 2)
+                await eventually(lambda: len(here.subscriptions) == 2)
                 await ann.until(lambda heard: _people(heard) == ["ann", "bob"])
                 wire.hold = True
-                await eventually(lambda: len(here.hubs._followers) == 1, within=4)
+                await eventually(lambda: len(here.subscriptions) == 1, within=4)
                 await ann.until(lambda heard: _people(heard) == ["ann"])
                 wire.hold = False
 
@@ -183,7 +189,7 @@ async def test_thundering_herd(
     asked: list[int] = []
     read = log.read_many
 
-    async def counting(reader: Any, places: list[log.Place], limit: int) -> Any:
+    async def counting(reader: Any, places: list[log.LogPosition], limit: int) -> Any:
         asked.extend(after for project_id, after in places if project_id == project.id)
         return await read(reader, places, limit)
 
@@ -195,9 +201,9 @@ async def test_thundering_herd(
         heads += 1
         return await head_of(reader, project_id)
 
-    async with process(LocalBus(), Pace(head_check=3600.0)) as here:
+    async with process(LocalBus(), Limits(head_check=3600.0)) as here:
         host, port = here.address.removeprefix("http://").split(":")
-        await here.hubs.ready(project.id)
+        await here.hubs.ensure_ready(project.id)
         monkeypatch.setattr(log, "read_many", counting)
         monkeypatch.setattr(log, "head_of", counting_heads)
         cursors = [0, 50, 100, 120]
@@ -242,12 +248,12 @@ async def test_revoke_race_in_a_catch_up(here: Process, project: Project) -> Non
 
 async def test_randomised_life_spreads_the_ends(project: Project) -> None:
     """No two restarts of one herd: each stream has its own end of life."""
-    async with process(LocalBus(), Pace(life=(600.0, 900.0))) as here:
+    async with process(LocalBus(), Limits(lifetime=(600.0, 900.0))) as here:
         async with contextlib.AsyncExitStack() as stack:
             for _ in range(20):
                 heard = await stack.enter_async_context(events(here, project))
                 await heard.ready()
-            ends = sorted(follower._expiry for follower in here.hubs._followers)
+            ends = sorted(one._expires_at for one in here.subscriptions)
     now = asyncio.get_running_loop().time()
     assert len(set(ends)) == 20
     assert 590 < ends[0] - now < ends[-1] - now < 901
@@ -266,5 +272,5 @@ async def test_f02_a_client_that_leaves_during_a_replay_is_gone_at_once(
             async with client.stream("GET", url) as answer:
                 async for _ in answer.aiter_raw():
                     break
-    await eventually(lambda: not here.hubs._followers, within=2)
+    await eventually(lambda: not here.subscriptions, within=2)
     assert metrics.JOINS.labels("log")._value.get() > joins

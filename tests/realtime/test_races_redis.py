@@ -8,13 +8,11 @@ from typing import Any
 
 import pytest
 
-from app.realtime import redis_bus
-from app.realtime.bus import Hint, LocalBus
-from app.realtime.follow import Follower
-from app.realtime.frames import Frame
-from app.realtime.hubs import Hubs
-from app.realtime.redis_bus import RedisBus
-from app.realtime.watcher import Pace
+from app.realtime.bus import redis as redis_bus
+from app.realtime.bus.local import LocalBus
+from app.realtime.bus.messages import LogHint
+from app.realtime.bus.redis import RedisBus
+from app.realtime.limits import Limits
 from tests.fault_proxy import FaultProxy
 from tests.realtime.clients import events, poll, socket
 from tests.realtime.conftest import RedisServer
@@ -45,8 +43,8 @@ async def test_redis_blackhole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Packets are dropped and the connection looks open: the probe finds out, the log goes on."""
-    monkeypatch.setattr(redis_bus, "PING", 1.0)
-    monkeypatch.setattr(redis_bus, "DEAD", 2.0)
+    monkeypatch.setattr(redis_bus, "PROBE_AFTER_SECONDS", 1.0)
+    monkeypatch.setattr(redis_bus, "GIVE_UP_AFTER_SECONDS", 2.0)
     bus = RedisBus(f"redis://127.0.0.1:{wire.port}/0")
     async with process(bus, hears_commits=False) as web, events(web, project) as heard:
         await heard.ready()
@@ -103,7 +101,7 @@ async def test_last_leave_first_join_while_unsubscribing(
 ) -> None:
     """The last one leaves, and somebody joins while the farewell to Redis is on its slow way."""
     bus = RedisBus(f"redis://127.0.0.1:{wire.port}/0")
-    pace = Pace(head_check=3600.0, linger=0.02)
+    pace = Limits(head_check=3600.0, linger=0.02)
     async with (
         process(RedisBus(redis_server.url), RARE),
         process(bus, pace, hears_commits=False) as web,
@@ -124,16 +122,16 @@ async def test_subscriptions_that_come_and_go_while_redis_drops_us(
 ) -> None:
     """Nothing of it fails, and in the end we are subscribed to what is wanted and to no more."""
     bus = RedisBus(redis_server.url)
-    await bus.open(Hubs(bus, snapshot, running))
+    await bus.open("test", lambda *_: None, lambda: None)
     with redis_server.admin as admin:
         for number in range(30):
             names = [f"p{number}.{which}" for which in range(3)]
-            await asyncio.gather(*(bus.follow(name) for name in names))
+            await asyncio.gather(*(bus.subscribe(name) for name in names))
             if number % 3 == 0:
                 admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
                 await asyncio.sleep(random.random() * 0.003)
-            await asyncio.gather(*(bus.unfollow(name) for name in names))
-        await bus.follow("last")
+            await asyncio.gather(*(bus.unsubscribe(name) for name in names))
+        await bus.subscribe("last")
 
         def subscribed() -> bool:
             told = {name.decode() for name in admin.pubsub_channels("reelroom:*")}
@@ -147,10 +145,10 @@ async def test_the_clock_goes_on_whatever_a_bus_does(project: Project) -> None:
     """A fault in letting go of one project costs nobody else the heartbeats."""
 
     class Faulty(LocalBus):
-        async def unfollow(self, project_id: str) -> None:
+        async def unsubscribe(self, channel: str) -> None:
             raise AttributeError("a fault of a library")
 
-    pace = Pace(heartbeat=0.3, linger=0.1)
+    pace = Limits(heartbeat=0.3, linger=0.1)
     async with process(Faulty(), pace) as here, events(here, project) as heard:
         await heard.ready()
         other = await open_project()
@@ -161,21 +159,12 @@ async def test_the_clock_goes_on_whatever_a_bus_does(project: Project) -> None:
         await heard.until(lambda heard: len(heard.of("sync.heartbeat")) > told + 2)
 
 
-async def test_hub_callback_exception(
-    here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One stream breaks inside, one listener raises: everybody else goes on."""
-    allowed = Follower.allowed
+async def test_hub_callback_exception(here: Process, project: Project) -> None:
+    """One subscription breaks inside: everybody else goes on."""
 
-    def broken(self: Follower, batch: list[Frame]) -> list[Frame]:
-        if self.watcher.user_id == "unlucky" and batch and batch[-1].revision:
-            raise RuntimeError("a stream with a fault")
-        return allowed(self, batch)
-
-    def unwritable(body: bytes) -> int:
+    def unwritable(payload: Any) -> None:
         raise RuntimeError("a connection with a fault")
 
-    monkeypatch.setattr(Follower, "allowed", broken)
     async with (
         events(here, project) as heard,
         socket(here, project) as (other, _),
@@ -183,15 +172,15 @@ async def test_hub_callback_exception(
     ):
         for each in (heard, other, unlucky):
             await each.ready()
-        for follower in here.hubs._followers:
-            if follower.watcher.user_id == "unlucky" and follower.driver is not None:
-                follower.driver.send = unwritable  # type: ignore[attr-defined]
+        for one in here.subscriptions:
+            if one.subscriber.user_id == "unlucky":
+                one.write = unwritable
         await project.note("breaks one")
         await unlucky.over()
         for each in (heard, other):
             await each.revision(await project.note("told to the others"))
             assert each.durable == await project.logged()
-    await eventually(lambda: not here.hubs._followers)
+    await eventually(lambda: not here.subscriptions)
 
 
 async def test_f12_two_processes_tell_the_same(
@@ -271,7 +260,7 @@ async def test_f23_doubled_and_reordered_words(project: Project) -> None:
             for _ in range(5):
                 head = await project.note(size=3)
                 for revision in (head, head - 1, head, head + 4, head - 2, 0):
-                    worker.publish(project.id, Hint(revision))
+                    worker.publish(project.id, LogHint(revision))
             for each in (heard, other):
                 await each.revision(15, within=2)
                 assert each.durable == await project.logged()
@@ -285,10 +274,10 @@ async def test_the_bus_ends_at_any_moment(redis_server: RedisServer, away: bool)
 
     async def once() -> None:
         bus = RedisBus(redis_server.url)
-        await bus.open(Hubs(bus, snapshot, running))
+        await bus.open("test", lambda *_: None, lambda: None)
         await asyncio.sleep(random.random() * 0.1)
         for number in range(5):
-            bus.publish("p", Hint(number))
+            bus.publish("p", LogHint(number))
             await asyncio.sleep(random.random() * 0.01)
         async with asyncio.timeout(5):
             await bus.close()

@@ -12,8 +12,8 @@ import asyncpg
 import pytest
 
 from app.realtime import log
-from app.realtime.bus import LocalBus
-from app.realtime.watcher import Pace
+from app.realtime.bus.local import LocalBus
+from app.realtime.limits import Limits
 from app.store import embedded
 from app.store.binaries import find_programs
 from app.store.database import Tx
@@ -21,7 +21,14 @@ from app.store.embedded import Embedded, start
 from app.store.migration import migrate
 from tests.harness.database import DB, connect
 from tests.realtime.clients import Heard, events, poll
-from tests.realtime.studio import Process, Project, direct_alone, open_project, process  # noqa: F401
+from tests.realtime.studio import (  # noqa: F401
+    Process,
+    Project,
+    direct_alone,
+    open_processes,
+    open_project,
+    process,
+)
 
 PATIENCE = 30.0  # seconds
 
@@ -75,8 +82,8 @@ class Replicated:
             ) as change:
                 for number in range(size):
                     change.emit("scene.updated", {"n": number})
-        for tell in log.announcers:  # the word of another process: who reads here was not it
-            tell(self.project.id, change.revision, ())
+        for each in open_processes:  # the hint of another process
+            each.hint(self.project.id, change.revision)
         return change.revision
 
     async def lag(self, behind: bool) -> None:
@@ -142,7 +149,7 @@ def revisions(heard: Heard) -> list[int]:
 
 async def test_replica_lag(replicated: Replicated) -> None:
     """Whoever follows is told late and never a hole, whatever the hints say."""
-    async with process(LocalBus(), Pace(head_check=0.3)) as here:
+    async with process(LocalBus(), Limits(head_check=0.3)) as here:
         async with events(here, replicated.project) as heard:
             await heard.ready()
             for turn in range(6):
@@ -163,7 +170,7 @@ async def test_replica_lag_of_one_who_knows_more(replicated: Replicated) -> None
     A new client's snapshot is old, but whole: what comes later comes after it.
     """
     project = replicated.project
-    async with process(LocalBus(), Pace(head_check=0.3)) as here:
+    async with process(LocalBus(), Limits(head_check=0.3)) as here:
         async with AsyncExitStack() as stack:
             early = await stack.enter_async_context(events(here, project))
             await early.ready()
@@ -204,7 +211,7 @@ async def test_replica_lag_of_those_who_come_and_go(replicated: Replicated) -> N
         assert revisions(heard) == list(range(start + 1, start + 1 + len(heard.durable)))
         assert not first or "sync.reset" in heard.types
 
-    async with process(LocalBus(), Pace(head_check=0.3)) as here:
+    async with process(LocalBus(), Limits(head_check=0.3)) as here:
         async with events(here, project) as heard:
             await heard.ready()
             for _ in range(12):

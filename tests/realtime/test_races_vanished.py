@@ -14,9 +14,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.realtime import metrics, wire
-from app.realtime.bus import LocalBus
-from app.realtime.watcher import Pace
+from app.realtime import metrics
+from app.realtime.accelerated import writers
+from app.realtime.bus.local import LocalBus
+from app.realtime.limits import Limits
 from tests.realtime.clients import Heard, events
 from tests.realtime.studio import Process, Project, eventually, process
 
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's op
 
 ATTACH_FILTER = 26  # SO_ATTACH_FILTER, for which Python has no name
 DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)  # one instruction: return 0 bytes of any packet
-SOON = 1_000  # milliseconds without an acknowledgement, instead of `wire.USER_TIMEOUT`
+SOON = 1_000  # milliseconds without an acknowledgement, instead of `UNACKNOWLEDGED_MILLISECONDS`
 UPGRADE = (
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
@@ -80,11 +81,15 @@ async def test_half_open(
 ) -> None:
     """The kernel gives it up; its person is gone for the others, who notice nothing else."""
     if patience is not None:
-        monkeypatch.setattr(wire, "USER_TIMEOUT", patience)
-    within = 30 + wire.USER_TIMEOUT / 1000
+        options = [
+            (level, name, patience if name == sockets.TCP_USER_TIMEOUT else value)
+            for level, name, value in writers.OPTIONS
+        ]
+        monkeypatch.setattr(writers, "OPTIONS", options)
+    within = 30 + (patience or writers.UNACKNOWLEDGED_MILLISECONDS) / 1000
     slow = metrics.SLOW_KILLS._value.get()
     # Nothing but the kernel may end it: no stall, no ping, no end of life.
-    pace = Pace(heartbeat=0.3, stall=3600.0)
+    pace = Limits(heartbeat=0.3, stall=3600.0)
     async with process(LocalBus(), pace, ws_ping=3600.0) as here:
         async with (
             events(here, project, user="ann") as ann,
@@ -94,7 +99,7 @@ async def test_half_open(
             vanish(bob)
             for _ in range(3):
                 await ann.revision(await project.note("told to nobody"))
-            await eventually(lambda: len(here.hubs._followers) == 1, within=within)
+            await eventually(lambda: len(here.subscriptions) == 1, within=within)
             await ann.until(lambda heard: people(heard) == ["ann"], within=20)
             assert bob.fileno() > 0, "it never closed"
             assert metrics.SLOW_KILLS._value.get() == slow
@@ -105,7 +110,7 @@ async def test_half_open(
 async def test_half_open_with_more_to_tell_than_fits(project: Project) -> None:
     """On either delivery: what nobody acknowledges piles up until the write stalls."""
     slow = metrics.SLOW_KILLS._value.get()
-    async with process(LocalBus(), Pace(heartbeat=0.3, stall=0.5), ws_ping=3600.0) as here:
+    async with process(LocalBus(), Limits(heartbeat=0.3, stall=0.5), ws_ping=3600.0) as here:
         async with (
             events(here, project, user="ann") as ann,
             plugged(here, project, "sse", "bob") as bob,
@@ -114,6 +119,6 @@ async def test_half_open_with_more_to_tell_than_fits(project: Project) -> None:
             vanish(bob)
             for _ in range(80):
                 await ann.revision(await project.note("x" * 100_000))
-            await eventually(lambda: len(here.hubs._followers) == 1, within=15)
+            await eventually(lambda: len(here.subscriptions) == 1, within=15)
             assert metrics.SLOW_KILLS._value.get() == slow + 1
             await ann.until(lambda heard: people(heard) == ["ann"], within=20)

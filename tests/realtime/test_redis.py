@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 
 from app.realtime import metrics
-from app.realtime.bus import Hint
-from app.realtime.redis_bus import RedisBus
-from app.realtime.watcher import Pace
+from app.realtime.bus.messages import LogHint
+from app.realtime.bus.redis import RedisBus
+from app.realtime.limits import Limits
 from app.store.ids import new_id
 from tests.realtime.clients import events
 from tests.realtime.conftest import RedisServer
-from tests.realtime.studio import Process, Project, Turn, direct_alone, eventually, process  # noqa: F401
+from tests.realtime.studio import Process, Project, Turn, Word, direct_alone, eventually, process  # noqa: F401
 from tests.realtime.test_live import ODD_TEXT, stream_code, text_of
 
-RARE = Pace(head_check=3600.0)  # so that only Redis, or what replaces it, can be the cause
+RARE = Limits(head_check=3600.0)  # so that only Redis, or what replaces it, can be the cause
 
 
 def count(outcome: str) -> float:
@@ -26,7 +26,9 @@ def count(outcome: str) -> float:
 
 
 @asynccontextmanager
-async def two(server: RedisServer, pace: Pace | None = None) -> AsyncIterator[tuple[Process, ...]]:
+async def two(
+    server: RedisServer, pace: Limits | None = None
+) -> AsyncIterator[tuple[Process, ...]]:
     """One that commits and one that hears of it only over Redis."""
     async with (
         process(RedisBus(server.url), pace) as worker,
@@ -100,7 +102,7 @@ async def test_redis_restart(database: str, redis_server: RedisServer, project: 
             await up[0].close()
             await eventually(lambda: metrics.BUS_UP._value.get() == 1, within=5)
             await asyncio.sleep(2.5)  # both have connected again by then: the backoff's most
-            web.hubs.pace = RARE
+            web.hubs.limits = RARE
             await heard.revision(await project.note("it is back"), within=2.6)
             assert heard.durable == await project.logged()
 
@@ -197,26 +199,26 @@ async def test_zombie_worker(database: str, redis_server: RedisServer, project: 
             await heard.until(lambda heard: text_of(heard, call) == "mine alone")
 
 
-async def test_words_reach_all_parts_of_all_processes(
+async def test_a_broadcast_reaches_the_receivers_of_the_other_processes(
     database: str, redis_server: RedisServer
 ) -> None:
     async with two(redis_server) as (worker, web):
-        heard: list[tuple[str, str, str]] = []
+        received: list[Word] = []
 
-        def deaf(kind: str, payload: str) -> None:
-            raise RuntimeError("a listener with a fault")
+        def broken(_: Word) -> None:
+            raise RuntimeError("a receiver with a fault")
 
-        for name, one in (("worker", worker), ("web", web)):
-            one.hubs.on_control(deaf)
-            one.hubs.on_control(lambda k, p, name=name: heard.append((name, k, p)))  # type: ignore[misc]
+        worker.hubs.received.connect(Word, broken)
+        worker.hubs.received.connect(Word, received.append)
+        web.hubs.received.connect(Word, lambda _: pytest.fail("its own broadcast"))
         await eventually(lambda: metrics.BUS_UP._value.get() == 1)
         for number in range(100):
-            web.hubs.tell("stop", str(number))
-            if any(entry[0] == "worker" for entry in heard):
+            web.hubs.broadcast(Word(f"stop {number}"))
+            if received:
                 break
             await asyncio.sleep(0.02)
-        await eventually(lambda: {entry[0] for entry in heard} == {"worker", "web"})
-        assert heard[0][1] == "stop"
+        await eventually(lambda: received)
+        assert received[0].text.startswith("stop ")
 
 
 async def test_last_leave_first_join(
@@ -228,7 +230,7 @@ async def test_last_leave_first_join(
         with redis_server.admin as admin:
             return int(admin.pubsub_numsub(channel)[0][1])
 
-    async with process(RedisBus(redis_server.url), Pace(linger=0.1)) as one:
+    async with process(RedisBus(redis_server.url), Limits(linger=0.1)) as one:
         for _ in range(5):
             async with events(one, project) as first, events(one, project) as second:
                 await first.ready()
@@ -241,7 +243,7 @@ async def test_a_full_queue_drops_the_oldest_and_nobody_waits(redis_server: Redi
     bus = RedisBus("redis://127.0.0.1:1/0")
     before = count("overflow")
     for number in range(2000):
-        bus.publish("p", Hint(number))
+        bus.publish("p", LogHint(number))
     assert count("overflow") == before + 2000 - 1024
     await bus.close()
 
@@ -258,7 +260,7 @@ async def test_f15_redis_may_be_away_at_the_start(
             channel = f"reelroom:{project.id}"
             with redis_server.admin as admin:
                 await eventually(lambda: admin.pubsub_numsub(channel)[0][1] == 1, within=6)
-            web.hubs.pace = RARE
+            web.hubs.limits = RARE
             await heard.revision(await project.note(), within=2.6)
             await heard.revision(await project.note(), within=0.5)
 

@@ -17,8 +17,7 @@ from app.http import limits
 from app.http.limits import Limiter
 from app.problems import RateLimited
 from app.realtime import metrics
-from app.realtime.redis_bus import RedisBus
-from app.realtime.redis_home import SLOT
+from app.realtime.bus.redis import SLOT, RedisBus
 from app.store.ids import new_id
 from tests.conftest import free_port
 from tests.realtime.clients import events
@@ -155,7 +154,7 @@ async def test_the_bus_speaks_tls(database: str, secure: str, project: Project) 
 async def test_a_certificate_that_nobody_vouches_for_is_refused(database: str, secure: str) -> None:
     bus = RedisBus(secure.partition("?")[0])
     assert not await bus.connected()
-    await bus.home.close()
+    await bus.server.close()
 
 
 async def test_processes_meet_over_a_cluster_whichever_node_they_were_told(
@@ -217,8 +216,8 @@ async def test_limits_are_counted_where_the_bus_is_whichever_node_was_told(
     monkeypatch.setattr(limits, "REDIS_SECONDS", 10.0)
     buses = [RedisBus(cluster.url(number)) for number in range(3)]
     for bus in buses:
-        await bus.home.find()
-    limiters = [Limiter(bus.home) for bus in buses]
+        await bus.server.locate()
+    limiters = [Limiter(bus.server) for bus in buses]
     me = new_id()
     for limiter in (*limiters, *limiters):
         await limiter.hit("tries", me, most=6, per=60)
@@ -227,4 +226,4 @@ async def test_limits_are_counted_where_the_bus_is_whichever_node_was_told(
             await limiter.hit("tries", me, most=6, per=60)
     assert [limiter.fallbacks for limiter in limiters] == [0, 0, 0]
     for bus in buses:
-        await bus.home.close()
+        await bus.server.close()

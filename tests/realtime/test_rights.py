@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.realtime.bus import LocalBus
-from app.realtime.watcher import Pace
+from app.realtime.bus.local import LocalBus
+from app.realtime.limits import Limits
 from tests.realtime.clients import events, poll, socket
 from tests.realtime.studio import Process, Project, eventually, process
 
@@ -81,7 +81,7 @@ async def test_revoke_race_of_a_long_poll_in_flight(here: Process, project: Proj
     waiting = asyncio.create_task(
         poll(here, project, project.cursor(1), wait=20, user=GUEST, role="editor")
     )
-    await eventually(lambda: here.hubs._followers)
+    await eventually(lambda: here.waiting_polls)
     await project.commit(member(None), ("scene.updated", {"secret": 1}))
     async with asyncio.timeout(2):
         assert (await waiting)["events"] == []
@@ -129,7 +129,7 @@ async def test_deleting_the_project_ends_all_streams(here: Process, project: Pro
 
 
 async def test_token_expiry_mid_stream(project: Project) -> None:
-    async with process(LocalBus(), Pace(heartbeat=0.2)) as here:
+    async with process(LocalBus(), Limits(heartbeat=0.2)) as here:
         async with (
             events(here, project) as over_sse,
             socket(here, project) as (over_socket, _),

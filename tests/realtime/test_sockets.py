@@ -8,8 +8,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from app.realtime import metrics
-from app.realtime.bus import LocalBus
-from app.realtime.watcher import Pace
+from app.realtime.bus.local import LocalBus
+from app.realtime.limits import Limits
 from tests.realtime.clients import say, socket
 from tests.realtime.studio import Process, Project, eventually, process
 
@@ -50,7 +50,7 @@ async def test_a_bad_frame_later_closes_with_4400(here: Process, project: Projec
 
 
 async def test_no_hello_closes_with_4408(project: Project) -> None:
-    async with process(LocalBus(), Pace(hello=0.2)) as here:
+    async with process(LocalBus(), Limits(hello=0.2)) as here:
         async with socket(here, project, hello=False) as (heard, _):
             await heard.over(within=3)
     assert heard.code == 4408
@@ -95,16 +95,16 @@ async def test_slow_reader_of_a_socket(
     project: Project,
 ) -> None:
     kills = metrics.SLOW_KILLS._value.get()
-    async with process(LocalBus(), Pace(stall=0.5)) as here:
+    async with process(LocalBus(), Limits(stall=0.5)) as here:
         url = f"{here.sockets}/p/{project.id}/socket"
         async with socket(here, project) as (quick, _):
             stuck = await connect(url, max_queue=1, compression=None, close_timeout=0.1)
             await stuck.send('{"type":"hello"}')
             await quick.ready()
-            await eventually(lambda: len(here.hubs._followers) == 2)
+            await eventually(lambda: len(here.subscriptions) == 2)
             for _ in range(100):
                 await quick.revision(await project.note("x" * 100_000), within=1)
-            await eventually(lambda: len(here.hubs._followers) == 1, within=5)
+            await eventually(lambda: len(here.subscriptions) == 1, within=5)
             assert metrics.SLOW_KILLS._value.get() == kills + 1
             await quick.revision(await project.note("still there"))
             assert len(quick.durable) == 101

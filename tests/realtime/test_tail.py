@@ -1,12 +1,10 @@
 """The end of the log: handed over by who commits here, else read, and read for many at once."""
 
 import asyncio
-import os
 import random
 import socket as sockets
 import time
 from collections.abc import Sequence
-from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,31 +12,19 @@ import pytest
 from redis.exceptions import RedisError
 
 from app.realtime import log, metrics
-from app.realtime.bus import LocalBus
-from app.realtime.hubs import Hubs
-from app.realtime.log_reader import LogReader, _is_open
-from app.realtime.redis_pushes import Push, Pushes
-from app.realtime.stream import Stream
-from app.realtime.watcher import Pace
+from app.realtime.bus.local import LocalBus
+from app.realtime.bus.redis_reader import Push, PushReader
+from app.realtime.limits import Limits
+from app.realtime.log import LogReader, _is_open
 from tests.harness.database import DB
 from tests.realtime.clients import events, socket
 from tests.realtime.studio import Process, Project, eventually, open_project, process
 
-DEAF = Pace(head_check=3600.0)
+DEAF = Limits(head_check=3600.0)
 
 
 def reads(use: str) -> float:
     return float(metrics.LOG_READS.labels(use)._value.get())
-
-
-@contextmanager
-def unheard(hubs: Hubs) -> Any:
-    """Commits of another process whose word is lost."""
-    log.announcers.remove(hubs.announce)
-    try:
-        yield
-    finally:
-        log.announcers.append(hubs.announce)
 
 
 async def rows_of(project: Project, after: int) -> list[log.Row]:
@@ -74,14 +60,14 @@ async def test_a_gap_before_what_is_handed_over_is_read_from_the_log(project: Pr
     async with process(LocalBus(), DEAF) as here, events(here, project) as heard:
         await heard.ready()
         await heard.revision(await project.note("here"))
-        with unheard(here.hubs):
+        with here.missing_commits():
             await project.note("elsewhere", size=2)
         handed, read = reads("handed"), reads("follow")
         await heard.revision(await project.note("here again"))
         assert (reads("handed") - handed, reads("follow") - read) == (0, 1)
-        with unheard(here.hubs):
+        with here.missing_commits():
             told = await project.note("elsewhere")
-        here.hubs.announce(project.id, told)  # the word of another process
+        here.hint(project.id, told)  # the word of another process
         await heard.revision(await project.note("and here", size=2))
     assert heard.durable == await project.logged()
 
@@ -93,15 +79,15 @@ async def test_rows_twice_late_out_of_order_or_of_another_history_are_not_told(
     async with process(LocalBus(), DEAF) as here, events(here, project) as heard:
         await heard.ready()
         await heard.revision(await project.note())
-        here.hubs.announce(project.id, 2, [_changed(await rows_of(project, 0), 2, "forged")])
-        with unheard(here.hubs):
+        here.hint(project.id, 2, [_changed(await rows_of(project, 0), 2, "forged")])
+        with here.missing_commits():
             for _ in range(30):
                 await project.note(size=chance.randint(1, 3))
         rows = await rows_of(project, 1)
         commits = [[r for r in rows if r.commit == c] for c in sorted({r.commit for r in rows})]
         chance.shuffle(commits)
         for commit in [*commits, *commits]:
-            here.hubs.announce(project.id, commit[-1].revision, commit)
+            here.hint(project.id, commit[-1].revision, commit)
             if chance.random() < 0.3:
                 await asyncio.sleep(0.005)
         await heard.revision(rows[-1].revision)
@@ -116,12 +102,12 @@ async def test_events_in_two_hundred_projects_at_once_are_a_few_queries(database
     projects = [await open_project() for _ in range(200)]
     async with process(LocalBus(), DEAF, hears_commits=False) as here:
         for project in projects:
-            await here.hubs.ready(project.id)
+            await here.hubs.ensure_ready(project.id)
             await project.note(size=2)
         queries = metrics.LOG_QUERIES._value.get()
         for project in projects:
-            here.hubs.announce(project.id, 2)
-        hubs = [here.hubs._hubs[project.id] for project in projects]
+            here.hint(project.id, 2)
+        hubs = [here.hub(project.id) for project in projects]
         await eventually(lambda: all(hub.head == 2 for hub in hubs))
         assert metrics.LOG_QUERIES._value.get() - queries <= 3
 
@@ -130,17 +116,17 @@ async def test_many_projects_that_lack_a_lot_get_all_of_it(database: str) -> Non
     projects = [await open_project() for _ in range(12)]
     async with process(LocalBus(), DEAF, hears_commits=False) as here:
         for project in projects:
-            await here.hubs.ready(project.id)
+            await here.hubs.ensure_ready(project.id)
             for _ in range(3):
                 await project.note(size=25)
         for project in projects:
-            here.hubs.announce(project.id, 75)
-        hubs = [here.hubs._hubs[project.id] for project in projects]
+            here.hint(project.id, 75)
+        hubs = [here.hub(project.id) for project in projects]
         await eventually(lambda: all(hub.head == 75 for hub in hubs))
 
 
 async def test_the_readers_connection_is_given_back_and_replaced(project: Project) -> None:
-    reader, pool = LogReader(), DB.pool
+    reader, pool = LogReader(DB), DB.pool
     await project.note()
     assert len(await reader.get(project.id, 0)) == 1
     kept = reader._tx
@@ -155,33 +141,6 @@ async def test_the_readers_connection_is_given_back_and_replaced(project: Projec
     await reader.close()
 
 
-async def test_a_socket_that_takes_a_part_gets_the_rest_in_order(
-    here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chance = random.Random(3)
-
-    def send(line: int, body: bytes) -> int:
-        what = chance.random()
-        if what < 0.2:
-            raise BlockingIOError
-        return os.write(line, body[: chance.randrange(len(body)) + 1] if what < 0.6 else body)
-
-    monkeypatch.setattr("app.realtime.stream.to_socket", send)
-    async with (
-        events(here, project) as a, socket(here, project) as (b, _),
-        socket(here, project, packed=True) as (c, speaker),
-    ):  # fmt: skip
-        for heard in (a, b, c):
-            await heard.ready()
-        for number in range(60):
-            last = await project.note("x" * 50 * number, size=2)
-            if number % 7 == 0:
-                await speaker.ping()  # is answered through the transport
-        for heard in (a, b, c):
-            await heard.revision(last)
-    assert a.durable == b.durable == c.durable == await project.logged()
-
-
 @pytest.mark.parametrize("size", [1, 7, 1000])
 async def test_words_of_redis_are_read_however_they_are_cut(size: int) -> None:
     said = (
@@ -190,7 +149,7 @@ async def test_words_of_redis_are_read_however_they_are_cut(size: int) -> None:
         b"*3\r\n$7\r\nmessage\r\n$1\r\nb\r\n$0\r\n\r\n+PONG\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n"
     )
     stream = asyncio.StreamReader()
-    pushes = Pushes(cast(Any, SimpleNamespace(connection=SimpleNamespace(_reader=stream))))
+    pushes = PushReader(cast(Any, SimpleNamespace(connection=SimpleNamespace(_reader=stream))))
     heard: list[Push] = []
     for start in range(0, len(said), size):
         stream.feed_data(said[start : start + size])
@@ -221,7 +180,7 @@ async def test_a_page_ends_where_a_transaction_does(project: Project) -> None:
 
 
 async def test_what_waits_in_the_transport_goes_first(project: Project, direct: bool) -> None:
-    """The reader drains its socket while the transport holds bytes, and an event comes."""
+    """The client drains its socket while the transport holds bytes, and an event is published."""
     if not direct:
         pytest.skip("about connections that the server shows")
     async with process(LocalBus(), DEAF) as here:
@@ -231,18 +190,19 @@ async def test_what_waits_in_the_transport_goes_first(project: Project, direct: 
             line.connect((host, int(port)))
             line.sendall(f"GET /p/{project.id}/events HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             line.setblocking(False)
-            await eventually(lambda: any(_streams(here)))
-            [stream] = _streams(here)
-            await eventually(lambda: stream.live)
-            while not stream.wire.transport.get_write_buffer_size():
+            await eventually(lambda: any(here.subscriptions))
+            [subscription] = here.subscriptions
+            transport = cast(Any, subscription.writer)._transport
+            await eventually(lambda: subscription.at is not None)
+            while not transport.get_write_buffer_size():
                 await project.note("x" * 8000)
                 await asyncio.sleep(0.02)  # the kernel takes what it takes
-            with unheard(here.hubs):
+            with here.missing_commits():
                 last = await project.note("last")
             rows = await rows_of(project, last - 1)
             told = _drained(line, turns=50)  # the server gets none
-            assert stream.wire.transport.get_write_buffer_size()
-            here.hubs.announce(project.id, last, rows)
+            assert transport.get_write_buffer_size()
+            here.hint(project.id, last, rows)
             async with asyncio.timeout(10):
                 while b'"text": "last"' not in told:
                     told += _drained(line)
@@ -252,10 +212,6 @@ async def test_what_waits_in_the_transport_goes_first(project: Project, direct: 
         int(part.split(b"\n")[0]) for part in told.split(f"id: {project.epoch}.".encode())[1:]
     ]
     assert numbers == list(range(1, last + 1))
-
-
-def _streams(here: Process) -> list[Stream]:
-    return [f.driver for f in here.hubs._followers if isinstance(f.driver, Stream)]
 
 
 def _drained(line: sockets.socket, turns: int = 1) -> bytes:
@@ -269,17 +225,12 @@ def _drained(line: sockets.socket, turns: int = 1) -> bytes:
     return told
 
 
-async def test_what_the_server_itself_says_on_a_socket_is_not_overtaken(
-    here: Process, project: Project, direct: bool
+async def test_what_the_server_itself_sends_on_a_socket_keeps_its_place(
+    here: Process, project: Project
 ) -> None:
-    if not direct:
-        pytest.skip("about connections that the server shows")
     async with socket(here, project) as (heard, speaker):
         await heard.ready()
-        await heard.revision(await project.note())
-        [stream] = _streams(here)
-        assert stream.send != stream.through  # straight into the socket
-        await (await speaker.ping())
-        assert stream.send == stream.through
-        await heard.revision(await project.note())
-        assert stream.send != stream.through
+        for number in range(20):
+            await heard.revision(await project.note(f"{number}"))
+            await (await speaker.ping())
+    assert heard.durable == await project.logged()

@@ -9,7 +9,7 @@ from asyncpg import Record
 
 from app.problems import NotFound
 from app.projects.replay import State, replay, shown, state_of
-from app.realtime.model import Event
+from app.realtime.events import Event
 from app.scenes.snapshot import read_snapshot, snapshot_now
 from app.store.database import Tx
 from app.store.ids import new_id

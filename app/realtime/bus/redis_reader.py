@@ -1,4 +1,4 @@
-"""What Redis says on a subscribed connection, all that has come at once."""
+"""Reads a subscribed Redis connection in bulk: everything that has arrived with one call."""
 
 from typing import Any, NamedTuple
 
@@ -13,14 +13,14 @@ _nothing = object()
 
 
 class Push(NamedTuple):
-    """One word of Redis: kind is `message`, `subscribe`, `pong` and so on."""
+    """One push of Redis; `kind` is `message`, `subscribe`, `pong` and so on."""
 
     kind: bytes
     channel: bytes = b""
     data: Any = b""
 
 
-class Pushes:
+class PushReader:
     """Reads a connection that redis-py has opened and subscribed, in its place.
 
     redis-py's `get_message` costs a hundred calls and two timers for each message, which is

@@ -1,0 +1,19 @@
+"""The times and sizes within which subscribers are served."""
+
+import msgspec
+
+from app.realtime.ring import MAX_BYTES, MAX_EVENTS
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Times are in seconds. The defaults are what is served; tests shorten them."""
+
+    heartbeat: float = 14.0  # between two; with the clock's tick no more than 15
+    lifetime: tuple[float, float] = (600.0, 900.0)  # a connection ends at random in between
+    stall: float = 10.0  # a subscriber that takes nothing for longer is disconnected
+    hello: float = 10.0  # for the first frame on a WebSocket
+    head_check: float = 2.0  # between two comparisons of all hubs with the log
+    linger: float = 30.0  # a hub without subscribers is kept
+    ring_events: int = MAX_EVENTS
+    ring_bytes: int = MAX_BYTES
+    replay_events: int = 5000  # behind which a snapshot is cheaper than a replay
