@@ -1,17 +1,13 @@
 """The offline model: a deterministic provider made of rules and templates."""
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator
 from typing import Literal
 
 import msgspec
 
-from app.brain.composer.brief import read_brief
-from app.brain.composer.compose import compose
-from app.brain.composer.edit import edit_code
-from app.brain.composer.intent import decide_offline
-from app.brain.composer.vary import vary_brief, vary_code
-from app.brain.composer.wording import seed_of
+from app.brain.composer import composer
 from app.brain.model import Context, End, Piece, Text, WriteJob
 from app.brain.stream import estimate_usage
 
@@ -36,7 +32,7 @@ class OfflineModel:
         self, context: Context, *, complaint: str | None = None, model: str | None = None
     ) -> AsyncIterator[Piece]:
         """See `Provider.decide`; `complaint` and `model` are ignored."""
-        decision = decide_offline(context)
+        decision = composer.decide(context)
         asked = len(context.prompt) + sum(len(scene.name) for scene in context.scenes)
         async for piece in self._stream(msgspec.json.encode(decision).decode(), asked):
             yield piece
@@ -45,16 +41,12 @@ class OfflineModel:
         self, job: WriteJob, *, complaint: str | None = None, model: str | None = None
     ) -> AsyncIterator[Piece]:
         """See `Provider.write`; `complaint` and `model` are ignored."""
-        if job.scene is None:
-            composed = compose(vary_brief(read_brief(job), job.variation))
-            code, note = composed.code, composed.note
-        else:
-            edited = edit_code(job)
-            code, note = vary_code(edited.code, job), edited.note
+        written = composer.write(job)
+        note = written.note
         if job.context.image_urls:
             note = " ".join(filter(None, [note, "I am offline and cannot look at images."]))
         asked = len(job.instruction) + (len(job.scene.tsx_code) if job.scene else 0)
-        async for piece in self._stream(code, asked, note):
+        async for piece in self._stream(written.code, asked, note):
             yield piece
 
     async def close(self) -> None:
@@ -75,7 +67,7 @@ def pieces_of(text: str) -> list[str]:
     texts are cut alike.
     """
     pieces: list[str] = []
-    state = seed_of(text[:SEEDED_CHARACTERS])
+    state = zlib.crc32(text[:SEEDED_CHARACTERS].encode("utf-8", "replace"))
     start = 0
     while start < len(text):
         state = (state * 1103515245 + 12345) % 2**31

@@ -4,22 +4,14 @@ import re
 
 import pytest
 
-from app.brain.composer.brief import read_brief
-from app.brain.composer.colours import contrast, find_colours
-from app.brain.composer.compose import compose
-from app.brain.composer.palette import choose_palette
-from app.brain.composer.sheet import Sheet, unquote
-from app.brain.composer.source import component_of, fit, quoted
-from app.brain.composer.wording import find_quotes
-from app.brain.model import Context, WriteJob
+from app.brain.composer.composing.palette import choose_palette
+from app.brain.composer.composing.plan import fit
+from app.brain.composer.composing.typescript import component_name_of, quoted
+from app.brain.composer.editing.editable import EditableCode, unquote
+from app.brain.composer.reading.colours import contrast, find_colours
+from app.brain.composer.reading.wording import find_quotes
 from app.tools.code import title_of
-from tests.brain.test_property import composed
-
-
-def constant(code: str, name: str) -> str | float | None:
-    sheet = Sheet(code)
-    text = sheet.constant_text(name)
-    return text if text is not None else sheet.constant_number(name)
+from tests.brain.composer import compose, composed, constant
 
 
 @pytest.mark.parametrize(
@@ -107,9 +99,7 @@ def test_charts_take_numbers_and_labels(prompt: str, bars: list[tuple[str, str]]
 
 
 def test_numbers_that_were_made_up_are_owned_up_to() -> None:
-    prompt = "a bar chart"
-    brief = read_brief(WriteJob(instruction=prompt, context=Context(prompt=prompt)))
-    assert "samples" in (compose(brief).note or "")
+    assert "samples" in (compose("a bar chart").note or "")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +112,7 @@ def test_numbers_that_were_made_up_are_owned_up_to() -> None:
     ],
 )
 def test_lists_take_their_items(prompt: str, items: list[str]) -> None:
-    node = Sheet(composed(prompt)).constants["ITEMS"]
+    node = EditableCode(composed(prompt)).constants["ITEMS"]
     assert [unquote((each.text or b"").decode()) for each in node.named_children] == items
 
 
@@ -172,10 +162,10 @@ def test_any_text_survives_as_a_literal() -> None:
 
 
 def test_component_names_are_identifiers() -> None:
-    assert component_of("2024 sales!", "Chart") == "Scene2024SalesChart"
-    assert component_of("\u4f60\u597d", "Title") == "TitleScene"
-    assert component_of("Caf\u00e9 don't", "Title") == "CafeDontTitle"
-    assert component_of("Our chart", "Chart") == "OurChart"
+    assert component_name_of("2024 sales!", "Chart") == "Scene2024SalesChart"
+    assert component_name_of("\u4f60\u597d", "Title") == "TitleScene"
+    assert component_name_of("Caf\u00e9 don't", "Title") == "CafeDontTitle"
+    assert component_name_of("Our chart", "Chart") == "OurChart"
 
 
 def test_quotes_of_all_kinds_are_found_and_apostrophes_are_not() -> None:

@@ -4,21 +4,9 @@ import difflib
 
 import pytest
 
-from app.brain.composer.edit import Edited, edit_code
-from app.brain.composer.sheet import Sheet
-from app.brain.model import Context, ContextScene, WriteJob
+from app.brain.composer.editing.editable import EditableCode
 from app.scenes.blank import BLANK
-from tests.brain.test_property import HAND, composed
-
-OWN = composed('title "Hello World" "Sub" in white on navy, bounce')
-LIST = composed('list titled "Plan": eggs, milk and bread')
-CHART = composed("chart Q1 12, Q2 30")
-
-
-def edit(code: str, prompt: str, duration: int | None = None) -> Edited:
-    scene = ContextScene(id="one", number=1, name="One", tsx_code=code, duration=150)
-    context = Context(prompt=prompt, scenes=[scene])
-    return edit_code(WriteJob(instruction=prompt, context=context, scene=scene, duration=duration))
+from tests.brain.composer import BY_HAND, CHART, LIST, TITLE, edit
 
 
 def added(before: str, after: str) -> list[str]:
@@ -29,23 +17,23 @@ def added(before: str, after: str) -> list[str]:
 @pytest.mark.parametrize(
     ("code", "prompt", "lines"),
     [
-        (OWN, 'change "Hello World" to "It\'s `new`"', ['const TITLE = "It\'s `new`";']),
-        (OWN, "change world to universe", ['const TITLE = "Hello universe";']),
-        (OWN, "change the title to Welcome Home", ['const TITLE = "Welcome Home";']),
-        (OWN, 'make it say "Hi"', ['const TITLE = "Hi";']),
-        (OWN, 'set the subtitle to "B"', ['const SUBTITLE = "B";']),
-        (OWN, "remove the subtitle", ['const SUBTITLE = "";']),
-        (OWN, "make it red", ['const TEXT_COLOR = "#ff0000";']),
-        (OWN, "text in yellow", ['const TEXT_COLOR = "#ffff00";']),
-        (OWN, "change the title to green", ['const TEXT_COLOR = "#008000";']),
-        (OWN, "make the accent gold", ['const ACCENT_COLOR = "#ffd700";']),
-        (OWN, "font size 80", ["const FONT_SIZE = 80;"]),
-        (OWN, "speed up", ["const SPEED = 1.5;"]),
-        (OWN, "2x faster", ["const SPEED = 2;"]),
-        (OWN, "slow down", ["const SPEED = 0.667;"]),
-        (OWN, "let it fade", ['const ANIMATION: string = "fade";']),
+        (TITLE, 'change "Hello World" to "It\'s `new`"', ['const TITLE = "It\'s `new`";']),
+        (TITLE, "change world to universe", ['const TITLE = "Hello universe";']),
+        (TITLE, "change the title to Welcome Home", ['const TITLE = "Welcome Home";']),
+        (TITLE, 'make it say "Hi"', ['const TITLE = "Hi";']),
+        (TITLE, 'set the subtitle to "B"', ['const SUBTITLE = "B";']),
+        (TITLE, "remove the subtitle", ['const SUBTITLE = "";']),
+        (TITLE, "make it red", ['const TEXT_COLOR = "#ff0000";']),
+        (TITLE, "text in yellow", ['const TEXT_COLOR = "#ffff00";']),
+        (TITLE, "change the title to green", ['const TEXT_COLOR = "#008000";']),
+        (TITLE, "make the accent gold", ['const ACCENT_COLOR = "#ffd700";']),
+        (TITLE, "font size 80", ["const FONT_SIZE = 80;"]),
+        (TITLE, "speed up", ["const SPEED = 1.5;"]),
+        (TITLE, "2x faster", ["const SPEED = 2;"]),
+        (TITLE, "slow down", ["const SPEED = 0.667;"]),
+        (TITLE, "let it fade", ['const ANIMATION: string = "fade";']),
         (
-            OWN,
+            TITLE,
             "make the background white",
             ['const TEXT_COLOR = "#111318";', 'const BACKGROUND_FROM = "#ffffff";',
              'const BACKGROUND_TO = "#ffffff";'],
@@ -58,11 +46,11 @@ def added(before: str, after: str) -> list[str]:
         (CHART, "set Q1 to 20",
          ['const BARS = [{ label: "Q1", value: 20 }, { label: "Q2", value: 30 }];']),
         (CHART, "make the bars green", ['const ACCENT_COLOR = "#008000";']),
-        (HAND, "make the circle blue", ['const accent = "#0000ff";']),
-        (HAND, "change one to first", ["const words = ['first', \"T\\u0077o\", `Three`];"]),
-        (HAND, 'change "Two" to "2"', ["const words = ['One', \"2\", `Three`];"]),
-        (HAND, 'change "Three" to "`3`"', ["const words = ['One', \"T\\u0077o\", \"`3`\"];"]),
-        (HAND, "let 'One' be", []),
+        (BY_HAND, "make the circle blue", ['const accent = "#0000ff";']),
+        (BY_HAND, "change one to first", ["const words = ['first', \"T\\u0077o\", `Three`];"]),
+        (BY_HAND, 'change "Two" to "2"', ["const words = ['One', \"2\", `Three`];"]),
+        (BY_HAND, 'change "Three" to "`3`"', ["const words = ['One', \"T\\u0077o\", \"`3`\"];"]),
+        (BY_HAND, "let 'One' be", []),
     ],
 )  # fmt: skip
 def test_edits_touch_only_what_is_asked(code: str, prompt: str, lines: list[str]) -> None:
@@ -84,20 +72,20 @@ def test_edits_touch_only_what_is_asked(code: str, prompt: str, lines: list[str]
     ],
 )
 def test_hand_written_code_is_edited_in_place(prompt: str, old: str, new: str) -> None:
-    edited = edit(HAND, prompt)
-    assert old in HAND
+    edited = edit(BY_HAND, prompt)
+    assert old in BY_HAND
     assert new in edited.code
 
 
 def test_sizes_of_hand_written_code_keep_their_units() -> None:
-    code = edit(HAND, "make it bigger").code
+    code = edit(BY_HAND, "make it bigger").code
     assert "fontSize: 75," in code
     assert 'fontSize: "5rem"' in code
 
 
 def test_plain_ranges_are_scaled_and_springs_get_a_faster_frame() -> None:
-    assert "interpolate(frame, [0, 20], [0, 1]" in edit(HAND, "make it faster").code
-    spring = HAND.replace("interpolate(frame,", "spring({frame, fps: 30}) + interpolate(frame,")
+    assert "interpolate(frame, [0, 20], [0, 1]" in edit(BY_HAND, "make it faster").code
+    spring = BY_HAND.replace("interpolate(frame,", "spring({frame, fps: 30}) + interpolate(frame,")
     code = edit(spring, "make it 2x faster").code
     assert "useCurrentFrame() * 2;" in code
     assert "[0, 30]" in code
@@ -107,12 +95,12 @@ def test_plain_ranges_are_scaled_and_springs_get_a_faster_frame() -> None:
 @pytest.mark.parametrize(
     ("code", "prompt", "words"),
     [
-        (OWN, "let it dance", "did not understand"),
-        (OWN, 'change "nope" to "x"', "I found no text \u201cnope\u201d"),
-        (OWN, "let it bounce", "already moves by bounce"),
-        (HAND, "let it bounce", "cannot rebuild the motion"),
-        (HAND, "make it darker", "tell me the colours"),
-        (HAND, 'set the author to "X"', "I found no author"),
+        (TITLE, "let it dance", "did not understand"),
+        (TITLE, 'change "nope" to "x"', "I found no text \u201cnope\u201d"),
+        (TITLE, "let it bounce", "already moves by bounce"),
+        (BY_HAND, "let it bounce", "cannot rebuild the motion"),
+        (BY_HAND, "make it darker", "tell me the colours"),
+        (BY_HAND, 'set the author to "X"', "I found no author"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_nothing_changes(
@@ -125,30 +113,30 @@ def test_what_cannot_be_done_is_said_and_nothing_changes(
 
 
 def test_half_done_edits_say_which_half() -> None:
-    edited = edit(HAND, "make the text green and let it bounce")
+    edited = edit(BY_HAND, "make the text green and let it bounce")
     assert 'color: "#008000"' in edited.code
     assert "cannot rebuild the motion" in (edited.note or "")
     assert "The rest is done." in (edited.note or "")
 
 
 def test_a_new_length_alone_needs_no_note() -> None:
-    edited = edit(OWN, "make it 3 seconds", duration=90)
-    assert (edited.code, edited.note) == (OWN, None)
+    edited = edit(TITLE, "make it 3 seconds", duration=90)
+    assert (edited.code, edited.note) == (TITLE, None)
 
 
 def test_several_wishes_at_once() -> None:
-    code = edit(OWN, "make it red and bigger and faster").code
-    assert len(added(OWN, code)) == 3
+    code = edit(TITLE, "make it red and bigger and faster").code
+    assert len(added(TITLE, code)) == 3
 
 
 def test_the_first_of_two_replacements_of_one_place_holds() -> None:
-    sheet = Sheet('const TITLE = "abc";')
-    assert sheet.replace(14, 19, '"x"')
-    assert not sheet.replace(15, 16, "y")
-    assert sheet.replace(6, 11, "NAME")
-    assert sheet.result() == 'const NAME = "x";'
-    code = edit(OWN, 'change "Hello World" to "A" and change "Hello World" to "B"').code
-    assert added(OWN, code) == ['const TITLE = "A";']
+    code_ = EditableCode('const TITLE = "abc";')
+    assert code_.replace(14, 19, '"x"')
+    assert not code_.replace(15, 16, "y")
+    assert code_.replace(6, 11, "NAME")
+    assert code_.result() == 'const NAME = "x";'
+    code = edit(TITLE, 'change "Hello World" to "A" and change "Hello World" to "B"').code
+    assert added(TITLE, code) == ['const TITLE = "A";']
 
 
 def test_a_blank_scene_is_composed_when_its_content_is_told() -> None:
@@ -161,7 +149,7 @@ def test_a_blank_scene_is_composed_when_its_content_is_told() -> None:
 
 
 def test_faults_that_were_there_before_are_named_and_left() -> None:
-    code = 'import x from "lodash";\n' + HAND
+    code = 'import x from "lodash";\n' + BY_HAND
     edited = edit(code, "make the text green")
     assert edited.code == code
     assert "cannot repair" in (edited.note or "")

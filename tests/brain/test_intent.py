@@ -1,34 +1,11 @@
-"""What the offline model decides: the tool, the scene, the length, or which question."""
+"""The offline model's decisions: the tool, the scene, the length, or the question."""
 
 import msgspec
 import pytest
 
-from app.brain.composer.intent import decide_offline
+from app.brain.composer import composer
 from app.brain.model import Context, ContextScene
-from tests.brain.test_property import composed
-
-SCENES = [
-    ContextScene(id="a", number=1, name="Hello Title", tsx_code=composed('title "Hello"'),
-                 duration=150),
-    ContextScene(id="b", number=2, name="Sales Chart", tsx_code=composed("chart Q1 12 Q2 30"),
-                 duration=90),
-    ContextScene(id="c", number=3, name="Bye Title", tsx_code=composed('title "Bye now"'),
-                 duration=150, newest=True),
-]  # fmt: skip
-
-
-def answer(
-    prompt: str, scenes: list[ContextScene] = SCENES, selected: str | None = None
-) -> list[tuple[str, str | None, int | None]] | str:
-    """The steps as tool, target and duration, or the question."""
-    context = Context(prompt=prompt, scenes=scenes, selected_scene_id=selected)
-    decision = decide_offline(context)
-    if decision.needs_clarification:
-        return decision.clarification_question or ""
-    if decision.workflow:
-        return [(s.tool_name, s.target_scene_id, s.target_duration) for s in decision.workflow]
-    assert decision.tool_name
-    return [(decision.tool_name, decision.target_scene_id, decision.target_duration)]
+from tests.brain.composer import SCENES, answer, composed
 
 
 @pytest.mark.parametrize(
@@ -135,7 +112,7 @@ def test_several_orders_are_a_workflow_in_their_order(
 
 def test_each_step_carries_its_part_of_the_prompt() -> None:
     context = Context(prompt='add a title "A, then B", then a chart of x 1, 2', scenes=SCENES)
-    workflow = decide_offline(context).workflow
+    workflow = composer.decide(context).workflow
     assert [step.context for step in workflow or []] == [
         'add a title "A, then B"',
         "a chart of x 1, 2",
@@ -191,9 +168,9 @@ def test_equal_names_are_asked_about() -> None:
 
 def test_seconds_follow_the_frame_rate() -> None:
     context = Context(prompt="make it 2 seconds", scenes=SCENES, fps=60)
-    assert decide_offline(context).target_duration == 120
+    assert composer.decide(context).target_duration == 120
 
 
 def test_scenes_that_are_only_compared_with_are_referenced() -> None:
     context = Context(prompt="add a title in the same style as scene 2", scenes=SCENES)
-    assert decide_offline(context).referenced_scene_ids == ["b"]
+    assert composer.decide(context).referenced_scene_ids == ["b"]

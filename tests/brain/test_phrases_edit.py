@@ -4,18 +4,23 @@ import re
 
 import pytest
 
-from app.brain.composer.brief import read_brief
-from app.brain.composer.colours import contrast
-from app.brain.composer.compose import compose
-from app.brain.model import Context, WriteJob
+from app.brain.composer.reading.colours import contrast
 from app.tools.code import find_faults
-from tests.brain.test_compose import constant
-from tests.brain.test_edit import CHART, LIST, OWN, added, edit
-from tests.brain.test_property import HAND, composed
+from tests.brain.composer import (
+    BY_HAND,
+    CHART,
+    LIST,
+    TITLE,
+    compose,
+    composed,
+    constant,
+    edit,
+)
+from tests.brain.test_edit import added
 
 
 def test_two_colours_in_one_order_and_what_changed_is_told() -> None:
-    edited = edit(OWN, "make the background dark green and the text cream")
+    edited = edit(TITLE, "make the background dark green and the text cream")
     assert constant(edited.code, "BACKGROUND_FROM") == "#006400"
     assert constant(edited.code, "TEXT_COLOR") == "#fffdd0"
     assert edited.note == (
@@ -26,10 +31,10 @@ def test_two_colours_in_one_order_and_what_changed_is_told() -> None:
 @pytest.mark.parametrize(
     ("code", "prompt", "words"),
     [
-        (OWN, "make the text white", "the text colour already is #ffffff"),
-        (OWN, "make the background navy", "the background already is #000080"),
-        (HAND, "make the background white", "the background already is #ffffff"),
-        (OWN, "make the background blurple", "I do not know the colour \u201cblurple\u201d"),
+        (TITLE, "make the text white", "the text colour already is #ffffff"),
+        (TITLE, "make the background navy", "the background already is #000080"),
+        (BY_HAND, "make the background white", "the background already is #ffffff"),
+        (TITLE, "make the background blurple", "I do not know the colour \u201cblurple\u201d"),
     ],
 )
 def test_what_is_so_already_or_unknown_is_told(code: str, prompt: str, words: str) -> None:
@@ -45,7 +50,7 @@ def test_what_is_so_already_or_unknown_is_told(code: str, prompt: str, words: st
      "make the background darker"],
 )  # fmt: skip
 def test_other_wishes_are_no_unknown_colours(prompt: str) -> None:
-    assert "do not know" not in (edit(OWN, prompt).note or "")
+    assert "do not know" not in (edit(TITLE, prompt).note or "")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +70,7 @@ def test_other_wishes_are_no_unknown_colours(prompt: str) -> None:
     ],
 )
 def test_everything_in_one_colour_can_be_read(colour: str) -> None:
-    for code in (OWN, LIST, CHART):
+    for code in (TITLE, LIST, CHART):
         after = edit(code, f"make everything {colour}").code
         assert after != code
         text, start, end, accent = (
@@ -79,8 +84,8 @@ def test_everything_in_one_colour_can_be_read(colour: str) -> None:
 
 
 def test_a_colour_that_is_hard_to_read_is_told() -> None:
-    assert "hard to read on #000080" in (edit(OWN, "make it blue").note or "")
-    assert "hard to read" not in (edit(OWN, "make it yellow").note or "")
+    assert "hard to read on #000080" in (edit(TITLE, "make it blue").note or "")
+    assert "hard to read" not in (edit(TITLE, "make it yellow").note or "")
 
 
 @pytest.mark.parametrize(
@@ -90,7 +95,7 @@ def test_a_colour_that_is_hard_to_read_is_told() -> None:
      ("make it twice as slow", 0.5), ("make it 3 times as fast", 3)],
 )  # fmt: skip
 def test_speeds_in_words(prompt: str, speed: float) -> None:
-    assert constant(edit(OWN, prompt).code, "SPEED") == speed
+    assert constant(edit(TITLE, prompt).code, "SPEED") == speed
 
 
 @pytest.mark.parametrize(
@@ -112,8 +117,7 @@ def test_all_values_of_a_chart_at_once(prompt: str, bars: list[tuple[str, str]])
 @pytest.mark.parametrize("kind", ["pie", "line"])
 def test_a_chart_that_cannot_be_drawn_is_owned_up_to(kind: str) -> None:
     prompt = f"{kind} chart of rent 30, food 20"
-    brief = read_brief(WriteJob(instruction=prompt, context=Context(prompt=prompt)))
-    assert compose(brief).note == f"I cannot draw a {kind} chart offline, so it is a bar chart."
+    assert compose(prompt).note == f"I cannot draw a {kind} chart offline, so it is a bar chart."
 
 
 @pytest.mark.parametrize("prompt", ['neon title "Hi"', 'a glowing title "Hi"', 'neon pink "Hi"'])
@@ -130,5 +134,5 @@ def test_neon_titles_glow_and_can_be_read(prompt: str) -> None:
 
 
 def test_a_title_becomes_neon_by_an_edit() -> None:
-    lines = added(OWN, edit(OWN, "make it neon style").code)
+    lines = added(TITLE, edit(TITLE, "make it neon style").code)
     assert "const NEON: boolean = true;" in lines

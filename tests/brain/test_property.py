@@ -4,14 +4,12 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.brain.composer.brief import read_brief
-from app.brain.composer.compose import compose
-from app.brain.composer.edit import edit_code
-from app.brain.composer.intent import decide_offline
+from app.brain.composer import composer
 from app.brain.decide import read_decision
-from app.brain.model import Context, ContextScene, Decision, WriteJob
+from app.brain.model import Context, ContextScene, Decision
 from app.projects.model import SIZES, Format
 from app.tools.code import find_faults
+from tests.brain.composer import BY_HAND, composed, edit
 
 KINDS = [
     "title", "lower third", "list:", "bar chart", "quote", "logo", "triangle shapes",
@@ -35,35 +33,6 @@ prompts = st.one_of(
 )
 formats = st.sampled_from(sorted(SIZES))
 
-HAND = """import {AbsoluteFill, interpolate, spring, useCurrentFrame} from 'remotion';
-
-const accent = 'tomato';
-const words = ['One', "T\\u0077o", `Three`];
-
-export const MyScene: React.FC<{title?: string}> = ({title = 'Hello'}) => {
-\tconst frame = useCurrentFrame();
-\tconst opacity = interpolate(frame, [0, 30], [0, 1], {extrapolateRight: 'clamp'});
-\treturn (
-\t\t<AbsoluteFill style={{backgroundColor: 'white', fontSize: 60, opacity}} title="item">
-\t\t\t<h1 style={{color: '#333', fontSize: "4rem"}}>Hello   {title} text &amp; you</h1>
-\t\t\t{words.map((word) => <p key={word} style={{fontFamily: 'serif'}}>{word}</p>)}
-\t\t\t<svg><circle fill={accent} stroke="red" r={5}/></svg>
-\t\t</AbsoluteFill>
-\t);
-};
-"""
-
-
-def composed(prompt: str, format: Format = "landscape") -> str:
-    context = Context(prompt=prompt, format=format)
-    return compose(read_brief(WriteJob(instruction=prompt, context=context))).code
-
-
-def edited(code: str, prompt: str) -> str:
-    scene = ContextScene(id="one", number=1, name="One", tsx_code=code, duration=150)
-    job = WriteJob(instruction=prompt, context=Context(prompt=prompt, scenes=[scene]), scene=scene)
-    return edit_code(job).code
-
 
 @settings(max_examples=120, deadline=None)
 @given(prompts, formats, st.sampled_from(["", *KINDS]))
@@ -79,37 +48,37 @@ def test_new_scenes_are_always_playable_and_the_same(
 @given(prompts, st.sampled_from(KINDS))
 def test_edits_of_own_code_are_always_playable_and_the_same(prompt: str, kind: str) -> None:
     before = composed(f'{kind} "It\'s {{here}}"')
-    code = edited(before, prompt)
+    code = edit(before, prompt).code
     assert find_faults(code) == []
-    assert edited(before, prompt) == code
+    assert edit(before, prompt).code == code
 
 
 @settings(max_examples=120, deadline=None)
 @given(prompts)
 def test_edits_of_hand_written_code_are_always_playable(prompt: str) -> None:
-    assert find_faults(edited(HAND, prompt)) == []
+    assert find_faults(edit(BY_HAND, prompt).code) == []
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=300), prompts)
 def test_broken_code_can_be_edited_without_harm(code: str, prompt: str) -> None:
-    assert isinstance(edited(code, prompt), str)
+    assert isinstance(edit(code, prompt).code, str)
 
 
 @settings(max_examples=200, deadline=None)
 @given(prompts, st.integers(0, 4), st.integers(-1, 5))
 def test_decisions_always_fit_their_context(prompt: str, count: int, selected: int) -> None:
     scenes = [
-        ContextScene(id=f"id-{n}", number=n + 1, name=KINDS[n], tsx_code=HAND, duration=150)
+        ContextScene(id=f"id-{n}", number=n + 1, name=KINDS[n], tsx_code=BY_HAND, duration=150)
         for n in range(count)
     ]
     chosen = f"id-{selected}" if selected >= 0 else None
     context = Context(prompt=prompt, scenes=scenes, selected_scene_id=chosen)
-    decision = decide_offline(context)
+    decision = composer.decide(context)
     text = msgspec.json.encode(decision).decode()
     assert msgspec.json.decode(text, type=Decision) == decision
     assert read_decision(text, context) == decision
-    assert decide_offline(context) == decision
+    assert composer.decide(context) == decision
     assert decision.user_feedback
     assert decision.reasoning
 
@@ -125,9 +94,9 @@ def test_the_longest_prompts_are_read_in_time() -> None:
         "F\u00fcge einen Titel " * 600, "a: " * 4000,
         "move the chart to " * 600, "values to " + "1, " * 3000, "make everything " * 800,
     ]  # fmt: skip
-    scene = ContextScene(id="one", number=1, name="One", tsx_code=HAND, duration=150)
+    scene = ContextScene(id="one", number=1, name="One", tsx_code=BY_HAND, duration=150)
     for prompt in long:
         context = Context(prompt=prompt, scenes=[scene])
-        assert decide_offline(context).user_feedback
+        assert composer.decide(context).user_feedback
         assert find_faults(composed(prompt)) == []
-        assert find_faults(edited(HAND, prompt)) == []
+        assert find_faults(edit(BY_HAND, prompt).code) == []
