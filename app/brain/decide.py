@@ -186,8 +186,8 @@ async def decide(
         usage = _add_usage(usage, end.usage)
         try:
             decision = read_decision(text, context)
-        except ValidationFailed as misfit:
-            complaint = misfit.message
+        except ValidationFailed as error:
+            complaint = error.message
             continue
         return CheckedDecision(decision, usage, repaired=attempt > 0)
     raise AiError(f"The model gave no decision that fits: {complaint}")

@@ -1,4 +1,4 @@
-"""What new scenes hold: the words, colours, numbers and looks of their prompts."""
+"""New scenes hold the words, colours, numbers and looks of their prompts."""
 
 import re
 
@@ -98,7 +98,7 @@ def test_charts_take_numbers_and_labels(prompt: str, bars: list[tuple[str, str]]
     assert found == bars
 
 
-def test_numbers_that_were_made_up_are_owned_up_to() -> None:
+def test_sample_numbers_are_noted() -> None:
     assert "samples" in (compose("a bar chart").note or "")
 
 

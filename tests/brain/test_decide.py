@@ -191,7 +191,7 @@ END = End(TokenUsage(input_tokens=10, output_tokens=2, source="provider"))
 VALID = json.dumps(ADD)
 
 
-async def test_a_decision_is_folded_from_its_pieces() -> None:
+async def test_a_decision_is_read_from_its_pieces() -> None:
     provider = Scripted([VALID[:7], VALID[7:], END])
     received: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Edits: exact, minimal, and honest about what could not be done."""
+"""Edits are exact and minimal, and their notes say what could not be done."""
 
 import difflib
 
@@ -103,7 +103,7 @@ def test_plain_ranges_are_scaled_and_springs_get_a_faster_frame() -> None:
         (BY_HAND, 'set the author to "X"', "I found no author"),
     ],
 )
-def test_what_cannot_be_done_is_said_and_nothing_changes(
+def test_what_cannot_be_done_is_noted_and_nothing_changes(
     code: str, prompt: str, words: str
 ) -> None:
     edited = edit(code, prompt)
@@ -112,7 +112,7 @@ def test_what_cannot_be_done_is_said_and_nothing_changes(
     assert "offline" in (edited.note or "")
 
 
-def test_half_done_edits_say_which_half() -> None:
+def test_the_note_of_a_partial_edit_says_what_was_left() -> None:
     edited = edit(BY_HAND, "make the text green and let it bounce")
     assert 'color: "#008000"' in edited.code
     assert "cannot rebuild the motion" in (edited.note or "")
@@ -129,7 +129,7 @@ def test_several_wishes_at_once() -> None:
     assert len(added(TITLE, code)) == 3
 
 
-def test_the_first_of_two_replacements_of_one_place_holds() -> None:
+def test_the_first_of_two_replacements_of_one_place_wins() -> None:
     code_ = EditableCode('const TITLE = "abc";')
     assert code_.replace(14, 19, '"x"')
     assert not code_.replace(15, 16, "y")
@@ -139,7 +139,7 @@ def test_the_first_of_two_replacements_of_one_place_holds() -> None:
     assert added(TITLE, code) == ['const TITLE = "A";']
 
 
-def test_a_blank_scene_is_composed_when_its_content_is_told() -> None:
+def test_a_blank_scene_is_composed_when_the_prompt_says_its_content() -> None:
     code = edit(BLANK, 'make it a quote "Less is more" by Mies').code
     assert 'const QUOTE = "Less is more";' in code
     assert 'const TITLE = "Hi";' in edit("", 'make it say "Hi"').code
@@ -148,7 +148,7 @@ def test_a_blank_scene_is_composed_when_its_content_is_told() -> None:
     assert "New scene" in recoloured
 
 
-def test_faults_that_were_there_before_are_named_and_left() -> None:
+def test_code_that_had_faults_before_is_left_as_it_was() -> None:
     code = 'import x from "lodash";\n' + BY_HAND
     edited = edit(code, "make the text green")
     assert edited.code == code

@@ -55,7 +55,7 @@ async def test_a_turn_from_prompt_to_code_and_to_an_edit() -> None:
     assert edited.code == written.code.replace('"Hello"', '"Bye"')
 
 
-async def test_pieces_let_others_run() -> None:
+async def test_streaming_yields_to_other_tasks() -> None:
     beats = 0
 
     async def beat() -> None:

@@ -1,4 +1,4 @@
-"""Phrases of people who try the offline model: understood, or honestly asked back."""
+"""Prompts as people write them: they are understood, or answered with a question."""
 
 import pytest
 
@@ -23,7 +23,7 @@ ALPHA = [
      "l\u00f6sche die letzte Szene", "frobnicate the first scene", "do something nice",
      "add something cool", "send me a pizza"],
 )  # fmt: skip
-def test_what_is_not_understood_is_no_title(prompt: str, scenes: list[ContextScene]) -> None:
+def test_a_prompt_not_understood_is_no_title(prompt: str, scenes: list[ContextScene]) -> None:
     question = answer(prompt, scenes)
     assert isinstance(question, str)
     assert "I am the offline model" in question
@@ -42,7 +42,7 @@ def test_a_slogan_is_a_scene_to_begin_with(prompt: str) -> None:
 
 
 @pytest.mark.parametrize("prompt", ["Welcome to the future", "hello world", "beautify the chart"])
-def test_a_slogan_beside_scenes_is_asked_about(prompt: str) -> None:
+def test_a_slogan_in_a_video_with_scenes_is_not_understood(prompt: str) -> None:
     assert "I understood nothing" in answer(prompt)
 
 
@@ -60,14 +60,14 @@ def test_a_slogan_beside_scenes_is_asked_about(prompt: str) -> None:
         ("Erstelle eine Liste: Brot, Milch", [("addScene", None, None)]),
     ],
 )  # fmt: skip
-def test_slips_and_short_forms(
+def test_misspelled_and_short_orders_are_understood(
     prompt: str, steps: list[tuple[str, str | None, int | None]]
 ) -> None:
     assert answer(prompt) == steps
 
 
 @pytest.mark.parametrize(
-    ("text", "mended"),
+    ("text", "corrected"),
     [
         ("delet the ttile", "delete the title"),
         ("a ttile sayng welcom yelow, yelow text", "a title saying welcom yelow, yellow text"),
@@ -78,8 +78,8 @@ def test_slips_and_short_forms(
         ("brake changing remote while black white writes", None),
     ],
 )  # fmt: skip
-def test_one_wrong_letter_in_an_order_is_mended(text: str, mended: str | None) -> None:
-    assert spelled(text) == (mended or text)
+def test_one_wrong_letter_in_an_order_is_corrected(text: str, corrected: str | None) -> None:
+    assert spelled(text) == (corrected or text)
     assert spelled(spelled(text)) == spelled(text)
 
 
@@ -102,7 +102,7 @@ def test_one_wrong_letter_in_an_order_is_mended(text: str, mended: str | None) -
         ("a list of apples, pears and plums that bounce in", "", ["Apples", "Pears", "Plums"]),
     ],
 )  # fmt: skip
-def test_lists_as_people_write_them(prompt: str, title: str, items: list[str]) -> None:
+def test_lists_are_read_in_many_forms(prompt: str, title: str, items: list[str]) -> None:
     code = composed(prompt)
     node = EditableCode(code).constants["ITEMS"]
     assert [unquote((each.text or b"").decode()) for each in node.named_children] == items
@@ -148,7 +148,7 @@ def test_a_word_of_a_name_wins_over_the_newest(prompt: str, target: str) -> None
         ("redo", "Use Undo in the studio's bar"),
     ],
 )
-def test_what_the_studio_does_itself_is_pointed_at(prompt: str, words: str) -> None:
+def test_orders_for_controls_of_the_studio_name_the_control(prompt: str, words: str) -> None:
     for scenes in (ALPHA, []):
         question = answer(prompt, scenes)
         assert isinstance(question, str)
@@ -158,7 +158,7 @@ def test_what_the_studio_does_itself_is_pointed_at(prompt: str, words: str) -> N
 @pytest.mark.parametrize(
     "prompt", ["move the text to the left", "rename Q1 to First", "swap white with black"]
 )
-def test_what_is_within_a_scene_stays_an_edit(prompt: str) -> None:
+def test_an_order_about_a_part_of_a_scene_is_an_edit(prompt: str) -> None:
     assert answer(prompt, ALPHA) == [("editScene", "b", None)]
 
 
@@ -172,7 +172,7 @@ def test_what_is_within_a_scene_stays_an_edit(prompt: str) -> None:
         ("an intro for a firm named Acme! in red", "Acme"),
     ],
 )  # fmt: skip
-def test_names_end_where_the_wish_goes_on(prompt: str, title: str) -> None:
+def test_a_name_ends_where_another_wish_begins(prompt: str, title: str) -> None:
     assert constant(composed(prompt), "TITLE") == title
 
 
@@ -187,5 +187,5 @@ def test_german_orders_keep_their_text_and_length() -> None:
     "prompt",
     ["make the alpha scene twice as fast", "make scene 2 blue", "make the first slide red"],
 )
-def test_orders_about_scenes_that_are_not_there_are_asked_about(prompt: str) -> None:
+def test_orders_about_scenes_that_do_not_exist_are_answered_with_a_question(prompt: str) -> None:
     assert "There is no scene to change yet" in answer(prompt, [])

@@ -1,4 +1,4 @@
-"""Edits as people ask for them: what changes, how it stays readable, and what is told."""
+"""Edits as people ask for them: what changes, that it stays readable, and what the note says."""
 
 import re
 
@@ -19,7 +19,7 @@ from tests.brain.composer import (
 from tests.brain.test_edit import added
 
 
-def test_two_colours_in_one_order_and_what_changed_is_told() -> None:
+def test_two_colours_in_one_order_are_set_and_noted() -> None:
     edited = edit(TITLE, "make the background dark green and the text cream")
     assert constant(edited.code, "BACKGROUND_FROM") == "#006400"
     assert constant(edited.code, "TEXT_COLOR") == "#fffdd0"
@@ -37,7 +37,7 @@ def test_two_colours_in_one_order_and_what_changed_is_told() -> None:
         (TITLE, "make the background blurple", "I do not know the colour \u201cblurple\u201d"),
     ],
 )
-def test_what_is_so_already_or_unknown_is_told(code: str, prompt: str, words: str) -> None:
+def test_colours_set_already_or_unknown_are_noted(code: str, prompt: str, words: str) -> None:
     edited = edit(code, prompt)
     assert edited.code == code
     assert words in (edited.note or "")
@@ -83,7 +83,7 @@ def test_everything_in_one_colour_can_be_read(colour: str) -> None:
         assert find_faults(after) == []
 
 
-def test_a_colour_that_is_hard_to_read_is_told() -> None:
+def test_a_colour_that_is_hard_to_read_is_noted() -> None:
     assert "hard to read on #000080" in (edit(TITLE, "make it blue").note or "")
     assert "hard to read" not in (edit(TITLE, "make it yellow").note or "")
 
@@ -115,7 +115,7 @@ def test_all_values_of_a_chart_at_once(prompt: str, bars: list[tuple[str, str]])
 
 
 @pytest.mark.parametrize("kind", ["pie", "line"])
-def test_a_chart_that_cannot_be_drawn_is_owned_up_to(kind: str) -> None:
+def test_a_chart_that_cannot_be_drawn_is_noted(kind: str) -> None:
     prompt = f"{kind} chart of rent 30, food 20"
     assert compose(prompt).note == f"I cannot draw a {kind} chart offline, so it is a bar chart."
 

@@ -36,7 +36,7 @@ formats = st.sampled_from(sorted(SIZES))
 
 @settings(max_examples=120, deadline=None)
 @given(prompts, formats, st.sampled_from(["", *KINDS]))
-def test_new_scenes_are_always_playable_and_the_same(
+def test_new_scenes_can_be_played_and_are_deterministic(
     prompt: str, format: Format, kind: str
 ) -> None:
     code = composed(f"{kind} {prompt}", format)
@@ -46,7 +46,7 @@ def test_new_scenes_are_always_playable_and_the_same(
 
 @settings(max_examples=120, deadline=None)
 @given(prompts, st.sampled_from(KINDS))
-def test_edits_of_own_code_are_always_playable_and_the_same(prompt: str, kind: str) -> None:
+def test_edits_of_own_code_can_be_played_and_are_deterministic(prompt: str, kind: str) -> None:
     before = composed(f'{kind} "It\'s {{here}}"')
     code = edit(before, prompt).code
     assert find_faults(code) == []
@@ -55,13 +55,13 @@ def test_edits_of_own_code_are_always_playable_and_the_same(prompt: str, kind: s
 
 @settings(max_examples=120, deadline=None)
 @given(prompts)
-def test_edits_of_hand_written_code_are_always_playable(prompt: str) -> None:
+def test_edits_of_hand_written_code_can_always_be_played(prompt: str) -> None:
     assert find_faults(edit(BY_HAND, prompt).code) == []
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=300), prompts)
-def test_broken_code_can_be_edited_without_harm(code: str, prompt: str) -> None:
+def test_editing_broken_code_does_not_raise(code: str, prompt: str) -> None:
     assert isinstance(edit(code, prompt).code, str)
 
 

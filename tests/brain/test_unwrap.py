@@ -61,7 +61,7 @@ def test_any_cutting_gives_the_same_code(text: str, places: list[int]) -> None:
     assert code_of(list(text)) == expected(text)
 
 
-def test_a_fence_around_code_goes_and_one_inside_stays() -> None:
+def test_a_fence_around_code_is_removed_and_one_inside_stays() -> None:
     inside = "const A = `\n```tsx\nx\n```\n`;\n"
     assert code_of([inside]) == inside
     assert code_of([f"```tsx\n{inside}```"]) == inside
@@ -69,7 +69,7 @@ def test_a_fence_around_code_goes_and_one_inside_stays() -> None:
     assert code_of([inside, "```"]) == inside
 
 
-def test_code_without_a_fence_is_given_at_once_and_unchanged() -> None:
+def test_code_without_a_fence_is_returned_at_once_and_unchanged() -> None:
     code = CodeExtractor()
     assert code.feed(Increment(content="import a;\n\n  ")) == "import a;\n\n"
     assert code.feed(Increment(content="b`")) == "  b`"
@@ -99,7 +99,7 @@ def test_the_first_object_is_found_in_prose() -> None:
     assert JsonObjectExtractor().feed(text) == '{"a": "} \\" {", "b": {"c": []}}'
 
 
-def test_text_waits_while_a_call_may_still_come() -> None:
+def test_text_is_held_back_while_a_call_may_follow() -> None:
     text = DecisionExtractor(expects_call=True)
     assert text.feed(Increment(content='{"a": 1}')) == ""
     assert text.end(Increment(content=" ")) == '{"a": 1}'

@@ -1,4 +1,4 @@
-"""Variations of one prompt differ from each other, can be played, and say what was asked for."""
+"""Variations of one prompt differ from each other, can be played, and show what it orders."""
 
 import pytest
 
@@ -46,30 +46,30 @@ async def variations(instruction: str, code: str | None = None) -> list[str]:
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 async def test_four_new_scenes_differ(prompt: str) -> None:
-    made = await variations(prompt)
-    assert len(set(made)) == 4
-    assert [find_faults(code) for code in made] == [[]] * 4
-    assert made[0] == await written(WriteJob(instruction=prompt, context=Context(prompt=prompt)))
-    assert made == await variations(prompt)
+    codes = await variations(prompt)
+    assert len(set(codes)) == 4
+    assert [find_faults(code) for code in codes] == [[]] * 4
+    assert codes[0] == await written(WriteJob(instruction=prompt, context=Context(prompt=prompt)))
+    assert codes == await variations(prompt)
     if "Hello" in prompt:
-        assert all("Hello" in code for code in made)
+        assert all("Hello" in code for code in codes)
     if "red" in prompt:
-        assert all("ff0000" in code or "red" in code.lower() for code in made)
+        assert all("ff0000" in code or "red" in code.lower() for code in codes)
 
 
 @pytest.mark.parametrize("edit", EDITS)
 @pytest.mark.parametrize("model_code", [True, False])
 async def test_four_edits_differ(edit: str, model_code: bool) -> None:
     code = CODE if model_code else (await variations(PROMPTS[0]))[0]
-    made = await variations(edit, code)
+    codes = await variations(edit, code)
     if model_code and edit == "Surprise me":
-        assert len(set(made)) > 1
+        assert len(set(codes)) > 1
     else:
-        assert len(set(made)) == 4
-    assert [find_faults(each) for each in made] == [[]] * 4
+        assert len(set(codes)) == 4
+    assert [find_faults(each) for each in codes] == [[]] * 4
 
 
-def test_a_model_is_told_which_variation_it_writes() -> None:
+def test_the_prompt_to_a_model_says_which_variation_it_writes() -> None:
     context = Context(prompt="A title")
     alone = WriteJob(instruction="A title", context=context)
     assert "variation" not in code_messages(alone)[-1]["content"]

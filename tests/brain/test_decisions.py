@@ -67,7 +67,7 @@ def test_it_is_the_selected_scene_before_the_newest() -> None:
     assert answer("make scene 3 red", selected="a") == [("editScene", "c", None)]
 
 
-def test_of_two_that_are_called_by_their_kind_the_current_one_is_meant() -> None:
+def test_of_two_scenes_of_one_kind_the_current_one_is_meant() -> None:
     code = composed("a countdown from 3")
     two = [
         ContextScene(id=name, number=at, name="Countdown", tsx_code=code, duration=150)
@@ -141,7 +141,7 @@ def test_each_step_carries_its_part_of_the_prompt() -> None:
         ("; ".join(["add a chart"] * 11), "at most 10"),
     ],
 )
-def test_what_is_unclear_is_asked(prompt: str, words: str) -> None:
+def test_an_unclear_order_is_answered_with_a_question(prompt: str, words: str) -> None:
     question = answer(prompt)
     assert isinstance(question, str)
     assert words in question
@@ -161,7 +161,7 @@ def test_a_single_scene_can_be_deleted_as_it() -> None:
     assert answer("delete it", SCENES[:1]) == [("deleteScene", "a", None)]
 
 
-def test_equal_names_are_asked_about() -> None:
+def test_equal_names_are_answered_with_a_question() -> None:
     twins = [msgspec.structs.replace(scene, name="Twin") for scene in SCENES]
     assert "Which scene do you mean" in answer("delete twin", twins)
 
@@ -171,6 +171,6 @@ def test_seconds_follow_the_frame_rate() -> None:
     assert composer.decide(context).target_duration == 120
 
 
-def test_scenes_that_are_only_compared_with_are_referenced() -> None:
+def test_scenes_named_as_examples_are_referenced() -> None:
     context = Context(prompt="add a title in the same style as scene 2", scenes=SCENES)
     assert composer.decide(context).referenced_scene_ids == ["b"]
