@@ -90,7 +90,7 @@ class Hubs:
         self._subscriptions: set[Subscription] = set()
         self._readers: set[Reader] = set()  # of long polls
         self._messages_lost = asyncio.Event()
-        self._unchecked: deque[Subscription] = deque()
+        self._unchecked: deque[Reader] = deque()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["Hubs"]:
@@ -180,9 +180,9 @@ class Hubs:
 
     def recheck_user(self, user_id: str) -> None:
         """Check soon whether this person may still read what they follow here."""
-        for subscription in self._subscriptions:
-            if subscription.subscriber.user_id == user_id:
-                self._request_recheck(subscription)
+        for reader in [*self._subscriptions, *self._readers]:
+            if reader.subscriber.user_id == user_id:
+                self._request_recheck(reader)
 
     def _refuse_when_closing(self) -> None:
         if self.closing:
@@ -287,8 +287,8 @@ class Hubs:
 
     # The clock
 
-    def _request_recheck(self, subscription: Subscription) -> None:
-        self._unchecked.append(subscription)
+    def _request_recheck(self, reader: Reader) -> None:
+        self._unchecked.append(reader)
         if len(self._unchecked) == 1:
             spawn(self._recheck(), name="rechecks")
 
