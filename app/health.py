@@ -4,11 +4,12 @@ import asyncio
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, Router, get
+from litestar import Response, Router, get
 from litestar.openapi.datastructures import ResponseSpec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.http.envelope import declare
+from app.http.request import AnyRequest
 from app.problems import Problem
 from app.store.engine import DB
 
@@ -36,7 +37,7 @@ async def live() -> dict[str, str]:
         responses={503: ResponseSpec(Health, description="Without PostgreSQL.")},
     ),
 )
-async def ready(request: Request[Any, Any, Any]) -> Response[Health]:
+async def ready(request: AnyRequest) -> Response[Health]:
     database, redis = await asyncio.gather(_database(), _redis(request.app.state.redis))
     status = "down" if not database else "degraded" if redis is False else "ok"
     health = Health(status=status, database=database, redis=redis)

@@ -9,9 +9,9 @@ from litestar.types import Scope
 
 from app.auth.model import LOCAL_ID, Caller
 from app.auth.session import TOKEN_PREFIX, secret_hash
-from app.http.envelope import info_of
 from app.http.origin import bearer_of, session_of
 from app.http.policy import CREDENTIALS, for_connection
+from app.http.request import info_of
 from app.problems import Unauthorized
 from app.settings import Settings
 from app.store.database import Database

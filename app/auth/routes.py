@@ -9,7 +9,7 @@ for 24 hours: a client that lost the reply gets its token, at the price of a sec
 from typing import Any
 from uuid import UUID
 
-from litestar import Request, Response, Router, delete, get, post
+from litestar import Response, Router, delete, get, post
 from litestar.di import NamedDependency
 from litestar.enums import MediaType
 from litestar.params import FromPath, JSONBody
@@ -19,14 +19,14 @@ from app.auth import accounts, passwords, tokens
 from app.auth.local import use_link
 from app.auth.model import Account, Caller, IssuedToken, Login, NewAccount, NewToken, Token
 from app.auth.session import begin_session, end_session, session_cookie
-from app.http.envelope import Done, Envelope, Page, answer, declare
+from app.http.envelope import ActionResult, Envelope, Page, answer, declare
 from app.http.idempotency import change
 from app.http.limits import Limiter
 from app.http.openapi import CHANGES, READS
 from app.http.origin import session_of
+from app.http.request import AnyRequest
 from app.store.database import Database, Tx
 
-AnyRequest = Request[Any, Any, Any]
 Db = NamedDependency[Database]
 
 MINUTE, HOUR = 60, 3600  # seconds
@@ -84,7 +84,7 @@ def logged_in(
 ) -> Response[Envelope[Account]]:
     cookie = session_cookie(request.scope, secret)
     return answer(
-        request.scope, Done(data=account, affected=[account.id], cookies=[cookie]), status
+        request.scope, ActionResult(data=account, affected=[account.id], cookies=[cookie]), status
     )
 
 
@@ -94,7 +94,9 @@ async def logout(request: AnyRequest, db: Db) -> Response[Envelope[None]]:
     if secret := session_of(request.scope):
         async with db.transaction() as tx:
             await end_session(tx, secret)
-    return answer(request.scope, Done(data=None, cookies=[session_cookie(request.scope, None)]))
+    return answer(
+        request.scope, ActionResult(data=None, cookies=[session_cookie(request.scope, None)])
+    )
 
 
 @get("/api/auth/me", **declare("account.read", "account", **READS))
@@ -102,7 +104,7 @@ async def me(
     request: AnyRequest, db: Db, caller: NamedDependency[Caller]
 ) -> Response[Envelope[Account]]:
     """The account that is asking."""
-    return answer(request.scope, Done(data=await accounts.get_account(db, caller.user_id)))
+    return answer(request.scope, ActionResult(data=await accounts.get_account(db, caller.user_id)))
 
 
 @get("/api/auth/tokens", **declare("token.list", "account", **READS))
@@ -111,7 +113,7 @@ async def list_tokens(
 ) -> Response[Envelope[Page[Token]]]:
     """The caller's API tokens, the newest first, without their secrets."""
     return answer(
-        request.scope, Done(data=Page(items=await tokens.list_tokens(db, caller.user_id)))
+        request.scope, ActionResult(data=Page(items=await tokens.list_tokens(db, caller.user_id)))
     )
 
 
@@ -121,11 +123,12 @@ async def create_token(
 ) -> Response[Envelope[IssuedToken]]:
     """Issue an API token; its secret is in this answer only."""
 
-    async def issue(tx: Tx) -> Done[IssuedToken]:
+    async def issue(tx: Tx) -> ActionResult[IssuedToken]:
         issued = await tokens.issue_token(tx, caller.user_id, data)
-        return Done(data=issued, affected=[issued.id])
+        return ActionResult(data=issued, affected=[issued.id])
 
-    return await change(request, caller.user_id, issue, status=201)
+    outcome = await change(request, caller.user_id, issue, status=201)
+    return outcome.response()
 
 
 @delete(
@@ -138,11 +141,12 @@ async def delete_token(
 ) -> Response[Envelope[None]]:
     """Revoke an API token; requests with it are refused from now on."""
 
-    async def revoke(tx: Tx) -> Done[None]:
+    async def revoke(tx: Tx) -> ActionResult[None]:
         await tokens.revoke_token(tx, caller.user_id, str(token_id))
-        return Done(data=None, affected=[str(token_id)])
+        return ActionResult(data=None, affected=[str(token_id)])
 
-    return await change(request, caller.user_id, revoke)
+    outcome = await change(request, caller.user_id, revoke)
+    return outcome.response()
 
 
 @get("/login/{secret:str}", include_in_schema=False, **declare("session.open", "public"))

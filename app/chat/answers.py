@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.http.envelope import AnswerContext, Done
+from app.http.envelope import ActionResult, AnswerContext
 from app.problems import AiError, Conflict, InternalError, NotFound, Problem, ServiceUnavailable
 from app.projects.chat import Run
 from app.scenes.model import Scene
@@ -24,7 +24,7 @@ PROBLEMS: dict[str, type[Problem]] = {
 }
 
 
-async def answer_of(reader: Reader, run: Run) -> Done[list[Scene]]:
+async def answer_of(reader: Reader, run: Run) -> ActionResult[list[Scene]]:
     """The scenes that a run changed, as they are now. Raises the problem of one that failed."""
     if run.status == "failed" and run.error is not None:
         kind = PROBLEMS.get(run.error.code, InternalError)
@@ -44,7 +44,7 @@ async def answer_of(reader: Reader, run: Run) -> Done[list[Scene]]:
         raise NotFound("The answer of this turn was deleted.")
     decision: dict[str, Any] = run.decision or {}
     cancelled = run.status == "cancelled"
-    return Done(
+    return ActionResult(
         data=scenes,
         affected=[scene.id for scene in scenes],
         revision=said["revision"],

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Response, Router, get, post
+from litestar import Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
@@ -16,9 +16,10 @@ from app.chat.messages import PAGE, PAGE_MOST, list_messages
 from app.chat.runs import Begun, Turn
 from app.chat.variation_routes import router as variations
 from app.chat.waiting import WAITING, wait_of
-from app.http.envelope import Done, Envelope, Page, answer, declare
-from app.http.idempotency import change, once
+from app.http.envelope import ActionResult, Envelope, Page, answer, declare
+from app.http.idempotency import change
 from app.http.openapi import CHANGES, READS, STREAM
+from app.http.request import AnyRequest
 from app.projects.access import access_project
 from app.projects.chat import OVER, Message, Run
 from app.projects.following import subscriber_of
@@ -35,7 +36,6 @@ IMAGES_MOST = 8
 
 ImageUrl = Annotated[str, msgspec.Meta(max_length=2000, pattern=r"^https?://\S+\Z")]
 
-AnyRequest = Request[Any, Any, Any]
 Begins = Response[Envelope[Begun]]  # `RUN` tells of 200 and of the stream
 Before = Annotated[int | None, QueryParameter(ge=0, le=MAX_REVISION, description="A sequence.")]
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MOST, description="Messages on a page.")]
@@ -99,7 +99,7 @@ async def create_run(
         )
         await hubs.ensure_ready(project)
 
-    async def begin(tx: Tx) -> Done[Begun]:
+    async def begin(tx: Tx) -> ActionResult[Begun]:
         await access_project(tx, caller, project, "editor")
         if data.selected_scene_id is not None:
             await scene_in_project(tx, caller, project, str(data.selected_scene_id))
@@ -111,35 +111,33 @@ async def create_run(
             model=data.model,
         )
         begun, revision = await runs.begin(tx, caller, project, turn)
-        return Done(
+        return ActionResult(
             data=begun,
             affected=[begun.run.id],
             revision=revision,
             assistant_message_id=begun.assistant_message.id,
         )
 
-    begun = await change(request, caller.user_id, begin, scope=project, status=202)
-    if begun.status_code != 202:
-        return begun
+    begun = await change(
+        request, caller.user_id, begin, scope=project, status=202, result_type=Begun
+    )
     if not (streamed or wait):
-        return begun
-    told = msgspec.json.decode(cast(bytes, begun.content), type=Envelope[Begun])
-    kept = told.data
-    assert kept is not None
+        return begun.response()
+    run, revision = begun.result.data.run, begun.result.revision
     if watcher:
         after = last_event_id(request.scope, None)
-        started = told.meta.revision or None
-        stream = await stream_run(hubs, project, kept.run.id, watcher, after=after, begun=started)
+        stream = await stream_run(hubs, project, run.id, watcher, after=after, begun=revision)
         return cast(Begins, stream)
-    over = await WAITING.until_over(kept.run, wait)
+    over = await WAITING.until_over(run, wait)
     if over.status not in OVER:
-        return begun
+        return begun.response()
 
-    async def tell(tx: Tx) -> Done[list[Scene]]:
+    async def tell(tx: Tx) -> ActionResult[list[Scene]]:
         await access_project(tx, caller, project, "viewer")  # it may be long since they asked
         return await answer_of(tx, over)
 
-    return cast(Begins, await once(request, caller.user_id, tell, scope=f"{project} ended"))
+    ended = await change(request, caller.user_id, tell, scope=f"{project} ended")
+    return cast(Begins, ended.response())
 
 
 @get("/api/runs/{run_id:uuid}", **declare("run.read", "viewer", **READS))
@@ -148,7 +146,7 @@ async def read_run(
 ) -> Response[Envelope[Run]]:
     """One turn as it is now."""
     run, revision = await runs.access_run(DB, caller, str(run_id), "viewer")
-    return answer(request.scope, Done(data=run, revision=revision))
+    return answer(request.scope, ActionResult(data=run, revision=revision))
 
 
 @get(
@@ -181,23 +179,22 @@ async def cancel_run(
 ) -> Response[Envelope[Run]]:
     """Stop a turn, waiting or running; answers with the state that won."""
 
-    async def ask(tx: Tx) -> Done[Run]:
-        return Done(data=await runs.request_cancel(tx, caller, str(run_id)))
+    async def ask(tx: Tx) -> ActionResult[Run]:
+        return ActionResult(data=await runs.request_cancel(tx, caller, str(run_id)))
 
-    asked = await change(request, caller.user_id, ask, scope=f"{run_id} cancel")
-    if asked.status_code != 200:
-        return asked
+    await change(request, caller.user_id, ask, scope=f"{run_id} cancel")
     run, _ = await runs.access_run(DB, caller, str(run_id), "viewer")
     if run.status not in OVER:
         run = await WAITING.until_over(run, CANCEL_PATIENCE)
     if run.status not in OVER:
         run = await runs.force_cancel(run.id, caller)
 
-    async def tell(tx: Tx) -> Done[Run]:
+    async def tell(tx: Tx) -> ActionResult[Run]:
         now, revision = await runs.access_run(tx, caller, str(run_id), "viewer")
-        return Done(data=now, affected=[now.id], revision=revision)
+        return ActionResult(data=now, affected=[now.id], revision=revision)
 
-    return await once(request, caller.user_id, tell, scope=f"{run_id} cancelled")
+    cancelled = await change(request, caller.user_id, tell, scope=f"{run_id} cancelled")
+    return cancelled.response()
 
 
 @get("/api/projects/{project_id:uuid}/messages", **declare("message.list", "viewer", **READS))
@@ -211,7 +208,7 @@ async def read_messages(
     """The chat, oldest first; `before` is the `nextCursor` of the page that follows."""
     access = await access_project(DB, caller, str(project_id), "viewer")
     page = await list_messages(DB, access.project_id, before=before, limit=limit)
-    return answer(request.scope, Done(data=page, revision=access.revision))
+    return answer(request.scope, ActionResult(data=page, revision=access.revision))
 
 
 router = Router(

@@ -1,10 +1,9 @@
 """Ask for variations of a prompt, or refine a generation: work that does not live in the reply."""
 
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-import msgspec
-from litestar import Request, Response, Router, post
+from litestar import Response, Router, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody
@@ -16,13 +15,13 @@ from app.generations import variations
 from app.generations.model import Generation, NewGenerations, Refinement
 from app.generations.reads import batch_of
 from app.generations.routes import change_of
-from app.http.envelope import Done, Envelope, Page, declare
-from app.http.idempotency import change, once
+from app.http.envelope import ActionResult, Envelope, Page, declare
+from app.http.idempotency import Outcome, change
 from app.http.openapi import CHANGES
+from app.http.request import AnyRequest
 from app.projects.access import access_project
 from app.store.engine import DB, Tx
 
-Asked = Request[Any, Any, Any]
 Asking = NamedDependency[Caller]
 Answer = Response[Envelope[Page[Generation]]]
 ENDED = ResponseSpec(
@@ -35,45 +34,47 @@ LATER: dict[str, Any] = {"status_code": 202, "responses": CHANGES["responses"] |
 
 @post("/projects/{project_id:uuid}/generations", **declare("generation.create", "editor", **LATER))
 async def create_generations(
-    request: Asked, caller: Asking, project_id: FromPath[UUID], data: JSONBody[NewGenerations]
+    request: AnyRequest, caller: Asking, project_id: FromPath[UUID], data: JSONBody[NewGenerations]
 ) -> Answer:
     """Begin 1 to 4 variations of a prompt; `Prefer: wait=n` answers 200 once all are over."""
     key = str(project_id)
     wait = wait_of(request)
 
-    async def begin(tx: Tx) -> Done[Page[Generation]]:
+    async def begin(tx: Tx) -> ActionResult[Page[Generation]]:
         begun = await variations.ask_variations(tx, caller, key, data)
         tx.after_commit.append(SIGNALS.wake)
         return begun
 
-    begun = await change(request, caller.user_id, begin, scope=key, status=202)
+    begun = await change(
+        request, caller.user_id, begin, scope=key, status=202, result_type=Page[Generation]
+    )
     return await _answer(request, caller, begun, wait)
 
 
 @post("/generations/{generation_id:uuid}/refine", **declare("generation.refine", "editor", **LATER))
 async def refine_generation(
-    request: Asked, caller: Asking, generation_id: FromPath[UUID], data: JSONBody[Refinement]
+    request: AnyRequest, caller: Asking, generation_id: FromPath[UUID], data: JSONBody[Refinement]
 ) -> Answer:
     """Begin children that start from its code; `Prefer: wait=n` answers 200 once all are over."""
     key = str(generation_id)
     wait = wait_of(request)
 
-    async def begin(tx: Tx) -> Done[Page[Generation]]:
+    async def begin(tx: Tx) -> ActionResult[Page[Generation]]:
         begun = await variations.refine(tx, caller, key, data)
         tx.after_commit.append(SIGNALS.wake)
         return begun
 
-    begun = await change_of(request, caller, key, begin, status=202)
+    begun = await change_of(request, caller, key, begin, status=202, result_type=Page[Generation])
     return await _answer(request, caller, begun, wait)
 
 
-async def _answer(request: Asked, caller: Caller, begun: Answer, wait: int) -> Answer:
+async def _answer(
+    request: AnyRequest, caller: Caller, begun: Outcome[Page[Generation]], wait: int
+) -> Answer:
     """What was begun, or with time enough what became of it."""
-    if begun.status_code != 202 or not wait:
-        return begun
-    kept = msgspec.json.decode(cast(bytes, begun.content), type=Envelope[Page[Generation]]).data
-    assert kept is not None
-    first = kept.items[0]
+    if not wait:
+        return begun.response()
+    first = begun.result.data.items[0]
     batch_id = first.batch_id
     assert batch_id is not None
 
@@ -81,15 +82,16 @@ async def _answer(request: Asked, caller: Caller, begun: Answer, wait: int) -> A
         return all(one.status != "pending" for one in await batch_of(DB, batch_id))
 
     if not await WAITING.until(first.project_id, over, wait):
-        return begun
+        return begun.response()
 
-    async def read(tx: Tx) -> Done[Page[Generation]]:
+    async def read(tx: Tx) -> ActionResult[Page[Generation]]:
         access = await access_project(tx, caller, first.project_id, "viewer")  # still
         items = await batch_of(tx, batch_id)
         affected = [item.id for item in items]
-        return Done(data=Page(items=items), affected=affected, revision=access.revision)
+        return ActionResult(data=Page(items=items), affected=affected, revision=access.revision)
 
-    return await once(request, caller.user_id, read, scope=f"{first.project_id} generated")
+    ended = await change(request, caller.user_id, read, scope=f"{first.project_id} generated")
+    return ended.response()
 
 
 router = Router(

@@ -7,9 +7,8 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from litestar import Request
-
 from app.chat.runs import get_run
+from app.http.request import AnyRequest
 from app.problems import InvalidInput
 from app.projects.chat import OVER, Run
 from app.store.engine import DB
@@ -79,7 +78,7 @@ class Waiting:
                 del self._waiters[project_id]
 
 
-def wait_of(request: Request[Any, Any, Any]) -> int:
+def wait_of(request: AnyRequest) -> int:
     """Seconds of `Prefer: wait=n`, at most a minute; 0 without."""
     prefer = request.headers.get("prefer", "")
     for part in prefer.split(","):

@@ -9,7 +9,7 @@ from app.generations.leases import close_calls
 from app.generations.model import GENERATION, Apply, Generation, generation_of
 from app.generations.reads import ABSENT, access_generation, find_generation
 from app.generations.records import fail, tell
-from app.http.envelope import Done
+from app.http.envelope import ActionResult
 from app.problems import Conflict, NotFound
 from app.projects.access import changing_project
 from app.projects.projects import end_welcome
@@ -28,7 +28,7 @@ DELETED = "It was deleted before its code was there."
 
 async def apply(
     tx: Tx, caller: Caller, generation_id: str, asked: Apply, base: int | None
-) -> Done[Scene]:
+) -> ActionResult[Scene]:
     """Put the code on a scene as an iteration, or make a new scene of it.
 
     Raises `Conflict` when there is no code, or the scene is not at `base`. A scene that shows
@@ -51,9 +51,9 @@ async def apply(
             check_base(before, base)
             scene = await _onto(change, before, generation, generation.tsx_code, caller)
             if scene is before:
-                return Done(data=before)
+                return ActionResult(data=before)
         await _belong(change, generation, scene.id)
-    return Done(
+    return ActionResult(
         data=scene,
         affected=[scene.id],
         revision=change.revision,
@@ -110,7 +110,7 @@ def _by_hand(generation: Generation, caller: Caller) -> Cause:
     )
 
 
-async def delete_generation(tx: Tx, caller: Caller, generation_id: str) -> Done[Generation]:
+async def delete_generation(tx: Tx, caller: Caller, generation_id: str) -> ActionResult[Generation]:
     """Its code goes, its row stays, so that what refined it still knows where it came from.
 
     A pending variation is given up with it. Raises `Conflict` for what a scene shows, also a
@@ -133,7 +133,7 @@ async def delete_generation(tx: Tx, caller: Caller, generation_id: str) -> Done[
         )
         assert row is not None
         gone = tell(change, generation_of(row))
-    return Done(data=gone, affected=[generation_id], revision=change.revision)
+    return ActionResult(data=gone, affected=[generation_id], revision=change.revision)
 
 
 async def _check_unused(tx: Tx, generation: Generation) -> None:

@@ -1,9 +1,9 @@
 """What may be seen of generations over HTTP, and what a person does with one."""
 
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 from uuid import UUID
 
-from litestar import Request, Response, Router, delete, get, post
+from litestar import Response, Router, delete, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
@@ -12,9 +12,10 @@ from app.auth.model import Caller
 from app.generations import changes
 from app.generations.model import Apply, Chain, Generation
 from app.generations.reads import access_generation, chain_of, list_generations
-from app.http.envelope import Done, Envelope, Page, answer, declare
-from app.http.idempotency import Action, change, key_of
+from app.http.envelope import ActionResult, Envelope, Page, answer, declare
+from app.http.idempotency import Action, Outcome, change, key_of
 from app.http.openapi import CHANGES, READS
+from app.http.request import AnyRequest
 from app.problems import InvalidInput, NotFound
 from app.projects.access import access_project
 from app.realtime.events import MAX_REVISION
@@ -23,8 +24,8 @@ from app.scenes.requests import base_of
 from app.scenes.routes import ONE, IfMatch
 from app.store.engine import DB, reading
 
-Asked = Request[Any, Any, Any]
 Asking = NamedDependency[Caller]
+T = TypeVar("T")
 GenerationId = FromPath[UUID]
 ProjectOf = Annotated[
     UUID | None, QueryParameter(name="projectId", description="All generations of a project.")
@@ -44,7 +45,7 @@ Limit = Annotated[int, QueryParameter(ge=1, le=100, description="Items on a page
 
 @get("/generations", **declare("generation.list", "viewer", **READS))
 async def read_generations(
-    request: Asked,
+    request: AnyRequest,
     caller: Asking,
     project_id: ProjectOf = None,
     parent_id: ParentOf = None,
@@ -63,28 +64,28 @@ async def read_generations(
         else:
             access = await access_project(reader, caller, str(project_id), "viewer")
         page = await list_generations(reader, access.project_id, parent, after=after, limit=limit)
-    return answer(request.scope, Done(data=page, revision=access.revision))
+    return answer(request.scope, ActionResult(data=page, revision=access.revision))
 
 
 @get("/generations/{generation_id:uuid}", **declare("generation.read", "viewer", **READS))
 async def read_generation(
-    request: Asked, caller: Asking, generation_id: GenerationId
+    request: AnyRequest, caller: Asking, generation_id: GenerationId
 ) -> Response[Envelope[Generation]]:
     """One generation; of a deleted one what is left, with `deletedAt`."""
     async with reading() as reader:
         found, access = await access_generation(reader, caller, str(generation_id), "viewer")
-    return answer(request.scope, Done(data=found, revision=access.revision))
+    return answer(request.scope, ActionResult(data=found, revision=access.revision))
 
 
 @get("/generations/{generation_id:uuid}/chain", **declare("generation.chain", "viewer", **READS))
 async def read_chain(
-    request: Asked, caller: Asking, generation_id: GenerationId
+    request: AnyRequest, caller: Asking, generation_id: GenerationId
 ) -> Response[Envelope[Chain]]:
     """What led to it, root first: at most the newest 50, `truncated` when there were more."""
     async with reading() as reader:
         _, access = await access_generation(reader, caller, str(generation_id), "viewer")
         chain = await chain_of(reader, str(generation_id))
-    return answer(request.scope, Done(data=chain, revision=access.revision))
+    return answer(request.scope, ActionResult(data=chain, revision=access.revision))
 
 
 @post(
@@ -92,7 +93,7 @@ async def read_chain(
     **declare("generation.apply", "editor", responses=CHANGES["responses"] | {200: CHANGED}),
 )
 async def apply_generation(
-    request: Asked,
+    request: AnyRequest,
     caller: Asking,
     generation_id: GenerationId,
     data: JSONBody[Apply | None] = None,
@@ -101,35 +102,43 @@ async def apply_generation(
     """Put its code on a scene (200), or without `sceneId` make a new scene of it (201)."""
     asked, base = data or Apply(), base_of(data, if_match)
     key = str(generation_id)
-    return await change_of(
+    outcome = await change_of(
         request, caller, key, lambda tx: changes.apply(tx, caller, key, asked, base)
     )
+    return outcome.response()
 
 
 @delete("/generations/{generation_id:uuid}", **declare("generation.delete", "editor", **ONE))
 async def delete_generation(
-    request: Asked, caller: Asking, generation_id: GenerationId
+    request: AnyRequest, caller: Asking, generation_id: GenerationId
 ) -> Response[Envelope[Generation]]:
     """Its code goes, its row stays for what refined it; CONFLICT while a scene shows it."""
     key = str(generation_id)
-    return await change_of(
+    outcome = await change_of(
         request, caller, key, lambda tx: changes.delete_generation(tx, caller, key)
     )
+    return outcome.response()
 
 
 async def change_of(
-    request: Asked,
+    request: AnyRequest,
     caller: Caller,
     generation_id: str,
-    action: Action[Any],
+    action: Action[T],
     status: int = 200,
-) -> Response[Any]:
+    result_type: type[T] | None = None,
+) -> Outcome[T]:
     """Idempotency keys are scoped to the project, which a generation's address does not name."""
     scope = None
     if key_of(request) is not None:
         scope = await DB.fetchval("select project_id from generation where id = $1", generation_id)
     return await change(
-        request, caller.user_id, action, scope=scope or generation_id, status=status
+        request,
+        caller.user_id,
+        action,
+        scope=scope or generation_id,
+        status=status,
+        result_type=result_type,
     )
 
 

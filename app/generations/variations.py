@@ -6,7 +6,7 @@ from app.auth.model import Caller
 from app.generations.model import Generation, NewGenerations, Refinement
 from app.generations.reads import access_generation, find_generation
 from app.generations.records import Wanted, begin
-from app.http.envelope import Done, Page
+from app.http.envelope import ActionResult, Page
 from app.problems import NotFound, RateLimited, ValidationFailed
 from app.projects.access import changing_project
 from app.realtime.log import Change
@@ -20,7 +20,7 @@ WAIT_HINT = 5  # seconds until a full queue is worth another try
 
 async def ask_variations(
     tx: Tx, caller: Caller, project_id: str, new: NewGenerations
-) -> Done[Page[Generation]]:
+) -> ActionResult[Page[Generation]]:
     """Pending variations of one prompt; no scene is touched.
 
     Of a scene they start from its code as it is now, and refine the generation that it shows.
@@ -47,7 +47,7 @@ async def ask_variations(
 
 async def refine(
     tx: Tx, caller: Caller, generation_id: str, asked: Refinement
-) -> Done[Page[Generation]]:
+) -> ActionResult[Page[Generation]]:
     """Children that start from the parent's code and copy its prompt, format and duration."""
     found, _ = await access_generation(tx, caller, generation_id, "editor")
     async with changing_project(tx, caller, found.project_id, "editor") as (change, _):
@@ -70,7 +70,9 @@ async def refine(
         return await _begin_batch(change, wanted, asked.count)
 
 
-async def _begin_batch(change: Change, wanted: Wanted, count: int) -> Done[Page[Generation]]:
+async def _begin_batch(
+    change: Change, wanted: Wanted, count: int
+) -> ActionResult[Page[Generation]]:
     waiting = await change.tx.fetchval(
         "select count(*) from generation"
         " where project_id = $1 and status = 'pending' and run_id is null",
@@ -85,7 +87,7 @@ async def _begin_batch(change: Change, wanted: Wanted, count: int) -> Done[Page[
     for index in range(count):
         one = _variation(wanted, batch_id, index, count)
         items.append(await begin(change, one))
-    return Done(
+    return ActionResult(
         data=Page(items=items),
         affected=[item.id for item in items],
         revision=change.revision,

@@ -8,18 +8,10 @@ import msgspec
 from litestar import Response
 from litestar.enums import MediaType
 
+from app.http.request import info_of
 from app.problems import Problem
 
 T = TypeVar("T")
-
-REQUEST_KEY = "reelroom.request"  # where the guard leaves the RequestInfo in scope["state"]
-
-
-class RequestInfo(msgspec.Struct, kw_only=True):
-    """What is known of a request before anything is read: its id and when it began."""
-
-    request_id: str
-    began: float  # time.perf_counter()
 
 
 class Meta(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
@@ -66,7 +58,7 @@ class Page(msgspec.Struct, Generic[T], rename="camel", kw_only=True):
     next_cursor: str | None = None
 
 
-class Done(msgspec.Struct, Generic[T], kw_only=True):
+class ActionResult(msgspec.Struct, Generic[T], kw_only=True):
     """What an action gives to its answer."""
 
     data: T
@@ -80,13 +72,6 @@ class Done(msgspec.Struct, Generic[T], kw_only=True):
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-def info_of(scope: Any) -> RequestInfo:
-    info = scope["state"].get(REQUEST_KEY)
-    if not isinstance(info, RequestInfo):
-        raise RuntimeError("the request guard did not run")
-    return info
 
 
 def operation_of(scope: Any) -> str:
@@ -111,7 +96,7 @@ def meta(
     )
 
 
-def envelope(scope: Any, done: Done[T]) -> Envelope[T]:
+def envelope(scope: Any, done: ActionResult[T]) -> Envelope[T]:
     return Envelope(
         data=done.data,
         meta=meta(scope, success=True, affected=done.affected, revision=done.revision),
@@ -133,7 +118,7 @@ def failure(scope: Any, problem: Problem) -> Envelope[None]:
     )
 
 
-def answer(scope: Any, done: Done[T], status: int = 200) -> Response[Envelope[T]]:
+def answer(scope: Any, done: ActionResult[T], status: int = 200) -> Response[Envelope[T]]:
     """The answer to a read."""
     return Response(
         envelope(scope, done),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from litestar import Request, Response
+from litestar import Response
 from litestar.enums import MediaType
 from litestar.exceptions import (
     ClientException,
@@ -17,7 +17,8 @@ from litestar.exceptions import (
 )
 from litestar.types import ExceptionHandlersMap
 
-from app.http.envelope import Envelope, failure, info_of
+from app.http.envelope import Envelope, failure
+from app.http.request import AnyRequest, info_of
 from app.problems import (
     Forbidden,
     InternalError,
@@ -35,7 +36,6 @@ from app.problems import (
 
 log = logging.getLogger(__name__)
 
-AnyRequest = Request[Any, Any, Any]
 Detail = dict[str, str]
 
 NOT_JSON = "The body is not valid JSON."
@@ -64,6 +64,14 @@ RULES: tuple[tuple[str, str], ...] = (  # how msgspec words a broken constraint
 _PLACE = re.compile(r"^(?P<message>.*) - at `(?:key in )?\$?(?P<path>[^`]*)`$", re.DOTALL)
 _FIELD = re.compile(r"(?P<kind>missing required|contains unknown) field `(?P<name>[^`]*)`")
 _INDEX = re.compile(r"\[(\d+|\.\.\.)\]")
+
+
+class StoredRefusal(Exception):
+    """The refusal of a change, answered with exactly the bytes that its key has stored."""
+
+    def __init__(self, response: Response[Any]) -> None:
+        self.response = response
+        super().__init__(f"refused with status {response.status_code}")
 
 
 def detail_of(text: str, path: str = "") -> Detail:
@@ -145,6 +153,10 @@ def from_problem(request: AnyRequest, problem: Problem) -> Response[Envelope[Non
     return reply(request, problem)
 
 
+def from_stored_refusal(request: AnyRequest, refusal: StoredRefusal) -> Response[Any]:
+    return refusal.response
+
+
 def note_problem(scope: Any, problem: Problem) -> None:
     """Log a problem that is ours, not the client's."""
     if problem.status >= 500:
@@ -186,6 +198,7 @@ def from_bug(request: AnyRequest, error: Exception) -> Response[Envelope[None]]:
 
 HANDLERS: ExceptionHandlersMap = {
     Problem: from_problem,
+    StoredRefusal: from_stored_refusal,
     HTTPException: from_http,
     msgspec.MsgspecError: from_decoding,
     UnicodeDecodeError: from_decoding,

@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 
 from app.http.body import body_problem, check_text, length_of, read_body
-from app.http.envelope import REQUEST_KEY, RequestInfo, failure
+from app.http.envelope import failure
 from app.http.errors import note_problem
 from app.http.headers import completed, headers_for
 from app.http.origin import CHANGING, host_of, host_problem, origin_problem, values_of
+from app.http.request import REQUEST_KEY, RequestInfo
 from app.problems import InternalError, InvalidInput, Problem
 from app.settings import Settings
 from app.store.ids import new_id

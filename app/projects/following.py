@@ -5,14 +5,15 @@ from typing import Annotated, Any, cast
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Response, Router, WebSocket, get, websocket
+from litestar import Response, Router, WebSocket, get, websocket
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
 from app.auth.credentials import credentials_of
 from app.auth.model import Caller
-from app.http.envelope import Done, Envelope, answer, declare
+from app.http.envelope import ActionResult, Envelope, answer, declare
 from app.http.openapi import READS, STREAM
+from app.http.request import AnyRequest
 from app.http.shortcut import Ends, Shortcut
 from app.problems import Forbidden, NotFound, Problem
 from app.projects.access import Access, access_project
@@ -30,7 +31,6 @@ from app.store.engine import DB
 CURSOR_MOST = 100  # characters
 PLAIN = re.compile(rb"(?:after=(?P<after>[\w.-]{1,%d}))?" % CURSOR_MOST)
 
-Asked = Request[Any, Any, Any]
 After = Annotated[str | None, QueryParameter(max_length=CURSOR_MOST, description="A cursor.")]
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_EVENTS, description="About how many events.")]
 Wait = Annotated[float, QueryParameter(ge=0, le=MAX_WAIT_SECONDS, description="Seconds to wait.")]
@@ -76,7 +76,7 @@ async def _serve(socket: Socket, caller: Caller, project_id: str) -> None:
     shortcut=Shortcut(follow_events, PLAIN),
 )
 async def events(
-    request: Asked,
+    request: AnyRequest,
     project_id: FromPath[UUID],
     caller: NamedDependency[Caller],
     after: After = None,
@@ -101,7 +101,7 @@ async def socket(
 
 @get("/api/projects/{project_id:uuid}/changes", **declare("project.changes", "viewer", **READS))
 async def read_changes(
-    request: Asked,
+    request: AnyRequest,
     project_id: FromPath[UUID],
     caller: NamedDependency[Caller],
     after: After = None,
@@ -119,7 +119,7 @@ async def read_changes(
         wait=wait,
     )
     revision = Cursor.parse(found.cursor).revision
-    return answer(request.scope, Done(data=found, revision=revision))
+    return answer(request.scope, ActionResult(data=found, revision=revision))
 
 
 def hubs_of(scope: Any) -> Hubs:

@@ -6,7 +6,7 @@ import secrets
 from asyncpg import Record
 
 from app.auth.model import Caller
-from app.http.envelope import Done
+from app.http.envelope import ActionResult
 from app.problems import Forbidden, NotFound, ValidationFailed
 from app.projects.access import changing_project
 from app.projects.model import RANK, Invite, Member, NewInvite, Role
@@ -54,12 +54,12 @@ async def get_member(reader: Reader, project_id: str, user_id: str) -> Member:
 
 async def set_role(
     tx: Tx, caller: Caller, project_id: str, user_id: str, role: Role
-) -> Done[Member]:
+) -> ActionResult[Member]:
     """A new role for a member; people become members by an invite only."""
     async with changing_project(tx, caller, project_id, "owner") as (change, _):
         before = await get_member(tx, project_id, user_id)
         if before.role == role:
-            return Done(data=before)
+            return ActionResult(data=before)
         if before.role == "owner":
             raise ValidationFailed.at("role", "owner", "The owner's role can't be taken away.")
         if role == "owner":
@@ -72,10 +72,12 @@ async def set_role(
             role,
         )
         member = await _tell(change, user_id, before.role)
-    return Done(data=member, affected=[user_id], revision=change.revision)
+    return ActionResult(data=member, affected=[user_id], revision=change.revision)
 
 
-async def remove_member(tx: Tx, caller: Caller, project_id: str, user_id: str) -> Done[Member]:
+async def remove_member(
+    tx: Tx, caller: Caller, project_id: str, user_id: str
+) -> ActionResult[Member]:
     """The owner may remove any other member; everyone else may leave."""
     async with changing_project(tx, caller, project_id, "viewer") as (change, access):
         if user_id != caller.user_id and access.role != "owner":
@@ -90,12 +92,12 @@ async def remove_member(tx: Tx, caller: Caller, project_id: str, user_id: str) -
         )
         gone = Member(project_id=project_id, user_id=user_id, name=before.name, role=None)
         change.emit("member.updated", {"member": gone, "previousRole": before.role})
-    return Done(data=gone, affected=[user_id], revision=change.revision)
+    return ActionResult(data=gone, affected=[user_id], revision=change.revision)
 
 
 async def invite(
     tx: Tx, caller: Caller, project_id: str, new: NewInvite, origin: str
-) -> Done[Invite]:
+) -> ActionResult[Invite]:
     """A link below `origin` that makes one person a member. It is no event: it is a secret."""
     async with changing_project(tx, caller, project_id, "owner"):
         token = secrets.token_urlsafe(TOKEN_BYTES)
@@ -120,10 +122,10 @@ async def invite(
         url=f"{origin.rstrip('/')}/invites/{token}",
         expires_at=row["expires_at"],
     )
-    return Done(data=made, affected=[made.id])
+    return ActionResult(data=made, affected=[made.id])
 
 
-async def accept_invite(tx: Tx, caller: Caller, token: str) -> Done[Member]:
+async def accept_invite(tx: Tx, caller: Caller, token: str) -> ActionResult[Member]:
     """Become a member. Who has that role or a higher one already leaves the invite unused.
 
     To accept one's own again changes nothing. Raises `NotFound` for all that can't be accepted.
@@ -140,7 +142,7 @@ async def accept_invite(tx: Tx, caller: Caller, token: str) -> Done[Member]:
     ) as change:
         role = await _take(change, caller, token)
         if role is None:
-            return Done(data=await get_member(tx, project_id, caller.user_id))
+            return ActionResult(data=await get_member(tx, project_id, caller.user_id))
         before = await find_member(tx, project_id, caller.user_id)
         await tx.execute(
             "insert into project_member (project_id, user_id, role) values ($1, $2, $3)"
@@ -151,7 +153,7 @@ async def accept_invite(tx: Tx, caller: Caller, token: str) -> Done[Member]:
             role,
         )
         member = await _tell(change, caller.user_id, before.role if before else None)
-    return Done(data=member, affected=[caller.user_id], revision=change.revision)
+    return ActionResult(data=member, affected=[caller.user_id], revision=change.revision)
 
 
 async def _take(change: Change, caller: Caller, token: str) -> Role | None:

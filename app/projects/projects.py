@@ -7,7 +7,7 @@ import msgspec
 from asyncpg import Record
 
 from app.auth.model import Caller
-from app.http.envelope import Done, Page
+from app.http.envelope import ActionResult, Page
 from app.problems import AlreadyExists, InvalidInput, NotFound, ValidationFailed
 from app.projects.access import changing_project, require_role
 from app.projects.members import get_member
@@ -89,7 +89,7 @@ def parse_cursor(text: str) -> tuple[datetime, str]:
         raise InvalidInput("This cursor did not come from a list of projects.") from error
 
 
-async def create_project(tx: Tx, caller: Caller, new: NewProject) -> Done[MyProject]:
+async def create_project(tx: Tx, caller: Caller, new: NewProject) -> ActionResult[MyProject]:
     """A project that the caller owns. Raises `AlreadyExists` for a title they use already.
 
     Its log begins with the project (`changed: ["created"]`) and its owner, so that a replay
@@ -125,12 +125,12 @@ async def create_project(tx: Tx, caller: Caller, new: NewProject) -> Done[MyProj
         member = await get_member(tx, project_id, caller.user_id)
         change.emit("member.updated", {"member": member, "previousRole": None})
     mine = await get_my_project(tx, caller, project_id)
-    return Done(data=mine, affected=[project_id], revision=change.revision)
+    return ActionResult(data=mine, affected=[project_id], revision=change.revision)
 
 
 async def change_project(
     tx: Tx, caller: Caller, project_id: str, patch: ProjectPatch
-) -> Done[MyProject]:
+) -> ActionResult[MyProject]:
     """Only the owner may change the title: it is unique among the owner's projects."""
     async with changing_project(tx, caller, project_id, "editor") as (change, access):
         before = await find_project(tx, project_id)
@@ -154,7 +154,7 @@ async def change_project(
             await _tell(change, changed)
     mine = await get_my_project(tx, caller, project_id)
     revision = change.revision if changed else None
-    return Done(data=mine, affected=[project_id] if changed else [], revision=revision)
+    return ActionResult(data=mine, affected=[project_id] if changed else [], revision=revision)
 
 
 async def title_like(tx: Tx, owner_id: str, title: str, mark: str) -> str:
@@ -173,7 +173,7 @@ async def title_like(tx: Tx, owner_id: str, title: str, mark: str) -> str:
     return found
 
 
-async def delete_project(tx: Tx, caller: Caller, project_id: str) -> Done[Project]:
+async def delete_project(tx: Tx, caller: Caller, project_id: str) -> ActionResult[Project]:
     """Softly: nobody finds it any more and its title is free; its rows and its log stay."""
     async with changing_project(tx, caller, project_id, "owner") as (change, _):
         await tx.execute(
@@ -182,7 +182,7 @@ async def delete_project(tx: Tx, caller: Caller, project_id: str) -> Done[Projec
             caller.request_id,
         )
         project = await _tell(change, ["deletedAt"])
-    return Done(data=project, affected=[project_id], revision=change.revision)
+    return ActionResult(data=project, affected=[project_id], revision=change.revision)
 
 
 async def end_welcome(change: Change) -> None:

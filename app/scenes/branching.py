@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from app.auth.model import Caller
-from app.http.envelope import Done
+from app.http.envelope import ActionResult
 from app.problems import InvalidInput
 from app.projects.access import access_project
 from app.projects.model import MyProject, NewProject
@@ -54,7 +54,7 @@ class Past(NamedTuple):
 
 async def branch_project(
     tx: Tx, caller: Caller, project_id: str, at: int | None
-) -> Done[MyProject]:
+) -> ActionResult[MyProject]:
     """A new project of the caller's with the scenes, format, frame rate and audio as of `at`.
 
     Without `at` as it is now. Ids are new, and so is the history; members, messages and turns
@@ -84,7 +84,7 @@ async def branch_project(
         change.emit("project.updated", {"project": project, "changed": ["audio", "isWelcome"]})
         await _fill(change, caller, past, f"Branched from {was['title']}")
     mine = await get_my_project(tx, caller, branch_id)
-    return Done(data=mine, affected=[branch_id], revision=change.revision)
+    return ActionResult(data=mine, affected=[branch_id], revision=change.revision)
 
 
 async def read_past(reader: Reader, project_id: str, at: int) -> Past:

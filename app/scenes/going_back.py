@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from app.auth.model import Caller
-from app.http.envelope import Done
+from app.http.envelope import ActionResult
 from app.problems import Conflict, NotFound, ValidationFailed
 from app.projects.access import access_project, changing_project
 from app.projects.chat import MESSAGE, Message, message_of
@@ -54,7 +54,7 @@ class Steps(msgspec.Struct, frozen=True, kw_only=True):
 
 async def revert_iteration(
     tx: Tx, caller: Caller, iteration_id: str, back: GoBack
-) -> Done[WentBack]:
+) -> ActionResult[WentBack]:
     """The scene (or the order) as it was before or after one iteration.
 
     Raises `Conflict` with the later changes that it would lose, unless forced.
@@ -64,7 +64,9 @@ async def revert_iteration(
         return await _revert(change, caller, [found], back, found.user_prompt)
 
 
-async def revert_message(tx: Tx, caller: Caller, message_id: str, back: GoBack) -> Done[WentBack]:
+async def revert_message(
+    tx: Tx, caller: Caller, message_id: str, back: GoBack
+) -> ActionResult[WentBack]:
     """Every scene that a message changed, in one transaction, as before or after it.
 
     A prompt stands for its answer. Raises `Conflict` as above, and `ValidationFailed` for a
@@ -111,20 +113,20 @@ async def _check_access(reader: Reader, caller: Caller, row: Any, role: Role, mi
 
 async def _revert(
     change: Change, caller: Caller, unit: list[Iteration], back: GoBack, prompt: str
-) -> Done[WentBack]:
+) -> ActionResult[WentBack]:
     plan = await plan_for(change, unit, back.target)
     if plan.later and not back.force:
         raise blocked(plan, "to go back all the same, use force")
     if plan.empty:
-        return Done(data=WentBack())
+        return ActionResult(data=WentBack())
     said = f"Went back to {back.target} “{shortened(prompt, QUOTED_MOST)}”"
     went = await take(change, caller, Steps(plan=plan, kind="revert", said=said))
     return done(change, went)
 
 
-def done(change: Change, went: WentBack) -> Done[WentBack]:
+def done(change: Change, went: WentBack) -> ActionResult[WentBack]:
     ids = [scene.id for scene in went.scenes]
-    return Done(data=went, affected=ids, revision=change.revision)
+    return ActionResult(data=went, affected=ids, revision=change.revision)
 
 
 def blocked(plan: Plan, advice: str) -> Conflict:

@@ -4,14 +4,15 @@ import asyncio
 from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import Request, Response, Router, get, post
+from litestar import Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from app.auth.model import Caller
-from app.http.envelope import Done, Envelope, Page, answer, declare
+from app.http.envelope import ActionResult, Envelope, Page, answer, declare
 from app.http.idempotency import Action, change, key_of
 from app.http.openapi import CHANGES, READS
+from app.http.request import AnyRequest
 from app.problems import Forbidden
 from app.projects.access import access_project
 from app.projects.model import MyProject
@@ -24,7 +25,6 @@ from app.scenes.timeline import TimelineEntry, read_timeline
 from app.scenes.undo import Walk
 from app.store.engine import DB, reading
 
-Asked = Request[Any, Any, Any]
 Asking = NamedDependency[Caller]
 ProjectId = FromPath[UUID]
 At = Annotated[
@@ -41,7 +41,7 @@ ONE = {"status_code": 200, **CHANGES}  # a change that makes nothing new
 
 @post("/iterations/{iteration_id:uuid}/revert", **declare("iteration.revert", "editor", **ONE))
 async def revert_iteration(
-    request: Asked, caller: Asking, iteration_id: FromPath[UUID], data: JSONBody[GoBack]
+    request: AnyRequest, caller: Asking, iteration_id: FromPath[UUID], data: JSONBody[GoBack]
 ) -> Response[Envelope[WentBack]]:
     """A scene, or the order, as it was before or after one change of it.
 
@@ -58,7 +58,7 @@ async def revert_iteration(
 
 @post("/messages/{message_id:uuid}/revert", **declare("message.revert", "editor", **ONE))
 async def revert_message(
-    request: Asked, caller: Asking, message_id: FromPath[UUID], data: JSONBody[GoBack]
+    request: AnyRequest, caller: Asking, message_id: FromPath[UUID], data: JSONBody[GoBack]
 ) -> Response[Envelope[WentBack]]:
     """All that a message changed, as it was before or after it, in one step.
 
@@ -74,47 +74,50 @@ async def revert_message(
 
 
 async def _change(
-    request: Asked, caller: Caller, row: tuple[str, str], action: Action[Any]
+    request: AnyRequest, caller: Caller, row: tuple[str, str], action: Action[Any]
 ) -> Response[Any]:
     """Idempotency keys are scoped to the project, which the row's address does not name."""
     table, key = row
     scope = None
     if key_of(request) is not None:
         scope = await DB.fetchval(f"select project_id from {table} where id = $1", key)
-    return await change(request, caller.user_id, action, scope=scope or key)
+    outcome = await change(request, caller.user_id, action, scope=scope or key)
+    return outcome.response()
 
 
 @post("/projects/{project_id:uuid}/undo", **declare("project.undo", "editor", **ONE))
 async def undo_last(
-    request: Asked, caller: Asking, project_id: ProjectId, data: JSONBody[Walk | None] = None
+    request: AnyRequest, caller: Asking, project_id: ProjectId, data: JSONBody[Walk | None] = None
 ) -> Response[Envelope[WentBack]]:
     """Take back the caller's last message or direct change, or with `project` anybody's.
 
     CONFLICT when there is none, or with `details.later` when others changed it again since.
     """
     key, walk = str(project_id), data or Walk()
-    return await change(
+    outcome = await change(
         request, caller.user_id, lambda tx: undo.undo(tx, caller, key, walk), scope=key
     )
+    return outcome.response()
 
 
 @post("/projects/{project_id:uuid}/redo", **declare("project.redo", "editor", **ONE))
 async def redo_last(
-    request: Asked, caller: Asking, project_id: ProjectId, data: JSONBody[Walk | None] = None
+    request: AnyRequest, caller: Asking, project_id: ProjectId, data: JSONBody[Walk | None] = None
 ) -> Response[Envelope[WentBack]]:
     """Do what was undone last again; a new change leaves nothing to redo.
 
     CONFLICT when there is nothing, or with `details.later` when others changed it since.
     """
     key, walk = str(project_id), data or Walk()
-    return await change(
+    outcome = await change(
         request, caller.user_id, lambda tx: undo.redo(tx, caller, key, walk), scope=key
     )
+    return outcome.response()
 
 
 @get("/projects/{project_id:uuid}/timeline", **declare("project.timeline", "viewer", **READS))
 async def list_timeline(
-    request: Asked,
+    request: AnyRequest,
     caller: Asking,
     project_id: ProjectId,
     before: Before = None,
@@ -125,22 +128,23 @@ async def list_timeline(
     async with reading(snapshot=True) as reader:
         access = await access_project(reader, caller, key, "viewer")
         page = await read_timeline(reader, key, before=before, limit=limit)
-    return answer(request.scope, Done(data=page, revision=access.revision))
+    return answer(request.scope, ActionResult(data=page, revision=access.revision))
 
 
 @post("/projects/{project_id:uuid}/branch", **declare("project.branch", "viewer", **CHANGES))
 async def branch(
-    request: Asked, caller: Asking, project_id: ProjectId, at: At = None
+    request: AnyRequest, caller: Asking, project_id: ProjectId, at: At = None
 ) -> Response[Envelope[MyProject]]:
     """A project of the caller's own, with the scenes as they were at a revision, or are now."""
     key = str(project_id)
-    return await change(
+    outcome = await change(
         request,
         caller.user_id,
         lambda tx: branch_project(tx, caller, key, at),
         scope=key,
         status=201,
     )
+    return outcome.response()
 
 
 @get(
@@ -148,7 +152,7 @@ async def branch(
     **declare("iteration.diff", "viewer", **READS),
 )
 async def read_difference(
-    request: Asked, caller: Asking, iteration_id: FromPath[UUID], other_id: FromPath[UUID]
+    request: AnyRequest, caller: Asking, iteration_id: FromPath[UUID], other_id: FromPath[UUID]
 ) -> Response[Envelope[Difference]]:
     """What differs between the states that two iterations of one project left."""
     async with reading() as reader:
@@ -157,7 +161,7 @@ async def read_difference(
     if one.project_id != other.project_id:
         raise Forbidden("These iterations belong to two projects.")
     found = await asyncio.to_thread(difference, one, other)
-    return answer(request.scope, Done(data=found))
+    return answer(request.scope, ActionResult(data=found))
 
 
 router = Router(

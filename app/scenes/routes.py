@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import Request, Response, Router, delete, patch, post, put
+from litestar import Response, Router, delete, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter, JSONBody
 
@@ -11,13 +11,13 @@ from app.auth.model import Caller
 from app.http.envelope import Envelope, Page, declare
 from app.http.idempotency import Action, change, key_of
 from app.http.openapi import CHANGES
+from app.http.request import AnyRequest
 from app.scenes import scenes
 from app.scenes.model import Scene
 from app.scenes.read_routes import ROUTES
 from app.scenes.requests import Based, NewScene, SceneOrder, ScenePatch, Split, Trim, base_of
 from app.store.engine import DB
 
-Asked = Request[Any, Any, Any]
 Asking = NamedDependency[Caller]
 ProjectId = FromPath[UUID]
 SceneId = FromPath[UUID]
@@ -32,36 +32,38 @@ ONE = {"status_code": 200, **CHANGES}  # a change that makes nothing new
 
 @post("/projects/{project_id:uuid}/scenes", **declare("scene.create", "editor", **CHANGES))
 async def add_scene(
-    request: Asked, caller: Asking, project_id: ProjectId, data: JSONBody[NewScene]
+    request: AnyRequest, caller: Asking, project_id: ProjectId, data: JSONBody[NewScene]
 ) -> Response[Envelope[Scene]]:
     """A scene at the end; without code a blank one."""
     key = str(project_id)
-    return await change(
+    outcome = await change(
         request,
         caller.user_id,
         lambda tx: scenes.add_scene(tx, caller, key, data),
         scope=key,
         status=201,
     )
+    return outcome.response()
 
 
 @put("/projects/{project_id:uuid}/scene-order", **declare("scene.reorder", "editor", **ONE))
 async def reorder_scenes(
-    request: Asked, caller: Asking, project_id: ProjectId, data: JSONBody[SceneOrder]
+    request: AnyRequest, caller: Asking, project_id: ProjectId, data: JSONBody[SceneOrder]
 ) -> Response[Envelope[Page[Scene]]]:
     """A new order; it must name each live scene once."""
     key = str(project_id)
-    return await change(
+    outcome = await change(
         request,
         caller.user_id,
         lambda tx: scenes.reorder_scenes(tx, caller, key, data),
         scope=key,
     )
+    return outcome.response()
 
 
 @patch("/scenes/{scene_id:uuid}", **declare("scene.update", "editor", **ONE))
 async def change_scene(
-    request: Asked,
+    request: AnyRequest,
     caller: Asking,
     scene_id: SceneId,
     data: JSONBody[ScenePatch],
@@ -76,7 +78,7 @@ async def change_scene(
 
 @delete("/scenes/{scene_id:uuid}", **declare("scene.delete", "editor", **ONE))
 async def delete_scene(
-    request: Asked, caller: Asking, scene_id: SceneId, if_match: IfMatch = None
+    request: AnyRequest, caller: Asking, scene_id: SceneId, if_match: IfMatch = None
 ) -> Response[Envelope[Scene]]:
     """Take a scene out of the video; `restore` brings it back."""
     key, base = str(scene_id), base_of(None, if_match)
@@ -87,7 +89,7 @@ async def delete_scene(
 
 @post("/scenes/{scene_id:uuid}/restore", **declare("scene.restore", "editor", **ONE))
 async def restore_scene(
-    request: Asked,
+    request: AnyRequest,
     caller: Asking,
     scene_id: SceneId,
     data: JSONBody[Based | None] = None,
@@ -102,7 +104,7 @@ async def restore_scene(
 
 @post("/scenes/{scene_id:uuid}/duplicate", **declare("scene.duplicate", "editor", **CHANGES))
 async def duplicate_scene(
-    request: Asked,
+    request: AnyRequest,
     caller: Asking,
     scene_id: SceneId,
     data: JSONBody[Based | None] = None,
@@ -121,7 +123,7 @@ async def duplicate_scene(
 
 @post("/scenes/{scene_id:uuid}/split", **declare("scene.split", "editor", **ONE))
 async def split_scene(
-    request: Asked,
+    request: AnyRequest,
     caller: Asking,
     scene_id: SceneId,
     data: JSONBody[Split],
@@ -139,7 +141,7 @@ async def split_scene(
 
 @post("/scenes/{scene_id:uuid}/trim", **declare("scene.trim", "editor", **ONE))
 async def trim_scene(
-    request: Asked,
+    request: AnyRequest,
     caller: Asking,
     scene_id: SceneId,
     data: JSONBody[Trim],
@@ -156,13 +158,14 @@ async def trim_scene(
 
 
 async def _change(
-    request: Asked, caller: Caller, scene_id: str, action: Action[Any], status: int = 200
+    request: AnyRequest, caller: Caller, scene_id: str, action: Action[Any], status: int = 200
 ) -> Response[Any]:
     """Idempotency keys are scoped to the project, which a scene's address does not name."""
     scope = None
     if key_of(request) is not None:
         scope = await DB.fetchval("select project_id from scene where id = $1", scene_id)
-    return await change(request, caller.user_id, action, scope=scope or scene_id, status=status)
+    outcome = await change(request, caller.user_id, action, scope=scope or scene_id, status=status)
+    return outcome.response()
 
 
 router = Router(

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from app.auth.model import Caller
-from app.http.envelope import Done, Page
+from app.http.envelope import ActionResult, Page
 from app.problems import Conflict, NotFound, ValidationFailed
 from app.projects.access import changing_project
 from app.projects.projects import end_welcome
@@ -38,7 +38,7 @@ COPY = " copy"
 ORDER_EVENTS = ("scene.created", "scene.deleted", "scene.restored", "scenes.reordered")
 
 
-async def add_scene(tx: Tx, caller: Caller, project_id: str, new: NewScene) -> Done[Scene]:
+async def add_scene(tx: Tx, caller: Caller, project_id: str, new: NewScene) -> ActionResult[Scene]:
     """A scene at the end of the video; without code the blank one."""
     async with changing_project(tx, caller, project_id, "editor") as (change, _):
         state = SceneState(
@@ -56,7 +56,7 @@ async def add_scene(tx: Tx, caller: Caller, project_id: str, new: NewScene) -> D
 
 async def change_scene(
     tx: Tx, caller: Caller, scene_id: str, patch: ScenePatch, base: int | None
-) -> Done[Scene]:
+) -> ActionResult[Scene]:
     """New content; a patch that changes nothing leaves no trace."""
     if patch.props is not msgspec.UNSET:
         check_props(patch.props)
@@ -64,28 +64,34 @@ async def change_scene(
         after = patch.applied(before.state)
         changed = changed_fields(before.state, after)
         if not changed:
-            return Done(data=before)
+            return ActionResult(data=before)
         operation = operation_of(changed)
         cause = _by_hand(f"Change {', '.join(changed)}", caller)
         scene, _ = await history.update(change, scene_id, after, operation, cause)
     return _done(change, scene)
 
 
-async def delete_scene(tx: Tx, caller: Caller, scene_id: str, base: int | None) -> Done[Scene]:
+async def delete_scene(
+    tx: Tx, caller: Caller, scene_id: str, base: int | None
+) -> ActionResult[Scene]:
     """Take a scene out of the video; `restore_scene` brings it back."""
     async with _changing_scene(tx, caller, scene_id, base) as (change, _):
         scene, _ = await history.delete(change, scene_id, _by_hand("Delete the scene", caller))
     return _done(change, scene)
 
 
-async def restore_scene(tx: Tx, caller: Caller, scene_id: str, base: int | None) -> Done[Scene]:
+async def restore_scene(
+    tx: Tx, caller: Caller, scene_id: str, base: int | None
+) -> ActionResult[Scene]:
     """Bring a deleted scene back; one that is not deleted is `Conflict`."""
     async with _changing_scene(tx, caller, scene_id, base, deleted=True) as (change, _):
         scene, _ = await history.restore(change, scene_id, _by_hand("Restore the scene", caller))
     return _done(change, scene)
 
 
-async def duplicate_scene(tx: Tx, caller: Caller, scene_id: str, base: int | None) -> Done[Scene]:
+async def duplicate_scene(
+    tx: Tx, caller: Caller, scene_id: str, base: int | None
+) -> ActionResult[Scene]:
     """A copy with an id of its own, right behind the original."""
     async with _changing_scene(tx, caller, scene_id, base) as (change, before):
         name = before.name[: NAME_MOST - len(COPY)] + COPY
@@ -101,13 +107,13 @@ async def duplicate_scene(tx: Tx, caller: Caller, scene_id: str, base: int | Non
 
 async def trim_scene(
     tx: Tx, caller: Caller, scene_id: str, duration: int, base: int | None
-) -> Done[Scene]:
+) -> ActionResult[Scene]:
     return await change_scene(tx, caller, scene_id, ScenePatch(duration=duration), base)
 
 
 async def split_scene(
     tx: Tx, caller: Caller, scene_id: str, at_frame: int, base: int | None
-) -> Done[Page[Scene]]:
+) -> ActionResult[Page[Scene]]:
     """Two scenes instead of one, as long together as it was.
 
     The second has the same code and the prop `startFrom`: the frame of the code that it begins
@@ -133,12 +139,12 @@ async def split_scene(
             change, rest, cause, operation="split", position=_behind(before)
         )
     page = Page(items=[first, second])
-    return Done(data=page, affected=[first.id, second.id], revision=change.revision)
+    return ActionResult(data=page, affected=[first.id, second.id], revision=change.revision)
 
 
 async def reorder_scenes(
     tx: Tx, caller: Caller, project_id: str, order: SceneOrder
-) -> Done[Page[Scene]]:
+) -> ActionResult[Page[Scene]]:
     """A new order of exactly the live scenes. Raises `NotFound` for an unknown scene, `Forbidden`
     for one of another project of the caller, `ValidationFailed` unless it is a permutation."""
     scene_ids = [str(scene_id) for scene_id in order.scene_ids]
@@ -153,7 +159,7 @@ async def reorder_scenes(
             cause = _by_hand("Change the order of the scenes", caller)
             await history.reorder(change, scene_ids, cause)
     page = Page(items=await live_scenes(tx, project_id))
-    return Done(
+    return ActionResult(
         data=page,
         affected=scene_ids if moved else [],
         revision=change.revision if moved else None,
@@ -199,8 +205,8 @@ def _behind(scene: Scene) -> int:
     return scene.position + 1
 
 
-def _done(change: Change, scene: Scene) -> Done[Any]:
-    return Done(data=scene, affected=[scene.id], revision=change.revision)
+def _done(change: Change, scene: Scene) -> ActionResult[Any]:
+    return ActionResult(data=scene, affected=[scene.id], revision=change.revision)
 
 
 async def _next_name(change: Change) -> str:

@@ -11,7 +11,7 @@ import msgspec
 from asyncpg import Record
 
 from app.auth.model import Caller
-from app.http.envelope import Done
+from app.http.envelope import ActionResult
 from app.problems import Conflict
 from app.projects.access import changing_project
 from app.realtime.log import Change
@@ -67,7 +67,7 @@ class Step(NamedTuple):
     plan: Plan
 
 
-async def undo(tx: Tx, caller: Caller, project_id: str, walk: Walk) -> Done[WentBack]:
+async def undo(tx: Tx, caller: Caller, project_id: str, walk: Walk) -> ActionResult[WentBack]:
     """Take back the last step that stands.
 
     Raises `Conflict` with the later changes of others that stand in the way, or when there is
@@ -89,7 +89,7 @@ async def undo(tx: Tx, caller: Caller, project_id: str, walk: Walk) -> Done[Went
         return done(change, went)
 
 
-async def redo(tx: Tx, caller: Caller, project_id: str, walk: Walk) -> Done[WentBack]:
+async def redo(tx: Tx, caller: Caller, project_id: str, walk: Walk) -> ActionResult[WentBack]:
     """Do the last undone step again. Raises `Conflict` as `undo` does."""
     async with changing_project(tx, caller, project_id, "editor") as (change, _):
         entry = await tx.fetchrow(UNDONE, project_id, _actor(caller, walk))
@@ -102,7 +102,7 @@ async def redo(tx: Tx, caller: Caller, project_id: str, walk: Walk) -> Done[Went
             "update history_entry set undone_by_id = null where undone_by_id = $1", entry["id"]
         )
         if plan.empty:
-            return Done(data=WentBack())
+            return ActionResult(data=WentBack())
         said = f"Redid “{shortened(entry['title'], QUOTED_MOST)}”"
         return done(change, await take(change, caller, Steps(plan=plan, kind="redo", said=said)))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from litestar import Litestar, Request, Response, get
+from litestar import Litestar, Response, get
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 
@@ -14,11 +14,12 @@ from app.auth.credentials import Credentials
 from app.auth.local import begin_local_mode
 from app.auth.model import Caller
 from app.auth.routes import router
-from app.http.envelope import Done, Envelope, answer, declare
+from app.http.envelope import ActionResult, Envelope, answer, declare
 from app.http.errors import HANDLERS
 from app.http.guard import Guard
 from app.http.limits import Limiter
 from app.http.policy import CREDENTIALS, check_routes, require_access
+from app.http.request import AnyRequest
 from app.http.strict import StrictRequest
 from app.settings import Settings
 from tests.harness.database import DB
@@ -30,9 +31,9 @@ PASSWORD = "correct horse battery"
 
 @get("/api/whoami", **declare("caller.read", "public"))
 async def whoami(
-    request: Request[Any, Any, Any], caller: NamedDependency[Caller]
+    request: AnyRequest, caller: NamedDependency[Caller]
 ) -> Response[Envelope[Caller]]:
-    return answer(request.scope, Done(data=caller))
+    return answer(request.scope, ActionResult(data=caller))
 
 
 def auth_app(settings: Settings) -> Guard:

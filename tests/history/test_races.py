@@ -15,7 +15,7 @@ from app.chat.steps import is_stale
 from app.generations import changes, records
 from app.generations.model import Apply
 from app.generations.records import Made, Wanted
-from app.http.envelope import Done
+from app.http.envelope import ActionResult
 from app.lifecycle.check import check
 from app.problems import Problem, StaleBase
 from app.projects.model import MyProject, NewProject
@@ -224,7 +224,7 @@ async def outcome(tx: Tx, world: World, results: list[object]) -> Any:
 
 
 def _made_project(result: object) -> str | None:
-    data = result.data if isinstance(result, Done) else None
+    data = result.data if isinstance(result, ActionResult) else None
     return data.id if isinstance(data, MyProject) else None
 
 

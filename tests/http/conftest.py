@@ -7,23 +7,23 @@ from typing import Annotated, Any, Literal
 import httpx
 import msgspec
 import pytest
-from litestar import Litestar, Request, Response, WebSocket, get, post, websocket
+from litestar import Litestar, Response, WebSocket, get, post, websocket
 from litestar.datastructures import State
 from litestar.params import JSONBody, QueryParameter
 from litestar.response import Stream
 
 from app.auth.model import Caller
-from app.http.envelope import Done, Envelope, answer, declare
+from app.http.envelope import ActionResult, Envelope, answer, declare
 from app.http.errors import HANDLERS
 from app.http.guard import Guard
 from app.http.origin import bearer_of
 from app.http.policy import CREDENTIALS, check_routes, require_access
+from app.http.request import AnyRequest
 from app.http.strict import StrictRequest
 from app.problems import RateLimited
 from app.settings import Settings
 from tests.http.serving import serving
 
-AnyRequest = Request[Any, Any, Any]
 SECRET = "canary-of-a-secret"
 
 
@@ -42,17 +42,17 @@ class Thing(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=
 async def list_things(
     request: AnyRequest, limit: Annotated[int, QueryParameter(ge=1, le=100)] = 10
 ) -> Response[Envelope[int]]:
-    return answer(request.scope, Done(data=limit))
+    return answer(request.scope, ActionResult(data=limit))
 
 
 @post("/api/things", status_code=201, **declare("thing.create", "public"))
 async def create_thing(request: AnyRequest, data: JSONBody[Thing]) -> Response[Envelope[Thing]]:
-    return answer(request.scope, Done(data=data), 201)
+    return answer(request.scope, ActionResult(data=data), 201)
 
 
 @post("/api/things/cancel", status_code=200, **declare("thing.cancel", "public"))
 async def cancel_thing(request: AnyRequest) -> Response[Envelope[str]]:
-    return answer(request.scope, Done(data="cancelled"))
+    return answer(request.scope, ActionResult(data="cancelled"))
 
 
 @post("/api/things/images", status_code=200, **declare("image.create", "public"))
@@ -60,7 +60,7 @@ async def upload(request: AnyRequest) -> Response[Envelope[int]]:
     size = 0
     async for part in request.stream():
         size += len(part)
-    return answer(request.scope, Done(data=size))
+    return answer(request.scope, ActionResult(data=size))
 
 
 @get("/api/broken", **declare("thing.break", "public"))
@@ -75,12 +75,12 @@ async def busy(request: AnyRequest) -> Response[Envelope[None]]:
 
 @get("/api/mine", **declare("thing.read", "account"))
 async def mine(request: AnyRequest) -> Response[Envelope[str]]:
-    return answer(request.scope, Done(data="mine"))
+    return answer(request.scope, ActionResult(data="mine"))
 
 
 @get("/api/figures", **declare("figures.read", "admin"))
 async def figures(request: AnyRequest) -> Response[Envelope[str]]:
-    return answer(request.scope, Done(data="figures"))
+    return answer(request.scope, ActionResult(data="figures"))
 
 
 @get("/api/endless", **declare("thing.stream", "public"))

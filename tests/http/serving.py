@@ -9,7 +9,7 @@ from typing import Any
 import uvicorn
 
 from app.http.connection import Connection
-from app.http.envelope import REQUEST_KEY, RequestInfo
+from app.http.request import REQUEST_KEY, RequestInfo
 from app.realtime.accelerated.protocols import (
     AcceleratedHttpProtocol,
     AcceleratedWebSocketProtocol,
