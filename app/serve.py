@@ -110,7 +110,7 @@ class Service:
 
         from app.logs import set_up
         from app.main import create_app
-        from app.store.tasks import spawn
+        from app.store.concurrency import spawn
 
         set_up(self._settings.log_level)
         service = self

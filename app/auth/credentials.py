@@ -14,10 +14,9 @@ from app.http.policy import CREDENTIALS, for_connection
 from app.http.request import info_of
 from app.problems import Unauthorized
 from app.settings import Settings
+from app.store.concurrency import BatchLoader, spawn
 from app.store.database import Database
-from app.store.gather import Gathered
 from app.store.query import Statement, named
-from app.store.tasks import spawn
 
 MAX_SECRET_LENGTH = 512  # characters; no secret of ours is longer
 CALLER_KEY = "reelroom.caller"  # in scope["state"]
@@ -65,14 +64,14 @@ class Credentials:
         # Whoever can reach the server from elsewhere must not use the token of local mode.
         self._local_token = settings.reelroom_local_token if settings.loopback else None
         self._by_secret = {
-            table: Gathered[str, Record](f"{table} found", partial(self._find_secrets, table))
+            table: BatchLoader[str, Record](f"{table} found", partial(self._find_secrets, table))
             for table in SECRET_TABLES
         }
         self._valid = {
-            table: Gathered[str, bool](f"{table} valid", partial(self._find_valid, table))
+            table: BatchLoader[str, bool](f"{table} valid", partial(self._find_valid, table))
             for table in SECRET_TABLES
         }
-        self._accounts = Gathered[str, Record]("local account", self._find_accounts)
+        self._accounts = BatchLoader[str, Record]("local account", self._find_accounts)
 
     async def provide_caller(self, scope: Scope) -> Caller:
         """Return the `caller` of a route, who is anonymous only where the route is public.

@@ -9,9 +9,9 @@ from app.brain.model import Provider, TokenUsage
 from app.chat.leases import Held
 from app.generations.leases import Taken
 from app.problems import LeaseLost
+from app.store.concurrency import run_to_completion
 from app.store.engine import transaction
 from app.store.ids import new_id
-from app.store.tasks import run_to_completion
 
 
 class Call:

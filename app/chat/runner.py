@@ -14,7 +14,7 @@ from app.chat.leases import Held
 from app.chat.live import LiveSink
 from app.chat.perform import Performance
 from app.problems import LeaseLost, Problem
-from app.store.tasks import run_to_completion, spawn
+from app.store.concurrency import run_to_completion, spawn
 
 RENEW = 3.0  # seconds between two renewals of a lease
 PAUSE = 1.0  # seconds before a run that met a failing database is tried again

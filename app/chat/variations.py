@@ -25,8 +25,8 @@ from app.problems import (
 )
 from app.scenes.model import DURATION, Scene
 from app.scenes.reads import live_scenes
+from app.store.concurrency import run_to_completion, spawn
 from app.store.engine import DB
-from app.store.tasks import run_to_completion, spawn
 
 MAKE_MOST = 180.0  # seconds of one attempt
 RENEW = 3.0  # seconds between two renewals of a lease

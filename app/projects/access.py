@@ -11,8 +11,8 @@ from app.auth.model import Caller
 from app.problems import Forbidden, NotFound
 from app.projects.model import RANK, Format, Role
 from app.realtime.log import Change, changing
+from app.store.concurrency import BatchLoader
 from app.store.engine import DB, Reader, Tx
-from app.store.gather import Gathered
 
 FIND = """
     select p.id, m.user_id, m.role, p.epoch, p.revision, p.format, p.fps
@@ -68,7 +68,7 @@ async def _find(reader: Reader, keys: list[Key]) -> dict[Key, Record]:
     return {(row["id"], row["user_id"]): row for row in rows}
 
 
-_ACCESSES = Gathered[Key, Record]("project access", partial(_find, DB))
+_ACCESSES = BatchLoader[Key, Record]("project access", partial(_find, DB))
 
 
 @asynccontextmanager

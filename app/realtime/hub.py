@@ -28,9 +28,8 @@ from app.realtime.presence import Presence
 from app.realtime.publisher import LivePublisher
 from app.realtime.rights import Rights
 from app.realtime.ring import BATCH_BYTES, Ring
-from app.realtime.shared import Shared as SingleFlight
+from app.store.concurrency import SingleFlight, spawn
 from app.store.database import Database
-from app.store.tasks import spawn
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +112,7 @@ class Hub:
         self._text_requests: dict[str, float] = {}  # run id to when it may be requested again
         # What is shared by readers who come at once
         self._starts = SingleFlight[None](f"start {project_id}")
-        self._pages = SingleFlight[list[Batch]](f"page {project_id}", kept=CACHED_PAGES)
+        self._pages = SingleFlight[list[Batch]](f"page {project_id}", cached=CACHED_PAGES)
         self._pages_used_at = 0.0
         self._snapshots = SingleFlight[EncodedSnapshot](f"snapshot {project_id}")
         self._snapshot: EncodedSnapshot | None = None

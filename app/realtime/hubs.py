@@ -33,9 +33,9 @@ from app.realtime.publisher import LivePublisher
 from app.realtime.subscription import Reader, RunSubscription, Subscriber, Subscription
 from app.realtime.writer import Writer
 from app.signals import Signals
+from app.store.concurrency import spawn
 from app.store.database import Database
 from app.store.ids import new_id
-from app.store.tasks import spawn
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,8 @@ from asyncpg import InterfaceError
 
 from app.problems import NotFound
 from app.realtime import metrics
+from app.store.concurrency import BatchLoader, spawn
 from app.store.database import Database, Reader, Tx
-from app.store.gather import Gathered
-from app.store.tasks import spawn
 
 PAGE_EVENTS = 200  # read at once, about; a transaction is never split
 CROWDED_POSITIONS = 10  # read at once, beyond which each gets only `SHORT_PAGE_EVENTS`
@@ -222,7 +221,7 @@ class LogReader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._pages: Gathered[LogPosition, list[Row]] = Gathered("read the log", self._find)
+        self._pages: BatchLoader[LogPosition, list[Row]] = BatchLoader("read the log", self._find)
         self._kept: AsyncExitStack | None = None
         self._tx: Tx | None = None
         self._busy = False

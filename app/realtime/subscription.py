@@ -18,7 +18,7 @@ from app.realtime.limits import Limits
 from app.realtime.rights import Loss, visible
 from app.realtime.ring import BATCH_BYTES
 from app.realtime.writer import Ending, EndKind, Writer
-from app.store.tasks import spawn
+from app.store.concurrency import spawn
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from piccolo.engine.postgres import PostgresEngine
 
 from app.problems import DatabaseError, Problem, ServiceUnavailable
 from app.signals import Signals
-from app.store.tasks import run_to_completion
+from app.store.concurrency import run_to_completion
 
 ACQUIRE_SECONDS = 5.0  # wait for a free connection before a request is refused with 503
 COMMAND_SECONDS = 10.0  # one statement, measured on our side

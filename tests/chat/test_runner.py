@@ -11,7 +11,7 @@ import pytest
 from app.realtime.events import LiveEvent
 from app.realtime.live import Admission, GrowingText, LiveRun, LiveRuns
 from app.realtime.publisher import LivePublisher
-from app.store.tasks import run_to_completion
+from app.store.concurrency import run_to_completion
 from tests.chat.conftest import House
 from tests.chat.test_crash_points import new_project
 from tests.chat.watching import (

@@ -182,7 +182,7 @@ async def test_who_is_removed_while_he_is_looked_up_is_told_nothing_later(
         "POST", f"/api/projects/{project}/invites", 201, json={"role": "viewer"}
     )
     await guest.ok("POST", f"/api/invites/{invite['token']}/accept")
-    find, read, answer = access._ACCESSES._find, asyncio.Event(), asyncio.Event()
+    find, read, answer = access._ACCESSES._load, asyncio.Event(), asyncio.Event()
 
     async def slow(keys: list[access.Key]) -> Any:
         found = await find(keys)
@@ -191,7 +191,7 @@ async def test_who_is_removed_while_he_is_looked_up_is_told_nothing_later(
         return found
 
     async with person.listening(f"/api/projects/{project}/events") as events:
-        monkeypatch.setattr(access._ACCESSES, "_find", slow)
+        monkeypatch.setattr(access._ACCESSES, "_load", slow)
         told = [asyncio.create_task(revisions(guest, project, transport)) for _ in range(3)]
         async with asyncio.timeout(15):
             await read.wait()

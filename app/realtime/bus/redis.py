@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from app.realtime import metrics
 from app.realtime.bus.messages import EVERYBODY, Message, OnLoss, OnMessage, deliver, encode
 from app.realtime.bus.redis_reader import Push, PushReader
-from app.store.tasks import spawn
+from app.store.concurrency import spawn
 
 logger = logging.getLogger(__name__)
 

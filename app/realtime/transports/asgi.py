@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from app.realtime.encoding import Payload
 from app.realtime.writer import ConnectionListener, Ending, Writer
-from app.store.tasks import spawn
+from app.store.concurrency import spawn
 
 Message = Any  # of ASGI
 Send = Callable[[Message], Awaitable[None]]

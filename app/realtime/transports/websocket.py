@@ -19,7 +19,7 @@ from app.realtime.hubs import Hubs
 from app.realtime.subscription import Subscriber, Subscription
 from app.realtime.transports.asgi import GOODBYE_SECONDS, AsgiWriter, Message
 from app.realtime.writer import DirectConnection, Ending, Writer, direct_connection
-from app.store.tasks import spawn
+from app.store.concurrency import spawn
 
 BAD_FRAME, UNAUTHORISED, ROLE_LOST, NO_PROJECT = 4400, 4401, 4403, 4404
 NO_HELLO, TOO_SLOW, RESTARTING = 4408, 4409, 1012
