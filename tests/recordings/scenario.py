@@ -65,6 +65,7 @@ ALIKE = (
     "accounts",
     "faults",
     "generations",
+    "going-on",
     "history",
     "login",
     "outage",
@@ -135,7 +136,9 @@ class Scenario:
                     group.create_task(play(name, partial(record, model=model)))
             database_proxy, redis_proxy = proxies
             await play("outage", partial(outage.record, database=database_proxy, redis=redis_proxy))
-            await play("restart", partial(restart.record, model=model, server=server, another=new))
+            left: list[restart.Unfinished] = []
+            await play("leaving", partial(restart.leaving, model=model, server=server, left=left))
+            await play("going-on", partial(restart.going_on, left=left, another=new))
 
     async def _chapter(self, server: Server, people: People, name: str, record: Record) -> None:
         if self._delivery == "plain" and name in ALIKE:

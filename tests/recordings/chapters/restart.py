@@ -1,19 +1,30 @@
 """A server that is asked to leave, and another one that goes on with its work."""
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from typing import NamedTuple
 
 from tests.recordings.chapter import JSON, MSGPACK, Chapter
 from tests.recordings.chapters.sockets import HELLO, path_of
 from tests.recordings.client import Address
 from tests.recordings.model import Gate, Model, decide, halting, write
+from tests.recordings.people import Person
 from tests.recordings.server import Server
 
 NewServer = Callable[[], AbstractAsyncContextManager[Server]]
 
 
-async def record(ch: Chapter, model: Model, server: Server, another: NewServer) -> None:
+class Unfinished(NamedTuple):
+    """A turn that the server which left was working on."""
+
+    who: Person
+    project: str
+    cursor: str
+    run: str
+
+
+async def leaving(ch: Chapter, model: Model, server: Server, left: list[Unfinished]) -> None:
+    """The ends of what is open when the server is asked to leave."""
     ann = await ch.person("ann")
     project = await ch.project(ann, title="Restart")
     base = f"/api/projects/{project}"
@@ -48,11 +59,17 @@ async def record(ch: Chapter, model: Model, server: Server, another: NewServer) 
     ch.frames("socket.end", socket)
     ch.frames("socket.msgpack.end", packed)
     await silent.close()
+    left.append(Unfinished(ann, project, cursor, run))
+
+
+async def going_on(ch: Chapter, left: list[Unfinished], another: NewServer) -> None:
+    """Another server takes the turn over, once the one that leaves has given it up."""
+    who, project, cursor, run = left.pop()
     async with another() as successor:
         ch.server = Address(successor.port, ch.server.source)
-        stream = await ch.follow("again", ann, f"{base}/events?after={cursor}")
+        base = f"/api/projects/{project}"
+        await ch.data(who, "GET", f"{base}/snapshot")  # it names the cursor's epoch
+        stream = await ch.follow("events", who, f"{base}/events?after={cursor}")
         await stream.until("run.finished")
-        async with asyncio.timeout(30):
-            await server.process.wait()
-        ch.events("again.events", stream, live=False)  # of the others, when we came decides
-        await ch.call("again.run", ann, "GET", run)
+        ch.events("durable", stream, live=False)  # of the others, when we came decides
+        await ch.call("run", who, "GET", run)
