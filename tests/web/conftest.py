@@ -1,4 +1,4 @@
-"""A server in its own process, Debian's Chromium, and windows whose consoles stay clean."""
+"""Servers in processes of their own, Chromium, and windows whose consoles must stay clean."""
 
 import itertools
 import shutil
@@ -45,7 +45,7 @@ NewServer = Callable[..., Awaitable[Server]]
 async def new_server(
     new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[NewServer]:
-    """A function that starts one more server on a database of its own."""
+    """Return a function that starts a server on a new database."""
     if not all((DIST / page).is_file() for page in ("index.html", "preview.html")):
         pytest.fail("The browser client is not built: cd app/web && npm ci && npm run build")
     async with AsyncExitStack() as stack:
@@ -60,7 +60,7 @@ async def new_server(
 
 @pytest.fixture(scope="session")
 async def offline(new_server: NewServer) -> Server:
-    """The server that needs no key."""
+    """A server with the offline model."""
     return await new_server()
 
 
@@ -72,7 +72,7 @@ async def model_server() -> AsyncIterator[ModelServer]:
 
 @pytest.fixture(scope="session")
 async def modelled(new_server: NewServer, model_server: ModelServer) -> Server:
-    """A server whose model is scripted by the test."""
+    """A server whose model is the scripted model server."""
     return await new_server(OPENAI_BASE_URL=model_server.url, OPENAI_API_KEY="test")
 
 
@@ -81,24 +81,24 @@ NewVisitor = Callable[..., Awaitable[Visitor]]
 
 @pytest.fixture
 async def new_visitor(chromium: Browser) -> AsyncIterator[NewVisitor]:
-    """A function that opens a fresh browser profile; at the end no window has complained."""
-    made: list[Visitor] = []
+    """Return a function that opens a browser profile; at the end no console may hold an error."""
+    visitors: list[Visitor] = []
 
     async def make(server: Server, state: StorageState | None = None) -> Visitor:
         context = await chromium.new_context(viewport=SIZE, storage_state=state)  # type: ignore[arg-type]
         await context.add_init_script(RECORDER)
-        made.append(Visitor(context, server.url))
-        return made[-1]
+        visitors.append(Visitor(context, server.url))
+        return visitors[-1]
 
     yield make
-    complaints = [line for one in made for window in one.windows for line in window.complaints]
-    for one in made:
+    errors = [line for one in visitors for window in one.windows for line in window.errors]
+    for one in visitors:
         await one.context.close()
-    assert complaints == []
+    assert errors == []
 
 
 async def signed_in(browser: Browser, server: Server) -> StorageState:
-    """The cookies that the server's login link gives."""
+    """Sign in by the server's login link and return the cookies."""
     context = await browser.new_context()
     page = await context.new_page()
     await page.goto(server.link)
@@ -120,7 +120,7 @@ async def modelled_admin(chromium: Browser, modelled: Server) -> StorageState:
 
 @pytest.fixture
 async def owner(new_visitor: NewVisitor, offline: Server, offline_admin: StorageState) -> Visitor:
-    """The local admin at the offline server."""
+    """The local admin of the offline server."""
     return await new_visitor(offline, offline_admin)
 
 
@@ -128,13 +128,13 @@ async def owner(new_visitor: NewVisitor, offline: Server, offline_admin: Storage
 async def director(
     new_visitor: NewVisitor, modelled: Server, modelled_admin: StorageState
 ) -> Visitor:
-    """The local admin at the server with the scripted model."""
+    """The local admin of the server with the scripted model."""
     return await new_visitor(modelled, modelled_admin)
 
 
 @pytest.fixture
 async def viewer(new_visitor: NewVisitor, offline: Server) -> Visitor:
-    """Somebody with an account of their own at the offline server."""
+    """Another user with a new account at the offline server."""
     visitor = await new_visitor(offline)
     number = next(_numbers)
     person = {

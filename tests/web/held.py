@@ -1,4 +1,4 @@
-"""Code that a scripted model writes half of, and the rest only when it is told to."""
+"""Code of which a scripted model writes half at once, and the rest when the test lets it."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from tests.model_socket import Behaviour, Exchange
 
 
 class Half:
-    """`before` is what was written when the model pauses."""
+    """A behaviour of the model server; `before` is what the model writes before it pauses."""
 
     def __init__(self, text: str) -> None:
         self.before, self._after = text[: len(text) // 2], text[len(text) // 2 :]
@@ -25,7 +25,7 @@ class Half:
 
 @contextmanager
 def held(text: str) -> Iterator[Half]:
-    """At the end of the block the model goes on."""
+    """Let the model write the rest at the end of the block."""
     half = Half(text)
     try:
         yield half

@@ -1,4 +1,4 @@
-"""The server as a user starts it, in a process of its own, so that it can be killed."""
+"""The server as a user starts it, in a process of its own that a test can kill."""
 
 import asyncio
 import os
@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Self
 
 ROOT = Path(__file__).parents[2]
-OURS = ("OPENAI_", "REELROOM_", "REDIS_URL", "DATABASE_", "WEB_CONCURRENCY", "CRON_SECRET")
-START_LIMIT = 60  # seconds
-STOP_LIMIT = 20  # seconds
+OUR_VARIABLES = ("OPENAI_", "REELROOM_", "REDIS_URL", "DATABASE_", "WEB_CONCURRENCY", "CRON_SECRET")
+START_TIMEOUT_SECONDS = 60
+STOP_TIMEOUT_SECONDS = 20
 READY = re.compile(rb"Reelroom is ready: ((http://[^/]+)/\S*)")
 
 
 class Server:
-    """`python -m app`. `url` is its address, `link` what it printed at its last start."""
+    """A process of `python -m app`; `link` is the login link that it printed at its last start."""
 
     process: Process
     url: str
@@ -24,7 +24,9 @@ class Server:
 
     def __init__(self, dsn: str, folder: Path, port: int, **environment: str) -> None:
         self.folder = folder
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(OUR_VARIABLES)
+        }
         self.environment = {
             **kept,
             "DATABASE_URL": dsn,
@@ -41,18 +43,18 @@ class Server:
     async def __aexit__(self, *_: object) -> None:
         if self.process.returncode is None:
             self.process.terminate()
-        async with asyncio.timeout(STOP_LIMIT):
+        async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
             await self.process.wait()
         await self.command("check")
 
     async def start(self) -> None:
-        """Return once the ready line is out."""
+        """Start the process and wait for its ready line."""
         with (self.folder / "log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "app", cwd=ROOT, env=self.environment, stdout=PIPE, stderr=log
             )
         assert self.process.stdout
-        async with asyncio.timeout(START_LIMIT):
+        async with asyncio.timeout(START_TIMEOUT_SECONDS):
             while line := await self.process.stdout.readline():
                 if found := READY.search(line):
                     self.link, self.url = found[1].decode(), found[2].decode()
@@ -60,12 +62,12 @@ class Server:
         raise AssertionError(f"the server did not start:\n{(self.folder / 'log').read_text()}")
 
     async def kill(self) -> None:
-        """As by `kill -9`."""
+        """Kill the process with SIGKILL."""
         self.process.kill()
         await self.process.wait()
 
     async def command(self, *words: str) -> str:
-        """What `reelroom …` prints on the same database; it must succeed."""
+        """Run a command of `reelroom` on the same database, assert success, return its output."""
         done = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "app", *words, cwd=ROOT, env=self.environment, stdout=PIPE
         )

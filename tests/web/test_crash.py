@@ -1,4 +1,4 @@
-"""The server dies in the middle of a turn and comes back; the page needs nobody's help."""
+"""The server is killed during a turn and started again; the page recovers by itself."""
 
 from playwright.async_api import Browser, expect
 
@@ -6,7 +6,7 @@ from tests.model_server import CODE, ModelServer, decide
 from tests.web.conftest import NewServer, NewVisitor, signed_in
 from tests.web.held import held
 
-TAKEN_OVER = 40_000  # ms: a lease runs out, and somebody looks
+TAKEOVER_TIMEOUT_MS = 40_000  # for the lease to expire and a worker to claim the run
 
 
 async def test_a_turn_survives_the_death_of_its_server_and_ends_once(
@@ -24,8 +24,8 @@ async def test_a_turn_survives_the_death_of_its_server_and_ends_once(
         await expect(window.connection).to_have_text("Reconnecting…")
         await expect(window.scenes).to_have_count(0)
         await server.start()
-    await expect(window.connection).to_have_text("Live", timeout=TAKEN_OVER)
-    await expect(window.turn).to_have_text("Done", timeout=TAKEN_OVER)
+    await expect(window.connection).to_have_text("Live", timeout=TAKEOVER_TIMEOUT_MS)
+    await expect(window.turn).to_have_text("Done", timeout=TAKEOVER_TIMEOUT_MS)
     await expect(window.scenes).to_have_count(1)
     await expect(window.messages).to_have_count(2)
     await expect(window.messages.last).to_have_attribute("data-status", "success")
@@ -37,5 +37,5 @@ async def test_a_turn_survives_the_death_of_its_server_and_ends_once(
     ended = [event["data"]["run"] for event in log["events"] if event["type"] == "run.finished"]
     assert [(run["status"], run["attempt"]) for run in ended] == [("succeeded", 2)]
     assert [event["type"] for event in log["events"]].count("scene.created") == 1
-    assert all("net::ERR" in line for line in window.complaints)
-    window.complaints.clear()  # the browser tells of each try to reach the dead server
+    assert all("net::ERR" in line for line in window.errors)
+    window.errors.clear()  # the browser logs each attempt to reach the dead server

@@ -1,4 +1,4 @@
-"""Taking changes back in the studio, what its answers remember, and where its player rests."""
+"""Undo and redo in the studio, the labels of answers, and the frame at which the player rests."""
 
 import re
 
@@ -11,7 +11,7 @@ from tests.web.window import Visitor, Window
 
 LONG = "A name without an end " * 9
 NARROW = {"width": 1100, "height": 700}
-EARLY = re.compile(r"^([1-9]\d?|1\d\d) / 599$")  # told by the player: after 0, before frame 200
+EARLY = re.compile(r"^([1-9]\d?|1\d\d) / 599$")  # the frame counter between 1 and 199
 
 
 def note(window: Window) -> Locator:
@@ -22,7 +22,7 @@ def answer_chips(window: Window) -> Locator:
     return window.messages.locator("footer .chip")
 
 
-async def test_a_deletion_is_undone_and_done_again_in_every_window(owner: Visitor) -> None:
+async def test_a_deletion_is_undone_and_redone_in_every_window(owner: Visitor) -> None:
     project = await owner.project("Undone", [("First", CODE), ("Second", CODE)])
     first, second = await owner.window(project), await owner.window(project)
     await first.press("Delete First")
@@ -40,7 +40,7 @@ async def test_a_deletion_is_undone_and_done_again_in_every_window(owner: Visito
         await window.shows("First", "Second")
 
 
-async def test_keys_undo_and_redo_but_leave_text_fields_alone(owner: Visitor) -> None:
+async def test_keys_undo_and_redo_except_in_text_fields(owner: Visitor) -> None:
     project = await owner.project("Keys")
     window = await owner.window(project)
     await window.press("Add scene")
@@ -58,7 +58,7 @@ async def test_keys_undo_and_redo_but_leave_text_fields_alone(owner: Visitor) ->
     assert [entry["kind"] for entry in timeline["items"]] == ["redo", "undo", "change"]
 
 
-async def test_what_cannot_be_undone_says_why(
+async def test_an_undo_that_is_refused_shows_why(
     owner: Visitor, new_visitor: NewVisitor, viewer: Visitor
 ) -> None:
     project = await owner.project("Refused", [("Shared", CODE)])
@@ -72,10 +72,10 @@ async def test_what_cannot_be_undone_says_why(
     await expect(note(window)).to_contain_text("Cannot undo: somebody else")
     await window.shows("Shared")
     for one in (window, other):
-        one.complaints.clear()  # the browser reports each answer of 409
+        one.errors.clear()  # the browser reports each answer of 409
 
 
-async def test_answers_that_changed_nothing_say_so_also_after_a_reload(
+async def test_answers_that_changed_nothing_are_labelled_so_after_a_reload_as_well(
     director: Visitor, model_server: ModelServer
 ) -> None:
     project = await director.project("Unchanged", [("Here", CODE)])
@@ -102,7 +102,7 @@ async def test_a_reload_keeps_the_scenes_of_an_answer(owner: Visitor) -> None:
     await expect(answer_chips(window)).to_have_text(["Done", "Reelroom Title"])
 
 
-async def test_long_names_push_nothing_out_of_the_window(owner: Visitor) -> None:
+async def test_long_names_leave_every_control_inside_the_window(owner: Visitor) -> None:
     window = await owner.window(await owner.project("Long", [("Short", CODE), (LONG, CODE)]))
     await window.page.set_viewport_size(NARROW)  # type: ignore[arg-type]
     await window.scenes.last.locator(".scene-name").click()
@@ -119,7 +119,7 @@ async def test_long_names_push_nothing_out_of_the_window(owner: Visitor) -> None
     assert send["x"] + send["width"] <= chat["x"] + chat["width"]
 
 
-async def test_a_scene_rests_at_a_telling_frame_and_plays_from_its_first(owner: Visitor) -> None:
+async def test_a_scene_rests_at_its_poster_frame_and_plays_from_its_first(owner: Visitor) -> None:
     window = await owner.window(await owner.project("Rests", [("Only scene", CODE)]))
     await expect(window.counter).to_have_text("60 / 149")
     await trim(window, "Only scene", 600)
@@ -130,6 +130,6 @@ async def test_a_scene_rests_at_a_telling_frame_and_plays_from_its_first(owner: 
     await window.seek(30)
     await window.press("Play")
     await window.press("Pause")
-    counted = await window.counter.text_content()
-    assert counted is not None
-    assert int(counted.split(" ")[0]) >= 30
+    counter = await window.counter.text_content()
+    assert counter is not None
+    assert int(counter.split(" ")[0]) >= 30

@@ -1,4 +1,4 @@
-"""The pages themselves: their policies, and the ways in besides the login link."""
+"""The pages and their policies, invitations, registration and signing in."""
 
 import httpx
 import pytest
@@ -43,7 +43,7 @@ def test_the_policies_allow_the_page_no_script_but_its_own_and_the_frame_no_orig
     assert "http" not in FRAME_POLICY
 
 
-async def test_an_invitation_s_link_leads_a_stranger_into_the_project(
+async def test_an_invitation_link_leads_a_new_user_into_the_project(
     owner: Visitor, viewer: Visitor, new_visitor: NewVisitor, offline: Server
 ) -> None:
     project = await owner.project("Shared with you")
@@ -62,13 +62,13 @@ async def test_an_invitation_s_link_leads_a_stranger_into_the_project(
     for window in (guest, host):
         await window.shows("Scene 1")
 
-    refused(guest, 401)
+    assert_refused(guest, 401)
 
     late = await viewer.window()
     await late.page.goto(link)
     await late.press("Join the project")
     await expect(late.page.get_by_role("alert")).to_contain_text("was used")
-    refused(late, 404)
+    assert_refused(late, 404)
 
 
 async def register(window: Window, email: str) -> None:
@@ -79,16 +79,16 @@ async def register(window: Window, email: str) -> None:
     await window.press("Create account")
 
 
-def refused(window: Window, *statuses: int) -> None:
-    """Assert that the console tells of exactly these answers, as Chromium always does."""
-    told = "error: Failed to load resource: the server responded with a status of"
-    assert [line[: len(told) + 4] for line in window.complaints] == [
-        f"{told} {status}" for status in statuses
+def assert_refused(window: Window, *statuses: int) -> None:
+    """Assert that the console holds exactly the errors that Chromium logs for these statuses."""
+    prefix = "error: Failed to load resource: the server responded with a status of"
+    assert [line[: len(prefix) + 4] for line in window.errors] == [
+        f"{prefix} {status}" for status in statuses
     ]
-    window.complaints.clear()
+    window.errors.clear()
 
 
-async def test_one_signs_out_and_in_again(new_visitor: NewVisitor, offline: Server) -> None:
+async def test_a_user_signs_out_and_in_again(new_visitor: NewVisitor, offline: Server) -> None:
     window = await (await new_visitor(offline)).window()
     await window.open("/")
     await register(window, "comes.back@example.test")
@@ -100,13 +100,13 @@ async def test_one_signs_out_and_in_again(new_visitor: NewVisitor, offline: Serv
     await window.page.get_by_label("Password").fill(PASSWORD)
     await window.press("Sign in")
     await expect(window.page.get_by_role("heading", name="Projects")).to_be_visible()
-    refused(window, 401, 401)
+    assert_refused(window, 401, 401)
 
 
-async def test_a_project_of_somebody_else_is_not_open(owner: Visitor, viewer: Visitor) -> None:
+async def test_a_project_of_another_user_is_not_open(owner: Visitor, viewer: Visitor) -> None:
     project = await owner.project("Not yours")
     window = await viewer.window()
     await window.open(f"/projects/{project}")
     await expect(window.page.get_by_role("heading")).to_have_text("This project is not open to you")
-    assert all("status of 404" in line for line in window.complaints)
-    window.complaints.clear()
+    assert all("status of 404" in line for line in window.errors)
+    window.errors.clear()

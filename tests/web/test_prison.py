@@ -1,4 +1,4 @@
-"""The code of a scene may draw and nothing else: nothing gets out, and nothing in."""
+"""The code of a scene can render and nothing else: nothing gets out of its frame, nothing in."""
 
 import json
 import re
@@ -42,11 +42,11 @@ def scene(does: str) -> str:
         }}"""
 
 
-async def heard_nothing(window: Window, attacker: Attacker) -> None:
-    """Assert it after a request of our own, which shows that the listener hears."""
+async def assert_nothing_received(window: Window, attacker: Attacker) -> None:
+    """Send a request, which shows that the server records, and assert that it is the first one."""
     page = await window.page.context.new_page()
     await page.goto(f"{attacker.url}last")
-    assert attacker.heard[0] == "GET /last HTTP/1.1"
+    assert attacker.received[0] == "GET /last HTTP/1.1"
     await page.close()
 
 
@@ -59,9 +59,9 @@ async def test_nothing_that_a_scene_tries_gets_out(owner: Visitor, attacker: Att
     for line in await lines.all():
         await expect(line).to_have_text(re.compile(": refused$"))
     await expect(window.stage.locator("b")).to_have_text("null")
-    await heard_nothing(window, attacker)
+    await assert_nothing_received(window, attacker)
     assert window.page.url == f"{owner.url}/projects/{project}"
-    window.complaints.clear()  # the browser names each attempt
+    window.errors.clear()  # the browser logs each attempt
 
 
 async def test_a_scene_may_use_markup_but_none_that_holds_a_page(owner: Visitor) -> None:
@@ -76,11 +76,11 @@ async def test_a_scene_may_use_markup_but_none_that_holds_a_page(owner: Visitor)
     project = await owner.project("Markup", [("Drawn", drawn), ("Framed", framed)])
     window = await owner.window(project)
     await expect(window.stage.locator("b")).to_have_text("drawn")
-    assert window.complaints == []
+    assert window.errors == []
     await window.select("Framed")
     await expect(window.player).to_have_attribute("data-state", "failed")
     await expect(window.stage.locator("iframe")).to_have_count(0)
-    window.complaints.clear()  # the browser names the attempt
+    window.errors.clear()  # the browser logs the attempt
 
 
 async def test_a_scene_cannot_leave_its_frame(owner: Visitor, attacker: Attacker) -> None:
@@ -96,10 +96,10 @@ async def test_a_scene_cannot_leave_its_frame(owner: Visitor, attacker: Attacker
     for name in STAYING:
         await window.select(name)
         await expect(window.stage).to_contain_text("Still here")
-    await heard_nothing(window, attacker)
+    await assert_nothing_received(window, attacker)
     assert len(window.page.context.pages) == 1
     assert window.page.url == f"{owner.url}/projects/{project}"
-    window.complaints.clear()  # the browser names each attempt
+    window.errors.clear()  # the browser logs each attempt
 
 
 async def test_an_endless_loop_in_a_scene_does_not_stop_the_page(owner: Visitor) -> None:
@@ -118,7 +118,7 @@ async def test_an_endless_loop_in_a_scene_does_not_stop_the_page(owner: Visitor)
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "shown"),
     [
         ("export default function Bad() { throw new RangeError('of its own'); }", "of its own"),
         ("throw new Error('at the top'); export default () => null;", "at the top"),
@@ -127,13 +127,13 @@ async def test_an_endless_loop_in_a_scene_does_not_stop_the_page(owner: Visitor)
         ("export const four = 4;", "The scene exports no component"),
     ],
 )
-async def test_what_is_wrong_with_a_scene_is_told_until_it_is_mended(
-    owner: Visitor, code: str, told: str
+async def test_the_error_of_a_scene_is_shown_until_it_is_fixed(
+    owner: Visitor, code: str, shown: str
 ) -> None:
-    project = await owner.project(f"Broken: {told}", [("Bad", code)])
+    project = await owner.project(f"Broken: {shown}", [("Bad", code)])
     window = await owner.window(project)
     await expect(window.player).to_have_attribute("data-state", "failed")
-    await expect(window.player.get_by_role("alert")).to_contain_text(told)
+    await expect(window.player.get_by_role("alert")).to_contain_text(shown)
     (bad,) = (await owner.ask("GET", f"/api/projects/{project}/scenes"))["items"]
     await owner.ask("PATCH", f"/api/scenes/{bad['id']}", {"tsxCode": CODE, "baseRevision": 1})
     await expect(window.stage).to_contain_text("Hello from the model")

@@ -1,4 +1,4 @@
-"""Races of the browser: many tabs, tabs that die, proxies that hold back, pages that slept."""
+"""Races in the browser: many tabs, tabs that crash, proxies that buffer, pages that were asleep."""
 
 import asyncio
 import contextlib
@@ -16,10 +16,10 @@ from tests.web.window import Visitor, Window
 TABS = 8  # a browser opens six connections to a server over HTTP/1.1
 STREAMS = 3  # of them may be streams
 ONE_SCENE = (("First", "export default () => <b>1</b>;"),)
-FALLBACK = 15_000  # ms in which a way through is found: ten, and more on a busy machine
-AWAKE = 10_000  # ms; without a look at waking up the silence would last 35 s
-MINUTES = 60_000  # ms
-DAY = 86_400  # s
+FALLBACK_TIMEOUT_MS = 15_000  # to find a transport that gets through; takes 10 s on an idle machine
+WAKE_MS = 10_000  # without a check on waking up, the silence would last 35 s
+MINUTE_MS = 60_000
+DAY_SECONDS = 86_400
 
 
 async def transports(windows: list[Window]) -> list[str | None]:
@@ -30,7 +30,7 @@ async def crash(window: Window) -> None:
     """Kill the tab's process."""
     session = await window.page.context.new_cdp_session(window.page)
     async with window.page.expect_event("crash"):
-        asking = asyncio.create_task(session.send("Page.crash", {}))  # answers nothing
+        asking = asyncio.create_task(session.send("Page.crash", {}))  # never answers
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
 
@@ -41,7 +41,7 @@ async def add(owner: Visitor, project: str, *names: str) -> None:
 
 
 async def test_two_tabs_leader_dies_and_seven_tabs_over_http_1(owner: Visitor) -> None:
-    """All tabs load and are live; those that die leave their streams to those that come."""
+    """All tabs are live; the streams of tabs that end go to tabs that are opened later."""
     project = await owner.project("In many tabs", ONE_SCENE)
     windows = [await owner.window(project) for _ in range(TABS)]
     assert await transports(windows) == ["sse"] * STREAMS + ["socket"] * (TABS - STREAMS)
@@ -58,7 +58,7 @@ async def test_two_tabs_leader_dies_and_seven_tabs_over_http_1(owner: Visitor) -
 
 
 async def through(owner: Visitor, port: int, project: str) -> Window:
-    """A window whose requests go through a proxy; what it complains of is not looked at."""
+    """Open a window whose requests go through a proxy; the errors of its console are ignored."""
     window = Window(await owner.context.new_page(), f"http://127.0.0.1:{port}")
     await window.open(f"/projects/{project}")
     return window
@@ -72,16 +72,16 @@ async def test_proxy_buffering(owner: Visitor, offline: Server, heeds: bool) -> 
         window = await through(owner, proxy.port, project)
         began = time.monotonic()
         await expect(window.connection).to_have_attribute(
-            "data-transport", "sse" if heeds else "poll", timeout=2 * FALLBACK
+            "data-transport", "sse" if heeds else "poll", timeout=2 * FALLBACK_TIMEOUT_MS
         )
-        await expect(window.connection).to_have_text("Live", timeout=2 * FALLBACK)
+        await expect(window.connection).to_have_text("Live", timeout=2 * FALLBACK_TIMEOUT_MS)
         found = time.monotonic() - began
         print(f"a way through was found after {found:.1f} s")
         for number in range(3):
             await add(owner, project, f"More {number}")
             await window.shows("First", *(f"More {n}" for n in range(number + 1)))
         await window.page.close()
-    assert found * 1000 < FALLBACK
+    assert found * 1000 < FALLBACK_TIMEOUT_MS
 
 
 @asynccontextmanager
@@ -92,9 +92,9 @@ async def wired(offline: Server) -> AsyncIterator[FaultProxy]:
 
 
 async def cut_off(wire: FaultProxy) -> None:
-    """What is open dies without a word: the stream alone, for a browser that sleeps keeps no more.
+    """Cut the stream without closing it, as when a machine sleeps.
 
-    What it keeps for other requests the server closes after some seconds.
+    Waits until the server has closed the idle connections of other requests.
     """
     async with asyncio.timeout(30):
         while len(wire.open) > 1:
@@ -106,11 +106,11 @@ async def cut_off(wire: FaultProxy) -> None:
 def timed(what: str) -> Iterator[None]:
     began = time.monotonic()
     yield
-    print(f"{what}: right after {time.monotonic() - began:.2f} s")
+    print(f"{what}: correct after {time.monotonic() - began:.2f} s")
 
 
 async def test_frozen_tab(owner: Visitor, offline: Server) -> None:
-    """The browser stops a tab's scripts while its network goes on, or breaks, too."""
+    """The browser stops a tab's scripts while its network works, or breaks as well."""
     project = await owner.project("Frozen", ONE_SCENE)
     async with wired(offline) as wire:
         window = await through(owner, wire.port, project)
@@ -127,14 +127,14 @@ async def test_frozen_tab(owner: Visitor, offline: Server) -> None:
             if broken:
                 await window.page.evaluate("dispatchEvent(new Event('online'))")
             with timed(f"frozen, {broken=}"):
-                await expect(window.scenes.locator(".name")).to_have_text(names, timeout=AWAKE)
+                await expect(window.scenes.locator(".name")).to_have_text(names, timeout=WAKE_MS)
         await window.page.close()
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["told", "untold"])
-async def test_sleep_of_ten_minutes(owner: Visitor, offline: Server, told: bool) -> None:
-    """The machine sleeps, its connections die without a word; nobody may even tell the page."""
-    project = await owner.project(f"Slept {told}", ONE_SCENE)
+@pytest.mark.parametrize("notified", [True, False], ids=["notified", "not notified"])
+async def test_sleep_of_ten_minutes(owner: Visitor, offline: Server, notified: bool) -> None:
+    """The machine sleeps and its connections die; the page gets an event for it, or none."""
+    project = await owner.project(f"Slept {notified}", ONE_SCENE)
     async with wired(offline) as wire:
         page = await owner.context.new_page()
         await page.clock.install()
@@ -143,20 +143,20 @@ async def test_sleep_of_ten_minutes(owner: Visitor, offline: Server, told: bool)
         await expect(window.connection).to_have_text("Live")
         await cut_off(wire)
         await add(owner, project, "Second", "Third")
-        await page.clock.fast_forward(10 * MINUTES)
-        if told:
+        await page.clock.fast_forward(10 * MINUTE_MS)
+        if notified:
             await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-        with timed(f"slept, {told=}"):
+        with timed(f"slept, {notified=}"):
             names = ["First", "Second", "Third"]
-            await expect(window.scenes.locator(".name")).to_have_text(names, timeout=AWAKE)
-            await expect(window.connection).to_have_text("Live", timeout=AWAKE)
-        assert (await transports([window])) == ["sse"], "sleeping blames no transport"
+            await expect(window.scenes.locator(".name")).to_have_text(names, timeout=WAKE_MS)
+            await expect(window.connection).to_have_text("Live", timeout=WAKE_MS)
+        assert (await transports([window])) == ["sse"], "a sleep says nothing against a transport"
         await page.close()
 
 
 @pytest.mark.parametrize("days", [2, -2])
 async def test_clock_jump(owner: Visitor, offline: Server, days: int) -> None:
-    """Somebody sets the clock: what comes is shown, and a connection that dies is noticed."""
+    """The clock is set: events are shown, and a connection that dies is noticed."""
     project = await owner.project(f"Jumped {days}", ONE_SCENE)
     async with wired(offline) as wire:
         page = await owner.context.new_page()
@@ -164,23 +164,23 @@ async def test_clock_jump(owner: Visitor, offline: Server, days: int) -> None:
         window = Window(page, f"http://127.0.0.1:{wire.port}")
         await window.open(f"/projects/{project}")
         await expect(window.connection).to_have_text("Live")
-        await page.clock.set_system_time(time.time() + days * DAY)
+        await page.clock.set_system_time(time.time() + days * DAY_SECONDS)
         await add(owner, project, "Second")
         await window.shows("First", "Second")
-        await expect(window.connection).to_have_text("Live", timeout=AWAKE)
-        await page.clock.run_for(5_000)  # a few looks at the clock
-        await expect(window.connection).to_have_text("Live", timeout=AWAKE)
+        await expect(window.connection).to_have_text("Live", timeout=WAKE_MS)
+        await page.clock.run_for(5_000)  # a few ticks of the client
+        await expect(window.connection).to_have_text("Live", timeout=WAKE_MS)
         await cut_off(wire)
         await add(owner, project, "Third")
-        await page.clock.fast_forward(MINUTES)
+        await page.clock.fast_forward(MINUTE_MS)
         with timed(f"jumped {days} days"):
             names = ["First", "Second", "Third"]
-            await expect(window.scenes.locator(".name")).to_have_text(names, timeout=AWAKE)
+            await expect(window.scenes.locator(".name")).to_have_text(names, timeout=WAKE_MS)
         await page.close()
 
 
 async def test_bfcache(owner: Visitor) -> None:
-    """Left and come back to with the browser's arrow, whether it was kept or is loaded anew."""
+    """The page is left and returned to by the back button, whether it was cached or is reloaded."""
     project = await owner.project("Left", ONE_SCENE)
     window = await owner.window(project)
     await window.page.goto("about:blank")

@@ -1,4 +1,4 @@
-"""The main job in a real browser: a prompt becomes a scene, live in every window, and plays."""
+"""The studio in a real browser: a prompt becomes a scene, live in every window, and plays."""
 
 import re
 
@@ -22,7 +22,7 @@ async def invited(owner: Visitor, project: str, guest: Visitor, role: str) -> No
 async def test_the_login_link_opens_the_studio_once(
     owner: Visitor, new_visitor: NewVisitor, offline: Server
 ) -> None:
-    """The owner of these tests came in by the link that the server printed."""
+    """The fixture `owner` has signed in by the link that the server printed."""
     window = await owner.window()
     await window.open("/")
     await window.page.get_by_label("Title").fill("My first film")
@@ -58,7 +58,7 @@ async def test_a_prompt_becomes_a_scene_in_every_window_while_its_code_streams_i
         stored = (await owner.ask("GET", f"/api/projects/{project}/scenes"))["items"][0]
         assert await window.code.locator("code").text_content() == stored["tsxCode"]
         seen = await window.seen()
-        assert len(seen["lengths"]) > 5, "the code is watched while it is written"
+        assert len(seen["lengths"]) > 5, "the code is shown while it is written"
         assert seen["lengths"] == sorted(seen["lengths"])
         assert seen["lengths"][0] < len(stored["tsxCode"]) / 2
         assert all(seen["decisions"]), "the decision is there before the code"
@@ -134,7 +134,9 @@ async def trim(window: Window, scene: str, frames: int) -> None:
     await window.page.get_by_label("Duration in frames").press("Enter")
 
 
-async def test_a_viewer_watches_and_is_offered_no_change(owner: Visitor, viewer: Visitor) -> None:
+async def test_a_viewer_watches_without_controls_for_changes(
+    owner: Visitor, viewer: Visitor
+) -> None:
     project = await owner.project("Watched", [("Only scene", CODE)])
     await invited(owner, project, viewer, "viewer")
     window = await viewer.window(project)
@@ -145,7 +147,7 @@ async def test_a_viewer_watches_and_is_offered_no_change(owner: Visitor, viewer:
         await expect(window.page.get_by_role("button", name=name, exact=True)).to_have_count(0)
 
 
-async def test_who_else_has_the_project_open_is_shown_while_they_have(
+async def test_other_users_are_shown_while_they_have_the_project_open(
     owner: Visitor, viewer: Visitor
 ) -> None:
     project = await owner.project("Together")
@@ -199,7 +201,7 @@ async def test_a_window_opened_in_the_middle_shows_what_is_written_so_far(
         await expect(window.stage).to_contain_text("Hello from the model")
 
 
-async def test_a_model_that_fails_is_told_in_the_chat(
+async def test_a_model_that_fails_is_shown_in_the_chat(
     director: Visitor, model_server: ModelServer
 ) -> None:
     async def refuse(to: Exchange) -> None:

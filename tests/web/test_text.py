@@ -1,4 +1,4 @@
-"""What people and models write is shown as text, whatever it looks like."""
+"""What users and models write is shown as text, even when it is markup."""
 
 import json
 
@@ -21,7 +21,7 @@ export default function Nasty() {{
 
 
 async def owned(page: Page) -> bool:
-    """True when some of the text became an element or ran."""
+    """Return whether some of the text became an element or ran as a script."""
     ran = await page.evaluate("window.owned !== undefined || window.seen.violations.length > 0")
     return bool(ran) or await page.locator("img, b, script:not([src])").count() > 0
 

@@ -1,4 +1,4 @@
-"""A window of the studio: what a user sees and does in it, and what its console complained of."""
+"""A window of the studio: its parts, what a user does in it, and the errors of its console."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from playwright.async_api import BrowserContext, ConsoleMessage, Error, Locator,
 
 expect.set_options(timeout=15_000)
 
-# Notes what the page shows while code streams in; polling from outside would miss most of it.
+# Records what the page shows while code streams in; polling from outside would miss most of it.
 RECORDER = """
 window.seen = {lengths: [], decisions: [], violations: []};
 addEventListener("securitypolicyviolation", (event) => seen.violations.push(event.blockedURI));
@@ -21,17 +21,17 @@ new MutationObserver(() => {
   }
 }).observe(document, {subtree: true, childList: true, characterData: true, attributes: true});
 """
-PLAYED = re.compile(r"^([2-9]\d|1\d\d) / ")  # the frame counter beyond frame 20
+PLAYED = re.compile(r"^([2-9]\d|1\d\d) / ")  # the frame counter from frame 20 on
 
 
 class Window:
-    """One tab."""
+    """One tab; `errors` has the errors and warnings of its console."""
 
     def __init__(self, page: Page, url: str) -> None:
         self.page, self.url = page, url
-        self.complaints: list[str] = []
-        page.on("console", self._hear)
-        page.on("pageerror", self._fail)
+        self.errors: list[str] = []
+        page.on("console", self._on_console)
+        page.on("pageerror", self._on_error)
         self.prompt = page.get_by_role("textbox", name="Prompt")
         self.connection = page.get_by_role("status", name="Connection")
         self.turn = page.get_by_role("status", name="Turn")
@@ -44,18 +44,18 @@ class Window:
         self.frame = page.get_by_title("Preview")
         self.stage = page.frame_locator("iframe[title=Preview]").locator("#stage")
 
-    def _hear(self, message: ConsoleMessage) -> None:
+    def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            self.complaints.append(f"{message.type}: {message.text}")
+            self.errors.append(f"{message.type}: {message.text}")
 
-    def _fail(self, error: Error) -> None:
-        self.complaints.append(f"thrown: {error}")
+    def _on_error(self, error: Error) -> None:
+        self.errors.append(f"thrown: {error}")
 
     async def open(self, path: str) -> None:
         await self.page.goto(self.url + path)
 
     async def open_project(self, project: str) -> None:
-        """Return when the project is shown and followed."""
+        """Open a project and wait until it is shown and live."""
         await self.open(f"/projects/{project}")
         await expect(self.connection).to_have_text("Live")
 
@@ -67,7 +67,7 @@ class Window:
         await self.page.get_by_role("button", name=name, exact=True).click()
 
     def named(self, name: str) -> Locator:
-        """The row of a scene."""
+        """Return the row of a scene."""
         return self.scenes.filter(has=self.page.get_by_text(name, exact=True))
 
     async def shows(self, *names: str | re.Pattern[str]) -> None:
@@ -82,19 +82,19 @@ class Window:
         await expect(self.counter).to_have_text(re.compile(rf"^{frame} / "))
 
     async def picture(self) -> bytes:
-        """The preview as pixels, once the scene is drawn."""
+        """Return the preview as an image, once the scene is rendered."""
         await self.page.bring_to_front()
         await expect(self.player).to_have_attribute("data-state", "rendered")
         return await self.frame.screenshot()
 
     async def seen(self) -> dict[str, Any]:
-        """What the recorder noted."""
-        noted: dict[str, Any] = await self.page.evaluate("window.seen")
-        return noted
+        """Return what the recorder recorded."""
+        recorded: dict[str, Any] = await self.page.evaluate("window.seen")
+        return recorded
 
 
 class Visitor:
-    """One browser profile with an account, or none yet."""
+    """One browser profile, signed in or not."""
 
     def __init__(self, context: BrowserContext, url: str) -> None:
         self.context, self.url = context, url
@@ -108,7 +108,7 @@ class Visitor:
         return window
 
     async def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """What a request that must succeed gives."""
+        """Send a request that must succeed, and return its data."""
         answer = await self.context.request.fetch(
             self.url + path, method=method, data=body or {}, headers={"Origin": self.url}
         )
@@ -116,9 +116,9 @@ class Visitor:
         return (await answer.json())["data"]
 
     async def project(self, title: str, scenes: Sequence[tuple[str, str]] = ()) -> str:
-        """The id of a new project with scenes of these names and codes."""
-        made = await self.ask("POST", "/api/projects", {"title": title})
+        """Create a project with scenes of these names and codes, and return its id."""
+        created = await self.ask("POST", "/api/projects", {"title": title})
         for name, code in scenes:
             body = {"name": name, "tsxCode": code}
-            await self.ask("POST", f"/api/projects/{made['id']}/scenes", body)
-        return str(made["id"])
+            await self.ask("POST", f"/api/projects/{created['id']}/scenes", body)
+        return str(created["id"])

@@ -1,4 +1,4 @@
-// Which page is shown: by the path, and by whether somebody is signed in.
+// Chooses the page by the path, and by whether a user is signed in.
 import { Invite } from "./account/Invite";
 import { SessionProvider, useSession } from "./account/session";
 import { SignIn } from "./account/SignIn";

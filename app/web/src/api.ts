@@ -1,4 +1,4 @@
-// Requests to the server: the envelope opened, errors with their code, changes sent at most once.
+// Requests to the server: unwraps the envelope, throws errors with their code, and applies each change at most once.
 
 export interface Meta {
   requestId: string;
@@ -11,7 +11,7 @@ export type ErrorCode =
   | "INVALID_INPUT" | "UNAUTHORIZED" | "FORBIDDEN" | "NOT_FOUND" | "ALREADY_EXISTS" | "CONFLICT"
   | "PAYLOAD_TOO_LARGE" | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE" | "VALIDATION_FAILED" | "RATE_LIMITED"
   | "AI_ERROR" | "STORAGE_ERROR" | "DATABASE_ERROR" | "SERVICE_UNAVAILABLE" | "INTERNAL_ERROR" | "STALE_BASE"
-  | "NETWORK"; // ours: no answer, or none that could be read
+  | "NETWORK"; // of this client: no response, or an unreadable one
 
 export class ApiError extends Error {
   constructor(
@@ -36,17 +36,17 @@ interface Envelope<T> {
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
-const PATIENCE = 30_000; // ms for one answer
-const TRIES = 3; // of a request that got no answer; the same key makes a repeated change safe
-const PAUSE = 400; // ms before the second try, twice that before the third
+const RESPONSE_TIMEOUT_MS = 30_000;
+const MAX_ATTEMPTS = 3; // of a request without a response; the same idempotency key makes a repeated change safe
+const RETRY_PAUSE_MS = 400; // before the second attempt, twice as long before the third
 
-/** Random text that names one intended change; also where crypto.randomUUID is missing (plain http on a network). */
-export function newKey(): string {
+/** Return a random key for one intended change. `crypto.randomUUID` is missing over plain http on a network. */
+export function newIdempotencyKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-async function readReply<T>(response: Response): Promise<T> {
+async function readResponse<T>(response: Response): Promise<T> {
   let envelope: Envelope<T>;
   try {
     envelope = (await response.json()) as Envelope<T>;
@@ -64,29 +64,29 @@ async function readReply<T>(response: Response): Promise<T> {
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** The reply's `data`. Throws `ApiError`. */
+/** Send a request and return the `data` of its response. Throws `ApiError`. */
 export async function request<T>(method: Method, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
   const all: Record<string, string> = { Accept: "application/json", ...headers };
   if (method !== "GET") {
     all["Content-Type"] = "application/json";
-    all["Idempotency-Key"] ??= newKey();
+    all["Idempotency-Key"] ??= newIdempotencyKey();
   }
   const init: RequestInit = { method, headers: all, credentials: "same-origin", cache: "no-store" };
   if (body !== undefined) init.body = JSON.stringify(body);
-  for (let tried = 1; ; tried++) {
+  for (let attempt = 1; ; attempt++) {
     let response: Response;
     try {
-      response = await fetch(path, { ...init, signal: AbortSignal.timeout(PATIENCE) });
+      response = await fetch(path, { ...init, signal: AbortSignal.timeout(RESPONSE_TIMEOUT_MS) });
     } catch {
-      if (tried === TRIES) throw new ApiError("NETWORK", "The server cannot be reached", 0, true);
-      await pause(PAUSE * tried);
+      if (attempt === MAX_ATTEMPTS) throw new ApiError("NETWORK", "The server cannot be reached", 0, true);
+      await pause(RETRY_PAUSE_MS * attempt);
       continue;
     }
-    return readReply<T>(response);
+    return readResponse<T>(response);
   }
 }
 
-/** The sentence to show for anything that was thrown. */
+/** Return the sentence to show for anything that was thrown. */
 export function explain(error: unknown): string {
   if (!(error instanceof ApiError)) return error instanceof Error ? error.message : String(error);
   const rules = Array.isArray(error.details) ? (error.details as { message?: unknown }[]) : [];

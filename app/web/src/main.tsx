@@ -1,4 +1,4 @@
-// The studio's entry.
+// The entry of the studio.
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./App";

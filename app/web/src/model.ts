@@ -1,4 +1,4 @@
-// The things of Reelroom as the server sends them; field names are the wire's.
+// The resources of Reelroom as the server sends them; the field names are those of the wire format.
 
 export interface Account {
   id: string;
@@ -9,7 +9,7 @@ export interface Account {
 export type Format = "landscape" | "portrait" | "square";
 export type Role = "viewer" | "editor" | "owner";
 
-/** Pixels of a composition. */
+/** Width and height of a composition in pixels. */
 export const SIZES: Record<Format, { width: number; height: number }> = {
   landscape: { width: 1920, height: 1080 },
   portrait: { width: 1080, height: 1920 },
@@ -77,15 +77,15 @@ export interface Run {
   error?: { code: string; message: string } | null;
 }
 
-/** One change of one scene, or of the order when `sceneId` is null; it has more fields than are read here. */
+/** A change of one scene, or of the scene order when `sceneId` is null. The server sends more fields. */
 export interface Iteration {
   id: string;
   sceneId: string | null;
   messageId: string | null;
 }
 
-/** What a going back, an undo or a redo changed; no message when it was so already. */
-export interface WentBack {
+/** What a revert, an undo or a redo changed; `message` is null when nothing had to change. */
+export interface RevertResult {
   scenes: Scene[];
   message: Message | null;
 }

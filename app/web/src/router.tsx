@@ -1,14 +1,14 @@
-// Plain paths: the server gives the same page for each, and this decides what it shows.
+// Client-side routing: the server sends the same page for every path.
 import { useSyncExternalStore, type MouseEvent, type ReactNode } from "react";
 
-const MOVED = "reelroom:moved";
+const NAVIGATED = "reelroom:navigated";
 
 function subscribe(listener: () => void): () => void {
   window.addEventListener("popstate", listener);
-  window.addEventListener(MOVED, listener);
+  window.addEventListener(NAVIGATED, listener);
   return () => {
     window.removeEventListener("popstate", listener);
-    window.removeEventListener(MOVED, listener);
+    window.removeEventListener(NAVIGATED, listener);
   };
 }
 
@@ -18,7 +18,7 @@ export function usePath(): string {
 
 export function navigate(path: string): void {
   window.history.pushState(null, "", path);
-  window.dispatchEvent(new Event(MOVED));
+  window.dispatchEvent(new Event(NAVIGATED));
 }
 
 export function Link({ to, className, children }: { to: string; className?: string; children: ReactNode }) {

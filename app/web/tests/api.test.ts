@@ -32,7 +32,7 @@ test("the data is taken out of the envelope", async () => {
   expect(await request("GET", `${base}/x`)).toEqual({ id: "x" });
 });
 
-test("a change is JSON with a key of its own, and keeps that key when it has to be sent again", async () => {
+test("a change is JSON with a key of its own, and keeps that key when it is sent again", async () => {
   const keys: unknown[] = [];
   answer = (request, response) => {
     keys.push(request.headers["idempotency-key"]);
@@ -53,14 +53,14 @@ test("an error carries the code, the request's id and the time to wait", async (
   expect(await failure(request("GET", base))).toMatchObject({ ...error, status: 429, requestId: "r", retryAfter: 7 });
 });
 
-test("a broken rule is told in its own words", async () => {
+test("a validation error shows the message of the rule", async () => {
   const details = [{ path: "duration", rule: "max", message: "At most 18000 frames." }];
   const error = { code: "VALIDATION_FAILED", message: "The request breaks a rule.", retryable: false, details };
   answer = (_request, response) => reply(response, 422, { data: null, error });
   expect(explain(await failure(request("GET", base)))).toBe("The request breaks a rule. At most 18000 frames.");
 });
 
-test("what is no envelope is a network error, and so is no answer", async () => {
+test("a response without an envelope is a network error, and so is no response", async () => {
   answer = (_request, response) => response.writeHead(502).end("<html>");
   expect(await failure(request("GET", base))).toMatchObject({ code: "NETWORK", status: 502 });
   answer = (request) => request.socket.destroy();

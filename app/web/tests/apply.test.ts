@@ -37,13 +37,13 @@ test("a turn leaves its scene, its messages and what it did", () => {
   expect(entry?.calls).toMatchObject([{ callId: "c1", sceneId: "s1", outcome: "success" }]);
 });
 
-test("what streamed is what was stored, counted in UTF-16 units", () => {
+test("the streamed text equals the stored text, counted in UTF-16 units", () => {
   const [entry] = play(TURN).runs;
   expect(entry?.calls[0]?.code).toEqual({ text: "const a = '🎬';", broken: false });
   expect(entry?.message?.text).toEqual({ text: "Made it.", broken: false });
 });
 
-test("the events lead to what a snapshot of the end says", () => {
+test("the events lead to the state of a snapshot taken at the end", () => {
   const end = fromSnapshot(
     snapshot({
       revision: 11,
@@ -54,7 +54,7 @@ test("the events lead to what a snapshot of the end says", () => {
   expect({ ...play(TURN), runs: [] }).toEqual({ ...end, runs: [] });
 });
 
-test("the state before is left as it was", () => {
+test("the previous state is not modified", () => {
   const frozen = <T>(value: T): T => {
     if (typeof value === "object" && value !== null) Object.values(Object.freeze(value)).forEach(frozen);
     return value;
@@ -62,7 +62,7 @@ test("the state before is left as it was", () => {
   TURN.reduce((state, event) => frozen(apply(state, event)), frozen(fromSnapshot(snapshot())));
 });
 
-test("a repeated delta is ignored; after a missed one the text stands still", () => {
+test("a repeated delta is ignored; after a missed one the text does not change", () => {
   const started = play(TURN.slice(0, 8));
   const code = (state: ProjectState) => state.runs[0]?.calls[0]?.code;
   const repeat = live({ type: "code.delta", data: { callId: "c1", offset: 0, text: "const" } });
@@ -77,7 +77,7 @@ test("a repeated delta is ignored; after a missed one the text stands still", ()
   expect(code(apply(healed, live({ type: "code.delta", data: { callId: "c1", offset: 12, text: "//" } })))?.text).toBe("const a = 1;//");
 });
 
-test("who joins late sees the turn as far as it is", () => {
+test("a client that joins late sees the turn as far as it is", () => {
   const joined = apply(
     fromSnapshot(snapshot({ revision: 6, runs: [run("running")] })),
     live({
@@ -90,12 +90,12 @@ test("who joins late sees the turn as far as it is", () => {
   expect(entry?.calls).toMatchObject([{ callId: "c1", code: { text: "abc" } }]);
 });
 
-test("a run that is tried again writes anew", () => {
+test("a run that is retried starts again", () => {
   const state = apply(play(TURN.slice(0, 10)), durable(7, 7, { type: "run.retrying", data: { run: run("running") } }));
   expect(state.runs[0]).toMatchObject({ calls: [], message: null, decision: null });
 });
 
-test("scenes are changed, moved, deleted and brought back", () => {
+test("scenes are changed, moved, deleted and restored", () => {
   const start = fromSnapshot(snapshot({ scenes: [scene("b", { position: 1 }), scene("a")] }));
   expect(start.sceneIds).toEqual(["a", "b"]);
   const renamed = apply(start, durable(1, 1, { type: "scene.updated", data: { scene: scene("a", { name: "Intro", revision: 2 }), changed: ["name"] } }));
@@ -108,7 +108,7 @@ test("scenes are changed, moved, deleted and brought back", () => {
   expect(back.sceneIds).toEqual(["b", "a"]);
 });
 
-test("members come, change and go; an unknown event only counts", () => {
+test("members join, change and leave; an unknown event only advances the revision", () => {
   const member = (role: "viewer" | "owner" | null) => ({ type: "member.updated" as const, data: { member: { userId: "u2", role } } });
   const come = apply(fromSnapshot(snapshot()), durable(1, 1, member("viewer")));
   expect(come.members.u2?.role).toBe("viewer");

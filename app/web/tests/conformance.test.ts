@@ -1,7 +1,7 @@
-// The browser client does what tests/conformance says every client must.
+// The browser client passes the cases of tests/conformance, which every client must pass.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { readCursor, readEvent } from "../src/sync/events";
-import { toldBy, type Changes } from "../src/sync/poll";
+import { eventsOf, type Changes } from "../src/sync/poll";
 import { closingOf } from "../src/sync/socket";
 import { SseReader } from "../src/sync/sse";
 import { refusal } from "../src/sync/transport";
@@ -57,12 +57,12 @@ test("frames, cursors, and how connections end", () => {
   }
 });
 
-test("polls are told as a stream would have told them", () => {
+test("a poll delivers the events that a stream would have delivered", () => {
   for (const { answer, first, told } of wire.polls) {
-    const words = toldBy("p1", answer, first).map((event) => {
+    const found = eventsOf("p1", answer, first).map((event) => {
       if (event === null) return null;
       return "cursor" in event.data ? `${event.type} ${event.data.cursor}` : event.type;
     });
-    expect(words).toEqual(told);
+    expect(found).toEqual(told);
   }
 });

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { Easing, interpolate, interpolateColors, measureSpring, random, spring } from "../src/remotion";
 
 describe("interpolate", () => {
-  test("maps linearly, and by default goes on beyond both ends", () => {
+  test("maps linearly, and by default extends beyond both ends", () => {
     expect(interpolate(5, [0, 10], [0, 100])).toBe(50);
     expect(interpolate(-5, [0, 10], [0, 100])).toBe(-50);
     expect(interpolate(15, [0, 10], [100, 0])).toBe(-50);

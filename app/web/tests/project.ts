@@ -1,4 +1,4 @@
-// A small project, and the events that happen to it, for the tests of the sync client.
+// A small project and its events, for the tests of the sync client.
 import type { Message, Run, Scene, Snapshot } from "../src/model";
 import type { DurableEvent, LiveEvent } from "../src/sync/events";
 

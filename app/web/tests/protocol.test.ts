@@ -1,15 +1,15 @@
 import { expect, test } from "vitest";
-import { ERROR_MOST, readFromFrame } from "../src/preview/protocol";
+import { MAX_ERROR_CHARACTERS, readFromFrame } from "../src/preview/protocol";
 
-test("what the frame says is taken in exactly the known shapes", () => {
+test("messages of the frame are accepted in exactly the known shapes", () => {
   expect(readFromFrame({ v: 1, type: "pong", extra: "dropped" })).toEqual({ v: 1, type: "pong" });
   expect(readFromFrame({ v: 1, type: "frame", frame: 12 })).toEqual({ v: 1, type: "frame", frame: 12 });
   expect(readFromFrame({ v: 1, type: "rendered", load: 3 })).toEqual({ v: 1, type: "rendered", load: 3 });
 });
 
 test("a long error is cut", () => {
-  const read = readFromFrame({ v: 1, type: "error", load: 1, message: "x".repeat(ERROR_MOST + 1) });
-  expect(read).toMatchObject({ message: "x".repeat(ERROR_MOST) });
+  const read = readFromFrame({ v: 1, type: "error", load: 1, message: "x".repeat(MAX_ERROR_CHARACTERS + 1) });
+  expect(read).toMatchObject({ message: "x".repeat(MAX_ERROR_CHARACTERS) });
 });
 
 test.each([
@@ -26,6 +26,6 @@ test.each([
   { v: 1, type: "frame", frame: "1" },
   { v: 1, type: "error", load: 1, message: { toString: () => "x" } },
   { v: 1, type: "error", message: "no load" },
-])("anything else is nothing: %j", (data) => {
+])("anything else is refused: %j", (data) => {
   expect(readFromFrame(data)).toBeNull();
 });

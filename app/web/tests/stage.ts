@@ -1,4 +1,4 @@
-// Plays one case of tests/conformance to the browser client: server, network and clock are the case's.
+// Runs a case of tests/conformance against the browser client, with the server, network and clock of the case.
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -7,8 +7,8 @@ import type { Snapshot } from "../src/model";
 import { isOver, type ProjectState } from "../src/sync/apply";
 import { readEvent, type SyncEvent } from "../src/sync/events";
 import { follow } from "../src/sync/follow";
-import type { Following } from "../src/sync/following";
-import { Ladder } from "../src/sync/ladder";
+import type { FollowerState } from "../src/sync/follower";
+import { TransportFallback } from "../src/sync/fallback";
 import type { Closing, Sink, Transport, TransportName } from "../src/sync/transport";
 import { PROJECT } from "./project";
 
@@ -43,8 +43,8 @@ const vocabulary = read<{ events: Record<string, SyncEvent>; snapshots: Record<s
 
 export const readWire = <T>() => read<T>("shared", "wire.json");
 
-/** An event by its name in the vocabulary, or the stream's own. */
-function word(text: string): SyncEvent {
+/** Return an event by its name in the vocabulary, or an event of the stream itself. */
+function eventNamed(text: string): SyncEvent {
   const known = vocabulary.events[text];
   if (known) return known;
   const space = text.indexOf(" ");
@@ -59,10 +59,10 @@ const gone = new Error("gone");
 export interface Played {
   connects: [number, TransportName, string | null][];
   seen: string[];
-  following: Following;
+  following: FollowerState;
 }
 
-/** With fake timers: everything that happens until the case's end. */
+/** Run a case with fake timers to its end, and return what happened. */
 export async function play(given: Case): Promise<Played> {
   const connects: Played["connects"] = [];
   const seen: string[] = [];
@@ -72,7 +72,7 @@ export async function play(given: Case): Promise<Played> {
   let slept = 0;
 
   const perform = (step: Step, sink: Sink) => {
-    for (const text of step.send ?? []) sink.onEvent(word(text));
+    for (const text of step.send ?? []) sink.onEvent(eventNamed(text));
     if (step.raw !== undefined) sink.onEvent(readEvent(step.raw));
     if (step.close !== undefined) sink.onClosed({ kind: step.close, ...(step.wait === undefined ? {} : { wait: step.wait }) } as Closing);
   };
@@ -80,11 +80,11 @@ export async function play(given: Case): Promise<Played> {
     name,
     connect(_projectId, after, sink) {
       const steps = given.connections[connects.length];
-      if (steps === undefined) throw new Error("one connection too many");
+      if (steps === undefined) throw new Error("the case has no further connection");
       connects.push([Date.now() - slept - began, name, after]);
       for (const step of steps) {
         if (step.at > 0) setTimeout(() => perform(step, sink), step.at);
-        else void Promise.resolve().then(() => perform(step, sink)); // a fake timer of 0 ms may take one
+        else void Promise.resolve().then(() => perform(step, sink)); // a fake timer of 0 ms may run 1 ms later
       }
       return { close: () => undefined };
     },
@@ -100,7 +100,7 @@ export async function play(given: Case): Promise<Played> {
     }, at);
   }
   const follower = follow(PROJECT, {
-    ladder: new Ladder([transport("sse"), transport("socket"), transport("poll")]),
+    fallback: new TransportFallback([transport("sse"), transport("socket"), transport("poll")]),
     random: () => given.random ?? 1,
     isFinal: (error) => error === gone,
     readHead: async () => {
@@ -127,8 +127,8 @@ export async function play(given: Case): Promise<Played> {
   return { connects, seen, following };
 }
 
-/** The whole state in the form that both clients' states are compared in. */
-function shown(state: ProjectState): unknown {
+/** Return the whole state in the form in which the states of both clients are compared. */
+function comparable(state: ProjectState): unknown {
   const { epoch, revision, project, messages } = state;
   return {
     epoch,
@@ -150,7 +150,7 @@ function shown(state: ProjectState): unknown {
   };
 }
 
-/** What a case's `shows` can say. */
+/** Return the parts of a state that `shows` of a case can name. */
 export function readable(state: ProjectState): Record<string, unknown> {
   return {
     scenes: state.sceneIds.map((id) => state.scenes[id]?.name),
@@ -167,4 +167,4 @@ function canonical(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, inner]) => [key, canonical(inner)]));
 }
 
-export const hashOf = (state: ProjectState): string => createHash("sha256").update(JSON.stringify(canonical(shown(state)))).digest("hex");
+export const hashOf = (state: ProjectState): string => createHash("sha256").update(JSON.stringify(canonical(comparable(state)))).digest("hex");

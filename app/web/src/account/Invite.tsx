@@ -1,4 +1,4 @@
-// Joins a project by an invitation's link; only on a click, so that opening the link changes nothing.
+// Accepts an invitation to a project; only on a click, so that opening the link changes nothing.
 import { acceptInvite } from "../actions";
 import { Link, navigate } from "../router";
 import { useAction } from "../ui/useAction";

@@ -1,4 +1,4 @@
-// Sign in with e-mail and password, or make an account.
+// The form to sign in with e-mail and password, or to register.
 import { useState, type FormEvent } from "react";
 import { register, signIn } from "../actions";
 import { useAction } from "../ui/useAction";
@@ -13,12 +13,12 @@ export function SignIn() {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
     const [email, password, name] = ["email", "password", "name"].map((field) => String(form.get(field) ?? "")) as [string, string, string];
-    const done = await run(async () => {
+    const succeeded = await run(async () => {
       if (isNew) await register(email, password, name);
       else await signIn(email, password);
       return true;
     });
-    if (done) refresh();
+    if (succeeded) refresh();
   };
 
   return (

@@ -1,17 +1,17 @@
-// Who is signed in in this browser.
+// The session of this browser: the account that is signed in.
 import { createContext, useCallback, useContext, useEffect, useMemo, useState, type ReactNode } from "react";
-import { readAccount, signOut } from "../actions";
+import * as actions from "../actions";
 import { ApiError, explain } from "../api";
 import type { Account } from "../model";
 
 interface Session {
-  /** Undefined while it is not known, null when nobody is signed in. */
+  /** Undefined while unknown, null when nobody is signed in. */
   account: Account | null | undefined;
-  /** Why it is not known, when asking failed. */
+  /** Why the account is unknown: the message of the failed request. */
   problem: string | null;
   refresh: () => void;
-  leave: () => void;
-  /** The server says that the session is over. */
+  signOut: () => void;
+  /** Called when the server answers that the session has expired. */
   expire: () => void;
 }
 
@@ -29,21 +29,21 @@ export function SessionProvider({ children }: { children: ReactNode }) {
   const expire = useCallback(() => setAccount(null), []);
   const refresh = useCallback(() => {
     setProblem(null);
-    readAccount().then(setAccount, (error: unknown) => {
+    actions.readAccount().then(setAccount, (error: unknown) => {
       if (error instanceof ApiError && error.code === "UNAUTHORIZED") setAccount(null);
       else setProblem(explain(error));
     });
   }, []);
-  const leave = useCallback(() => {
-    signOut().then(expire, (error: unknown) => {
+  const signOut = useCallback(() => {
+    actions.signOut().then(expire, (error: unknown) => {
       if (error instanceof ApiError && error.code === "UNAUTHORIZED") expire();
       else setProblem(explain(error));
     });
   }, [expire]);
   useEffect(refresh, [refresh]);
   const session = useMemo(
-    () => ({ account, problem, refresh, leave, expire }),
-    [account, problem, refresh, leave, expire],
+    () => ({ account, problem, refresh, signOut, expire }),
+    [account, problem, refresh, signOut, expire],
   );
   return <SessionContext value={session}>{children}</SessionContext>;
 }

@@ -1,20 +1,20 @@
-// The scene in its sandboxed frame, with the controls around it.
+// Shows the scene in its sandboxed frame, with the controls of the player.
 import { useMemo, useState, type CSSProperties } from "react";
 import type { Scene } from "../model";
-import type { Stopped } from "./host";
+import type { StopReason } from "./host";
 import type { SceneLoad } from "./protocol";
 import { usePreviewHost } from "./usePreviewHost";
 
-const REASON: Record<Stopped, string> = {
+const STOP_MESSAGES: Record<StopReason, string> = {
   unresponsive: "It did not answer any more; its code may run in an endless loop.",
   flooding: "It sent more messages than a scene should.",
   navigated: "It tried to leave its frame.",
   "never ready": "The preview did not start.",
 };
 
-function useLoad(scene: Scene | null, size: { width: number; height: number }, fps: number): SceneLoad | null {
+function useSceneLoad(scene: Scene | null, size: { width: number; height: number }, fps: number): SceneLoad | null {
   const { width, height } = size;
-  const props = JSON.stringify(scene?.props ?? {}); // by content: each event brings a new object
+  const props = JSON.stringify(scene?.props ?? {}); // compared by content: each event brings a new object
   const code = scene?.tsxCode;
   const durationInFrames = scene?.duration;
   return useMemo(
@@ -30,24 +30,24 @@ interface PlayerProps {
   scene: Scene | null;
   size: { width: number; height: number };
   fps: number;
-  /** Goes to the scene after this one; null at the last. */
+  /** Selects the next scene; null at the last one. */
   onNext: (() => void) | null;
 }
 
 export function Player({ scene, size, fps, onNext }: PlayerProps) {
-  const [goOn, setGoOn] = useState(false);
-  const load = useLoad(scene, size, fps);
+  const [continues, setContinues] = useState(false);
+  const load = useSceneLoad(scene, size, fps);
   const preview = usePreviewHost(scene?.id ?? null, load, () => {
-    if (!goOn || onNext === null) return false;
+    if (!continues || onNext === null) return false;
     onNext();
     return true;
   });
   const { hasFrame, frameRef, generation, stopped, status, error, frame, playing } = preview;
   const last = Math.max(0, (load?.durationInFrames ?? 1) - 1);
-  const shape = { "--ratio": `${size.width} / ${size.height}` } as CSSProperties;
+  const aspectRatio = { "--ratio": `${size.width} / ${size.height}` } as CSSProperties;
   return (
     <section className="player" aria-label="Player" data-testid="player" data-state={stopped === null ? status : "stopped"}>
-      <div className="screen" style={shape}>
+      <div className="screen" style={aspectRatio}>
         {load === null && <p className="hint">The scene plays here.</p>}
         {hasFrame && (
           <iframe key={generation} ref={frameRef} title="Preview" src="/preview" sandbox="allow-scripts" referrerPolicy="no-referrer" allow="" />
@@ -55,7 +55,7 @@ export function Player({ scene, size, fps, onNext }: PlayerProps) {
         {stopped !== null && (
           <div className="stopped" role="alert">
             <strong>Scene stopped</strong>
-            <p>{REASON[stopped]}</p>
+            <p>{STOP_MESSAGES[stopped]}</p>
             <button onClick={preview.reload}>Reload</button>
           </div>
         )}
@@ -82,7 +82,7 @@ export function Player({ scene, size, fps, onNext }: PlayerProps) {
           {Math.min(frame, last)} / {last}
         </output>
         <label className="check">
-          <input type="checkbox" checked={goOn} onChange={(event) => setGoOn(event.target.checked)} />
+          <input type="checkbox" checked={continues} onChange={(event) => setContinues(event.target.checked)} />
           Go on to the next scene
         </label>
       </div>

@@ -1,32 +1,32 @@
-// The studio's side of one preview frame: hands over the port, loads scenes, plays, and notices when the frame stops.
+// The studio's side of a preview frame: hands over a port, sends commands, and stops a frame that misbehaves.
 import { PORT, READY, readFromFrame, VERSION, type FromFrame, type SceneLoad, type ToFrame } from "./protocol";
 
-const PING_EVERY = 1000; // ms
-const PINGS_MISSED_MOST = 3;
-const READY_WITHIN = 15_000; // ms
-const MESSAGES_MOST = 200; // a second
+const PING_INTERVAL_MS = 1000;
+const MAX_MISSED_PINGS = 3; // in a row
+const READY_TIMEOUT_MS = 15_000;
+const MAX_MESSAGES_PER_PING = 200;
 
-export type Stopped = "unresponsive" | "flooding" | "navigated" | "never ready";
+export type StopReason = "unresponsive" | "flooding" | "navigated" | "never ready";
 
 export interface HostListener {
   onRendered(): void;
   onError(message: string): void;
   onFrame(frame: number): void;
   onEnded(): void;
-  /** The frame is to be removed; the host is closed already. */
-  onStopped(why: Stopped): void;
+  /** The frame must be removed; the host is already closed. */
+  onStopped(reason: StopReason): void;
 }
 
 export class PreviewHost {
   #port: MessagePort | null = null;
-  #waiting: ToFrame[] = []; // said before there was a port
+  #queue: ToFrame[] = []; // messages sent before there was a port
   #load = 0;
-  #missed = 0;
-  #count = 0; // messages since the last ping
-  #pages = 0; // that the frame has loaded; the preview is the first and only one
+  #missedPings = 0;
+  #messages = 0; // received since the last ping
+  #loads = 0; // pages that the frame has loaded; only the preview itself is allowed
   #closed = false;
-  #pings: ReturnType<typeof setInterval> | undefined;
-  #patience: ReturnType<typeof setTimeout>;
+  #pinger: ReturnType<typeof setInterval> | undefined;
+  #readyTimer: ReturnType<typeof setTimeout>;
 
   constructor(
     private readonly frame: HTMLIFrameElement,
@@ -34,7 +34,7 @@ export class PreviewHost {
   ) {
     window.addEventListener("message", this.#onWindowMessage);
     frame.addEventListener("load", this.#onLoad);
-    this.#patience = setTimeout(() => this.#stop("never ready"), READY_WITHIN);
+    this.#readyTimer = setTimeout(() => this.#stop("never ready"), READY_TIMEOUT_MS);
   }
 
   load(scene: SceneLoad, frame: number): void {
@@ -58,8 +58,8 @@ export class PreviewHost {
     this.#closed = true;
     window.removeEventListener("message", this.#onWindowMessage);
     this.frame.removeEventListener("load", this.#onLoad);
-    clearInterval(this.#pings);
-    clearTimeout(this.#patience);
+    clearInterval(this.#pinger);
+    clearTimeout(this.#readyTimer);
     this.#port?.close();
     this.#port = null;
   }
@@ -67,39 +67,39 @@ export class PreviewHost {
   #send(message: ToFrame): void {
     if (this.#closed) return;
     if (this.#port) this.#port.postMessage(message);
-    else this.#waiting.push(message);
+    else this.#queue.push(message);
   }
 
   #onLoad = (): void => {
-    this.#pages += 1;
-    if (this.#pages > 1) this.#stop("navigated");
+    this.#loads += 1;
+    if (this.#loads > 1) this.#stop("navigated");
   };
 
-  /** Only the first word of exactly our frame counts; its origin is opaque, so it reads "null". */
+  /** Accept only the first message of this very frame; its origin is opaque, so it reads "null". */
   #onWindowMessage = (event: MessageEvent): void => {
     const target = this.frame.contentWindow;
     if (this.#port || target === null || event.source !== target || event.origin !== "null") return;
     if ((event.data as { type?: unknown } | null)?.type !== READY) return;
-    clearTimeout(this.#patience);
+    clearTimeout(this.#readyTimer);
     const channel = new MessageChannel();
     this.#port = channel.port1;
     this.#port.onmessage = (message) => this.#onPortMessage(message.data);
     target.postMessage({ v: VERSION, type: PORT }, "*", [channel.port2]);
-    for (const message of this.#waiting.splice(0)) this.#port.postMessage(message);
-    this.#pings = setInterval(() => this.#ping(), PING_EVERY);
+    for (const message of this.#queue.splice(0)) this.#port.postMessage(message);
+    this.#pinger = setInterval(() => this.#ping(), PING_INTERVAL_MS);
   };
 
   #ping(): void {
-    this.#count = 0;
-    this.#missed += 1;
-    if (this.#missed > PINGS_MISSED_MOST) this.#stop("unresponsive");
+    this.#messages = 0;
+    this.#missedPings += 1;
+    if (this.#missedPings > MAX_MISSED_PINGS) this.#stop("unresponsive");
     else this.#send({ v: VERSION, type: "ping" });
   }
 
   #onPortMessage(data: unknown): void {
     if (this.#closed) return;
-    this.#count += 1;
-    if (this.#count > MESSAGES_MOST) return this.#stop("flooding");
+    this.#messages += 1;
+    if (this.#messages > MAX_MESSAGES_PER_PING) return this.#stop("flooding");
     const message = readFromFrame(data);
     if (message) this.#deliver(message);
   }
@@ -107,7 +107,7 @@ export class PreviewHost {
   #deliver(message: FromFrame): void {
     switch (message.type) {
       case "pong":
-        this.#missed = 0;
+        this.#missedPings = 0;
         return;
       case "frame":
         return this.listener.onFrame(message.frame);
@@ -121,9 +121,9 @@ export class PreviewHost {
     }
   }
 
-  #stop(why: Stopped): void {
+  #stop(reason: StopReason): void {
     if (this.#closed) return;
     this.close();
-    this.listener.onStopped(why);
+    this.listener.onStopped(reason);
   }
 }

@@ -1,9 +1,9 @@
-// What the studio and the sandboxed preview frame say to each other, and the checks on what comes out of the frame.
-// The frame runs untrusted code: everything it sends is read as unknown. Nothing it says changes anything but the player.
+// The messages between the studio and the sandboxed preview frame, and the checks on those from the frame.
+// The frame runs untrusted code, so everything it sends is treated as unknown and affects nothing but the player.
 
 export const VERSION = 1;
-export const ERROR_MOST = 2048; // characters of an error message
-const FRAME_MOST = 1_000_000; // no frame number is beyond this
+export const MAX_ERROR_CHARACTERS = 2048; // of an error message
+const MAX_COUNT = 1_000_000; // bounds frame numbers and load counts
 
 export interface SceneLoad {
   code: string;
@@ -14,7 +14,7 @@ export interface SceneLoad {
   durationInFrames: number;
 }
 
-/** `load` counts the loads, so that a late answer to an earlier one is known as such. */
+/** `load` numbers the loads, so that a late answer to an earlier one is recognised. */
 export type ToFrame =
   | ({ v: 1; type: "load"; load: number; frame: number } & SceneLoad)
   | { v: 1; type: "seek"; frame: number }
@@ -26,14 +26,14 @@ export type FromFrame =
   | { v: 1; type: "frame"; frame: number }
   | { v: 1; type: "pong" | "ended" };
 
-/** The two messages that go through the windows themselves, before there is a port. */
+/** The two messages between the windows themselves, before there is a port. */
 export const READY = "reelroom.preview.ready";
 export const PORT = "reelroom.preview.port";
 
 const isCount = (value: unknown): value is number =>
-  typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= FRAME_MOST;
+  typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= MAX_COUNT;
 
-/** The message if it is one of ours in every field, else null. */
+/** Return the message with its known fields if all of them are valid, else null. */
 export function readFromFrame(data: unknown): FromFrame | null {
   if (typeof data !== "object" || data === null) return null;
   const { v, type, load, frame, message } = data as Record<string, unknown>;
@@ -47,7 +47,7 @@ export function readFromFrame(data: unknown): FromFrame | null {
     case "rendered":
       return isCount(load) ? { v, type, load } : null;
     case "error":
-      return isCount(load) && typeof message === "string" ? { v, type, load, message: message.slice(0, ERROR_MOST) } : null;
+      return isCount(load) && typeof message === "string" ? { v, type, load, message: message.slice(0, MAX_ERROR_CHARACTERS) } : null;
     default:
       return null;
   }

@@ -1,18 +1,18 @@
-// Ties a PreviewHost to the iframe that React draws, and keeps what the frame reports as state.
+// Connects a PreviewHost to the iframe that React renders, and keeps what the frame reports as state.
 import { useCallback, useEffect, useLayoutEffect, useRef, useState, type RefObject } from "react";
-import { PreviewHost, type Stopped } from "./host";
+import { PreviewHost, type StopReason } from "./host";
 import type { SceneLoad } from "./protocol";
 
-const TELLING = 0.4; // of a scene's duration
-// A browser ends the process of a removed frame after a moment; a new frame made before that would hang in it too.
-const REST_AFTER_HANG = 1500; // ms
+const POSTER_POSITION = 0.4; // share of a scene's duration
+// A browser ends the process of a removed frame after a while; a new frame created before that would hang in it, too.
+const RESTART_DELAY_MS = 1500;
 
 export interface Preview {
-  /** For the iframe, drawn while `hasFrame` holds, and anew when `generation` changes. */
+  /** For the iframe: it is rendered while `hasFrame` is true, and replaced when `generation` changes. */
   hasFrame: boolean;
   frameRef: RefObject<HTMLIFrameElement | null>;
   generation: number;
-  stopped: Stopped | null;
+  stopped: StopReason | null;
   status: "loading" | "rendered" | "failed";
   error: string | null;
   frame: number;
@@ -23,31 +23,31 @@ export interface Preview {
   reload: () => void;
 }
 
-/** The frame to stand at while nobody plays: most scenes are empty at 0, and by this one they have come in. */
-const telling = (duration: number) => Math.floor(duration * TELLING);
+/** The frame to show while nothing plays: most scenes are empty at frame 0 and complete by this one. */
+const posterFrame = (duration: number) => Math.floor(duration * POSTER_POSITION);
 
-/** `sceneId` names what is shown: a new scene rests at a telling frame, or plays from 0 when the one before was played
- * into it; a change of the same one goes on where it was. */
+/** Preview a scene. Another `sceneId` shows its poster frame, or plays from 0 if the scene before it was playing; a change
+ * of the same scene continues at its frame. `onEnded` returns whether to keep playing. */
 export function usePreviewHost(sceneId: string | null, load: SceneLoad | null, onEnded: () => boolean): Preview {
   const frameRef = useRef<HTMLIFrameElement>(null);
   const [host, setHost] = useState<PreviewHost | null>(null);
   const [generation, setGeneration] = useState(0);
-  const [halt, setHalt] = useState<{ why: Stopped; code: string | undefined } | null>(null);
-  const [resting, setResting] = useState(false);
+  const [stop, setStop] = useState<{ reason: StopReason; code: string | undefined } | null>(null);
+  const [isRestarting, setIsRestarting] = useState(false);
   const [status, setStatus] = useState<Preview["status"]>("loading");
   const [error, setError] = useState<string | null>(null);
   const [frame, setFrame] = useState(0);
   const [playing, setPlaying] = useState(false);
   const code = load?.code;
-  // Code that had to be stopped is not run again by itself; other code is.
-  const stopped = halt !== null && halt.code === code ? halt.why : null;
-  const hasFrame = load !== null && stopped === null && !resting;
+  // Code that had to be stopped is not run again until the user asks for it; changed code is.
+  const stopped = stop !== null && stop.code === code ? stop.reason : null;
+  const hasFrame = load !== null && stopped === null && !isRestarting;
   const shown = useRef({ sceneId, code, frame, playing, onEnded });
   shown.current = { ...shown.current, code, frame, playing, onEnded };
-  const untouched = useRef(true); // neither played nor sought since it is shown
+  const untouched = useRef(true); // neither played nor sought since it was shown
 
   const reload = useCallback(() => {
-    setHalt(null);
+    setStop(null);
     setGeneration((before) => before + 1);
   }, []);
 
@@ -63,9 +63,9 @@ export function usePreviewHost(sceneId: string | null, load: SceneLoad | null, o
       },
       onFrame: setFrame,
       onEnded: () => setPlaying(shown.current.onEnded()),
-      onStopped: (why) => {
-        setResting(why === "unresponsive");
-        setHalt({ why, code: shown.current.code });
+      onStopped: (reason) => {
+        setIsRestarting(reason === "unresponsive");
+        setStop({ reason, code: shown.current.code });
         setPlaying(false);
       },
     });
@@ -74,17 +74,17 @@ export function usePreviewHost(sceneId: string | null, load: SceneLoad | null, o
   }, [generation, hasFrame]);
 
   useEffect(() => {
-    if (!resting) return;
-    const rested = setTimeout(() => setResting(false), REST_AFTER_HANG);
-    return () => clearTimeout(rested);
-  }, [resting]);
+    if (!isRestarting) return;
+    const timer = setTimeout(() => setIsRestarting(false), RESTART_DELAY_MS);
+    return () => clearTimeout(timer);
+  }, [isRestarting]);
 
   useEffect(() => {
     if (host === null || load === null) return;
-    const same = shown.current.sceneId === sceneId;
-    if (!same) untouched.current = !shown.current.playing;
-    const stood = same ? Math.min(shown.current.frame, load.durationInFrames - 1) : 0;
-    const start = untouched.current ? telling(load.durationInFrames) : stood;
+    const isSame = shown.current.sceneId === sceneId;
+    if (!isSame) untouched.current = !shown.current.playing;
+    const position = isSame ? Math.min(shown.current.frame, load.durationInFrames - 1) : 0;
+    const start = untouched.current ? posterFrame(load.durationInFrames) : position;
     shown.current.sceneId = sceneId;
     setFrame(start);
     setStatus("loading");
@@ -110,7 +110,7 @@ export function usePreviewHost(sceneId: string | null, load: SceneLoad | null, o
     (to: number) => {
       untouched.current = false;
       setFrame(to);
-      setStatus((before) => (before === "failed" ? "loading" : before)); // a broken scene gets another chance
+      setStatus((before) => (before === "failed" ? "loading" : before)); // a scene that failed is tried again
       setError(null);
       host?.seek(to);
     },

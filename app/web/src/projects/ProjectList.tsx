@@ -1,4 +1,4 @@
-// All projects of the account, and the form that makes a new one.
+// The projects of the account, and the form for a new one.
 import { useCallback, useEffect, useState, type FormEvent } from "react";
 import { useSession } from "../account/session";
 import { createProject, listProjects } from "../actions";
@@ -18,8 +18,8 @@ function NewProject() {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
     const title = String(form.get("title")).trim();
-    const made = await run(() => createProject(title, form.get("format") as Format));
-    if (made) navigate(`/projects/${encodeURIComponent(made.id)}`);
+    const created = await run(() => createProject(title, form.get("format") as Format));
+    if (created) navigate(`/projects/${encodeURIComponent(created.id)}`);
   };
   return (
     <form className="new-project" aria-label="New project" onSubmit={submit}>
@@ -46,7 +46,7 @@ function NewProject() {
 }
 
 export function ProjectList() {
-  const { account, leave } = useSession();
+  const { account, signOut } = useSession();
   const { busy, error, run } = useAction();
   const [projects, setProjects] = useState<Project[]>([]);
   const [cursor, setCursor] = useState<string | null>(null);
@@ -70,7 +70,7 @@ export function ProjectList() {
         <p className="brand">Reelroom</p>
         <span className="spacer" />
         <span className="hint">{account?.name}</span>
-        <button className="quiet" onClick={leave}>
+        <button className="quiet" onClick={signOut}>
           Sign out
         </button>
       </header>

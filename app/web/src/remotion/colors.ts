@@ -1,4 +1,4 @@
-// Reads CSS colours and blends them; the result is always an rgba() string.
+// Parses CSS colours and blends them; the result is always an rgba() string.
 import { interpolate } from "./interpolate";
 
 type Rgba = readonly [red: number, green: number, blue: number, alpha: number]; // 0-255, alpha 0-1
@@ -29,7 +29,7 @@ function fromHsl(hue: number, saturation: number, lightness: number, alpha: numb
   return [channel(0), channel(8), channel(4), alpha];
 }
 
-/** A colour name, #rgb, #rgba, #rrggbb, #rrggbbaa, rgb(), rgba(), hsl() or hsla(); throws on anything else. */
+/** Parse a colour name, #rgb, #rgba, #rrggbb, #rrggbbaa, rgb(), rgba(), hsl() or hsla(); throws for anything else. */
 export function parseColor(text: string): Rgba {
   const value = text.trim().toLowerCase();
   const hex = NAMED[value] ?? value;
@@ -48,7 +48,7 @@ export function parseColor(text: string): Rgba {
   return [scaled[0] as number, scaled[1] as number, scaled[2] as number, alpha];
 }
 
-/** Blends in sRGB and clamps at both ends; alpha keeps three decimals. */
+/** Blend in sRGB, clamped at both ends; alpha has three decimals. */
 export function interpolateColors(value: number, input: readonly number[], output: readonly string[]): string {
   const colors = output.map(parseColor);
   const channel = (i: 0 | 1 | 2 | 3) =>

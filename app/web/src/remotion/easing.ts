@@ -1,4 +1,4 @@
-// Easing curves by their public Remotion names; each maps 0..1 to 0..1, and may overshoot between.
+// Easing curves by their public Remotion names; each maps 0..1 to 0..1 and may overshoot in between.
 
 export type Curve = (t: number) => number;
 
@@ -12,18 +12,18 @@ const exp: Curve = (t) => (t <= 0 ? 0 : 2 ** (10 * (t - 1)));
 const step0: Curve = (t) => (t > 0 ? 1 : 0);
 const step1: Curve = (t) => (t >= 1 ? 1 : 0);
 
-/** A swing before it settles; `bounciness` 1 overshoots once. */
+/** Swings before it settles; with `bounciness` 1 it overshoots once. */
 function elastic(bounciness = 1): Curve {
   const turns = bounciness * Math.PI;
   return (t) => 1 - Math.cos((t * Math.PI) / 2) ** 3 * Math.cos(t * turns);
 }
 
-/** Draws back by about 10 % at the default before it goes. */
+/** Moves back at first, by about 10 % at the default. */
 function back(overshoot = 1.70158): Curve {
   return (t) => t * t * ((overshoot + 1) * t - overshoot);
 }
 
-/** A ball that falls and bounces thrice, each bounce a quarter as high as the one before. */
+/** A ball that falls and bounces three times, each time a quarter as high as before. */
 const bounce: Curve = (t) => {
   const unit = 2.75; // four parabolas: half widths 1, 0.5, 0.25 and 0.125 of 1/2.75
   if (t < 1 / unit) return (unit * t) ** 2;
@@ -31,7 +31,7 @@ const bounce: Curve = (t) => {
   return (unit * t - centre) ** 2 + floor;
 };
 
-/** The cubic Bézier of CSS: through (0,0), (x1,y1), (x2,y2), (1,1), with y as a function of x. */
+/** The cubic Bézier curve of CSS with the control points (0,0), (x1,y1), (x2,y2), (1,1): y as a function of x. */
 function bezier(x1: number, y1: number, x2: number, y2: number): Curve {
   if (x1 < 0 || x1 > 1 || x2 < 0 || x2 > 1) throw new RangeError("bezier x values must be between 0 and 1");
   const at = (a: number, b: number, s: number) => 3 * a * s * (1 - s) ** 2 + 3 * b * s * s * (1 - s) + s ** 3;

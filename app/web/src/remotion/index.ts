@@ -1,4 +1,4 @@
-// What a scene gets when it imports "remotion": the public names of Remotion, written anew for the preview.
+// What a scene gets when it imports "remotion": the public API of Remotion, reimplemented for the preview.
 
 export { Easing } from "./easing";
 export { interpolate } from "./interpolate";
@@ -9,7 +9,7 @@ export { AbsoluteFill, Freeze, Loop, Sequence, Series, useCurrentFrame, useVideo
 export { Audio, Audio as Html5Audio, IFrame, Img, staticFile, Video, Video as Html5Video, Video as OffthreadVideo } from "./media";
 export type { VideoConfig } from "./timeline";
 
-/** Rendering waits for these handles; a preview shows what is there. */
+/** In a render these handles delay a frame; the preview ignores them. */
 export const delayRender = (_label?: string): number => 0;
 export const continueRender = (_handle: number): void => undefined;
 export const cancelRender = (reason: unknown): never => {

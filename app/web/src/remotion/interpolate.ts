@@ -1,4 +1,4 @@
-// Maps a number from one range to another, piece by piece, as Remotion documents it.
+// Maps a number from one range to another, segment by segment, as Remotion documents it.
 import type { Curve } from "./easing";
 
 export type Extrapolate = "extend" | "clamp" | "identity" | "wrap";
@@ -22,11 +22,11 @@ function checkRanges(input: readonly number[], output: readonly unknown[]): void
   });
 }
 
-/** The piece that `value` lies in; a value on a border belongs to the piece that ends there. */
-function pieceOf(value: number, input: readonly number[]): number {
-  let piece = 0;
-  while (piece < input.length - 2 && value > (input[piece + 1] as number)) piece++;
-  return piece;
+/** Return the index of the segment that holds `value`; a border belongs to the segment that ends there. */
+function segmentOf(value: number, input: readonly number[]): number {
+  let segment = 0;
+  while (segment < input.length - 2 && value > (input[segment + 1] as number)) segment++;
+  return segment;
 }
 
 export function interpolate(
@@ -49,8 +49,8 @@ export function interpolate(
     const span = last - first;
     x = ((((x - first) % span) + span) % span) + first;
   }
-  const piece = pieceOf(x, input);
-  const [from, to] = [input[piece] as number, input[piece + 1] as number];
-  const [low, high] = [output[piece] as number, output[piece + 1] as number];
+  const segment = segmentOf(x, input);
+  const [from, to] = [input[segment] as number, input[segment + 1] as number];
+  const [low, high] = [output[segment] as number, output[segment + 1] as number];
   return low + easing((x - from) / (to - from)) * (high - low);
 }

@@ -1,4 +1,4 @@
-// Pictures, and stand-ins for what the sandboxed preview cannot play: nothing here reaches the network.
+// Images, and placeholders for media that the sandboxed preview cannot play: nothing here reaches the network.
 import { useState, type CSSProperties, type ImgHTMLAttributes, type ReactElement } from "react";
 
 function Placeholder({ label, style, className }: { label: string; style?: CSSProperties; className?: string }) {
@@ -20,7 +20,7 @@ function Placeholder({ label, style, className }: { label: string; style?: CSSPr
   );
 }
 
-/** An image from a data: or blob: address; any other is shown as a placeholder, the frame may not fetch it. */
+/** Shows an image from a data: or blob: address, and a placeholder for any other, which the frame may not fetch. */
 export function Img(props: ImgHTMLAttributes<HTMLImageElement>): ReactElement {
   const [broken, setBroken] = useState<string | null>(null);
   const { src, alt, style, className, ...rest } = props;
@@ -48,7 +48,7 @@ export function Audio(_props: MediaProps): null {
   return null;
 }
 
-/** The address that a file of the project's public folder has in an exported project. */
+/** Return the address of a file in the public folder of an exported project. */
 export function staticFile(path: string): string {
   return `/public/${path.replace(/^\/+/, "").split("/").map(encodeURIComponent).join("/")}`;
 }

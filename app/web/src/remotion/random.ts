@@ -1,6 +1,6 @@
-// Numbers that look random and are the same each time for the same seed.
+// Deterministic random numbers: the same seed always gives the same number.
 
-/** Between 0 and 1 (exclusive), decided by the seed alone; `null` asks for a truly random one. */
+/** Return a number from 0 to 1 (exclusive) that depends on the seed only; the seed `null` gives a random one. */
 export function random(seed: string | number | null): number {
   if (seed === null) return Math.random();
   if (typeof seed !== "string" && typeof seed !== "number") throw new TypeError("random needs a string, number or null");

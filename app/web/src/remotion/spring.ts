@@ -1,4 +1,4 @@
-// A damped spring from `from` to `to`, in closed form: the position of a mass let go at rest, by frame.
+// A damped spring from `from` to `to`, in closed form: the position of a mass released at rest, by frame.
 
 export interface SpringConfig {
   damping: number;
@@ -19,10 +19,11 @@ export interface SpringOptions {
   reverse?: boolean;
 }
 
-const REST = 0.005; // of the way: nearer than this for good counts as arrived
-const LONGEST = 60; // seconds that a spring is given to come to rest
+const REST_THRESHOLD = 0.005; // share of the way; a spring that stays nearer to its goal is at rest
+const MAX_SETTLE_SECONDS = 60; // searched for the moment at which a spring comes to rest
+const MAX_CACHED_SPRINGS = 500;
 
-function complete(config: Partial<SpringConfig> = {}): SpringConfig {
+function completeConfig(config: Partial<SpringConfig> = {}): SpringConfig {
   const full = { damping: 10, mass: 1, stiffness: 100, overshootClamping: false, ...config };
   if (!(full.damping > 0) || !(full.mass > 0) || !(full.stiffness > 0)) {
     throw new RangeError("spring needs damping, mass and stiffness above 0");
@@ -30,7 +31,7 @@ function complete(config: Partial<SpringConfig> = {}): SpringConfig {
   return full;
 }
 
-/** How far from its goal the mass still is, 1 at the start; `seconds` since it was let go. */
+/** Return how far the mass is from its goal, 1 at the start; `seconds` count from its release. */
 function distance(seconds: number, { damping, mass, stiffness }: SpringConfig): number {
   const natural = Math.sqrt(stiffness / mass); // radians per second
   const ratio = damping / (2 * Math.sqrt(stiffness * mass));
@@ -44,28 +45,28 @@ function distance(seconds: number, { damping, mass, stiffness }: SpringConfig): 
   return fade * (Math.cos(swing * seconds) + ((ratio * natural) / swing) * Math.sin(swing * seconds));
 }
 
-/** The first frame from which the spring stays within `threshold` of its goal. */
+/** Return the first frame from which the spring stays within `threshold` of its goal. */
 export function measureSpring({
   fps,
   config,
-  threshold = REST,
+  threshold = REST_THRESHOLD,
 }: {
   fps: number;
   config?: Partial<SpringConfig>;
   threshold?: number;
 }): number {
-  const full = complete(config);
+  const full = completeConfig(config);
   const key = [fps, threshold, full.damping, full.mass, full.stiffness].join();
   const known = measured.get(key);
   if (known !== undefined) return known;
-  let frame = Math.ceil(LONGEST * fps);
+  let frame = Math.ceil(MAX_SETTLE_SECONDS * fps);
   while (frame > 0 && Math.abs(distance((frame - 1) / fps, full)) < threshold) frame--;
-  if (measured.size > 500) measured.clear();
+  if (measured.size > MAX_CACHED_SPRINGS) measured.clear();
   measured.set(key, frame);
   return frame;
 }
 
-const measured = new Map<string, number>(); // a scene asks the same question on every frame
+const measured = new Map<string, number>(); // a scene measures the same spring on every frame
 
 export function spring(options: SpringOptions): number {
   const { frame, fps, from = 0, to = 1, durationInFrames, durationRestThreshold, delay = 0, reverse = false } = options;
@@ -73,7 +74,7 @@ export function spring(options: SpringOptions): number {
   if (durationInFrames !== undefined && !(durationInFrames > 0)) {
     throw new RangeError("spring needs durationInFrames above 0");
   }
-  const config = complete(options.config);
+  const config = completeConfig(options.config);
   const natural =
     durationInFrames !== undefined || reverse
       ? measureSpring({

@@ -1,4 +1,4 @@
-// Where a component is in time: the composition, and the sequences, loops and freezes inside it.
+// The position of a component in time: the composition, and the sequences, loops and freezes in it.
 import {
   Children,
   createContext,
@@ -23,11 +23,11 @@ export interface VideoConfig {
   props: Record<string, unknown>;
 }
 
-/** The composition as a whole; set once by the stage. */
+/** The composition as a whole; provided by the stage. */
 export const CompositionContext = createContext<VideoConfig | null>(null);
-/** The frame on the clock of the nearest enclosing sequence. */
+/** The current frame of the nearest enclosing sequence. */
 export const FrameContext = createContext(0);
-/** How long the nearest enclosing sequence lasts, in frames; null outside of any. */
+/** The duration of the nearest enclosing sequence in frames; null outside of any. */
 const SpanContext = createContext<number | null>(null);
 const LoopContext = createContext<{ iteration: number; durationInFrames: number } | null>(null);
 
@@ -35,7 +35,7 @@ export function useCurrentFrame(): number {
   return useContext(FrameContext);
 }
 
-/** Size, speed and length; inside a sequence the length is the sequence's. */
+/** Return size, frame rate and duration; inside a sequence the duration is that of the sequence. */
 export function useVideoConfig(): VideoConfig {
   const composition = useContext(CompositionContext);
   const span = useContext(SpanContext);
@@ -81,7 +81,7 @@ export interface SequenceProps extends LayoutProps {
   height?: number;
 }
 
-/** Shows its children from `from` on for `durationInFrames`; their clock starts at 0. */
+/** Shows its children from frame `from` on for `durationInFrames`; their own frames start at 0. */
 export function Sequence(props: SequenceProps): ReactElement | null {
   const { from = 0, durationInFrames = Infinity, layout = "absolute-fill", style, className, children } = props;
   const frame = useCurrentFrame();
@@ -127,7 +127,7 @@ function flatten(children: ReactNode): ReactElement<SeriesSequenceProps>[] {
   });
 }
 
-/** Plays its sequences one after the other; `offset` moves one and all that follow. */
+/** Plays its sequences one after the other; `offset` moves a sequence and all that follow it. */
 function SeriesRow({ children }: { children?: ReactNode }): ReactElement {
   let start = 0;
   const sequences = flatten(children).map((child, index) => {
@@ -146,15 +146,15 @@ export interface LoopProps extends LayoutProps {
   times?: number;
 }
 
-/** Plays its children again and again; their clock starts anew each time. */
+/** Plays its children repeatedly; their own frames start at 0 each time. */
 function LoopRow({ durationInFrames, times = Infinity, children, ...layout }: LoopProps): ReactElement | null {
   const frame = useCurrentFrame();
   if (!(durationInFrames > 0)) throw new RangeError("Loop needs durationInFrames above 0");
   const iteration = Math.floor(frame / durationInFrames);
-  const place = useMemo(() => ({ iteration, durationInFrames }), [iteration, durationInFrames]);
+  const loop = useMemo(() => ({ iteration, durationInFrames }), [iteration, durationInFrames]);
   if (frame < 0 || iteration >= times) return null;
   return (
-    <LoopContext.Provider value={place}>
+    <LoopContext.Provider value={loop}>
       <Sequence {...layout} from={iteration * durationInFrames} durationInFrames={durationInFrames}>
         {children}
       </Sequence>
@@ -170,7 +170,7 @@ export interface FreezeProps {
   children?: ReactNode;
 }
 
-/** Holds its children at one frame, always or while `active`. */
+/** Keeps its children at one frame, always or while `active`. */
 export function Freeze({ frame: held, active = true, children }: FreezeProps): ReactElement {
   const frame = useCurrentFrame();
   const frozen = typeof active === "function" ? active(frame) : active;

@@ -1,6 +1,6 @@
-// The conversation, the turn that is running, and the box to write the next prompt in.
+// The conversation, the current turn, and the form for the next prompt.
 import { useEffect, useRef, useState, type FormEvent, type KeyboardEvent } from "react";
-import { beginRun } from "../actions";
+import { startRun } from "../actions";
 import type { Message, Scene } from "../model";
 import type { ProjectState, RunState } from "../sync/apply";
 import { useAction } from "../ui/useAction";
@@ -8,8 +8,8 @@ import { outcome } from "./outcome";
 import { Turn } from "./Turn";
 import { useChanges, type Changes } from "./useChanges";
 
-const PROMPT_MOST = 12_000; // characters
-const NEAR = 120; // pixels from the end that still count as reading the newest
+const MAX_PROMPT_CHARACTERS = 12_000;
+const NEAR_END_PX = 120; // a reader who is nearer to the end is kept at the end
 
 interface MessageItemProps {
   message: Message;
@@ -52,7 +52,7 @@ function MessageItem({ message, run, state, changes, onShowScene }: MessageItemP
   );
 }
 
-/** Stays at the newest line unless the reader has scrolled away from it. */
+/** Keeps a list scrolled to its end unless the reader has scrolled away from it. */
 function useFollowEnd(...content: unknown[]) {
   const list = useRef<HTMLOListElement>(null);
   const atEnd = useRef(true);
@@ -61,7 +61,7 @@ function useFollowEnd(...content: unknown[]) {
   }, content);
   const onScroll = () => {
     const box = list.current;
-    if (box) atEnd.current = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR;
+    if (box) atEnd.current = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR_END_PX;
   };
   return { list, onScroll };
 }
@@ -69,20 +69,20 @@ function useFollowEnd(...content: unknown[]) {
 interface ComposerProps {
   projectId: string;
   scene: Scene | null;
-  onBegun: (runId: string) => void;
+  onStarted: (runId: string) => void;
 }
 
-function Composer({ projectId, scene, onBegun }: ComposerProps) {
+function Composer({ projectId, scene, onStarted }: ComposerProps) {
   const { busy, error, run } = useAction();
   const [prompt, setPrompt] = useState("");
   const submit = async (event?: FormEvent) => {
     event?.preventDefault();
     const text = prompt.trim();
     if (text === "" || busy) return;
-    const begun = await run(() => beginRun(projectId, text, scene?.id ?? null));
-    if (begun === undefined) return;
+    const started = await run(() => startRun(projectId, text, scene?.id ?? null));
+    if (started === undefined) return;
     setPrompt((now) => (now.trim() === text ? "" : now));
-    onBegun(begun.run.id);
+    onStarted(started.run.id);
   };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key !== "Enter" || event.shiftKey || event.nativeEvent.isComposing) return;
@@ -95,7 +95,7 @@ function Composer({ projectId, scene, onBegun }: ComposerProps) {
       <textarea
         aria-label="Prompt"
         rows={3}
-        maxLength={PROMPT_MOST}
+        maxLength={MAX_PROMPT_CHARACTERS}
         placeholder={'Describe a scene or a change, such as: a title that says "Hello"'}
         value={prompt}
         onChange={(event) => setPrompt(event.target.value)}
@@ -117,11 +117,11 @@ interface ChatProps {
   run: RunState | null;
   scene: Scene | null;
   canEdit: boolean;
-  onBegun: (runId: string) => void;
+  onStarted: (runId: string) => void;
   onShowScene: (sceneId: string) => void;
 }
 
-export function Chat({ state, run, scene, canEdit, onBegun, onShowScene }: ChatProps) {
+export function Chat({ state, run, scene, canEdit, onStarted, onShowScene }: ChatProps) {
   const { messages, runs } = state;
   const changes = useChanges(state.project.id, messages);
   const answer = run && messages.find(({ id }) => id === run.run.assistantMessageId);
@@ -144,7 +144,7 @@ export function Chat({ state, run, scene, canEdit, onBegun, onShowScene }: ChatP
           canEdit={canEdit}
         />
       )}
-      {canEdit && <Composer projectId={state.project.id} scene={scene} onBegun={onBegun} />}
+      {canEdit && <Composer projectId={state.project.id} scene={scene} onStarted={onStarted} />}
     </section>
   );
 }

@@ -1,4 +1,4 @@
-// The code: what the running turn writes, while it writes; else the selected scene's.
+// The code panel: the code that the running turn writes, else that of the selected scene.
 import { useEffect, useRef } from "react";
 import type { Scene } from "../model";
 import { isOver, type RunState } from "../sync/apply";
@@ -12,7 +12,7 @@ export function CodePanel({ run, scene }: { run: RunState | null; scene: Scene |
     if (writing && box.current) box.current.scrollTop = box.current.scrollHeight;
   }, [writing, code]);
   useEffect(() => {
-    if (!writing && box.current) box.current.scrollTop = 0; // another text: from its beginning
+    if (!writing && box.current) box.current.scrollTop = 0; // another code is shown from its beginning
   }, [writing, scene?.id]);
   const steps = call?.steps && call.steps > 1 && call.step !== null ? ` (${call.step} of ${call.steps})` : "";
   return (

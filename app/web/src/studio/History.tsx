@@ -1,4 +1,4 @@
-// The buttons that undo and redo, and the line that says what has just happened.
+// The undo and redo buttons, and the line with the note about the last action.
 import type { History } from "./useHistory";
 
 const isMac = /Mac|iPhone|iPad/.test(navigator.userAgent);
@@ -29,7 +29,7 @@ export function NoteLine({ history }: { history: History }) {
               Undo
             </button>
           )}
-          <button className="icon" aria-label="Dismiss" onClick={() => history.tell(null)}>
+          <button className="icon" aria-label="Dismiss" onClick={() => history.showNote(null)}>
             ✕
           </button>
         </p>

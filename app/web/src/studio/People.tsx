@@ -1,15 +1,15 @@
-// The others who have the project open, and which scene they look at if their client says so.
+// The other users who have the project open, and the scenes they look at if their clients send it.
 import type { ProjectState } from "../sync/apply";
 
-const SHOWN = 5;
+const MAX_SHOWN_PEOPLE = 5;
 
-/** Two letters at the most. */
+/** Return at most two initials. */
 function initials(name: string): string {
   const words = name.split(/\s+/).filter((word) => word !== "");
   return words.slice(0, 2).map((word) => [...word][0] ?? "").join("").toUpperCase() || "?";
 }
 
-/** The same hue for the same person in every window. */
+/** Return a hue in degrees that is the same for a user in every window. */
 function hueOf(userId: string): number {
   return [...userId].reduce((sum, letter) => (sum * 31 + (letter.codePointAt(0) ?? 0)) % 360, 7);
 }
@@ -23,11 +23,11 @@ export function People({ state, self }: { state: ProjectState; self: string | nu
     scenesOf.set(userId, [...(scenesOf.get(userId) ?? []), ...(scene === undefined ? [] : [scene])]);
   }
   const others = [...scenesOf];
-  const more = Math.max(0, others.length - SHOWN) + hidden;
+  const more = Math.max(0, others.length - MAX_SHOWN_PEOPLE) + hidden;
   if (others.length === 0 && more === 0) return null;
   return (
     <ul className="people" aria-label="Also here">
-      {others.slice(0, SHOWN).map(([userId, seen]) => {
+      {others.slice(0, MAX_SHOWN_PEOPLE).map(([userId, seen]) => {
         const name = members[userId]?.name ?? "Somebody";
         const where = seen.length === 0 ? name : `${name}, on ${seen.join(", ")}`;
         return (

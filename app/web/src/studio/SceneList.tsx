@@ -1,4 +1,4 @@
-// The scenes in the video's order, and the direct ways to change them.
+// The scenes in the order of the video, with the controls that change them directly.
 import { useState, type KeyboardEvent } from "react";
 import { addBlankScene, deleteScene, renameScene, reorderScenes, trimScene } from "../actions";
 import type { Scene } from "../model";
@@ -6,8 +6,8 @@ import type { ProjectState } from "../sync/apply";
 import { useAction } from "../ui/useAction";
 import type { Note } from "./useHistory";
 
-const NAME_MOST = 200; // characters
-const DURATION_MOST = 18_000; // frames
+const MAX_NAME_CHARACTERS = 200;
+const MAX_DURATION_FRAMES = 18_000;
 
 interface EditableProps {
   label: string;
@@ -16,7 +16,7 @@ interface EditableProps {
   onDone: (text: string | null) => void;
 }
 
-/** An input that is done on Enter or when it is left, and gives null on Escape. */
+/** An input that calls `onDone` on Enter or when it loses focus, with null on Escape or if nothing changed. */
 function Editable({ label, start, type, onDone }: EditableProps) {
   const [text, setText] = useState(start);
   const onKeyDown = (event: KeyboardEvent<HTMLInputElement>) => {
@@ -29,8 +29,8 @@ function Editable({ label, start, type, onDone }: EditableProps) {
       type={type}
       autoFocus
       value={text}
-      maxLength={NAME_MOST}
-      {...(type === "number" ? { min: 1, max: DURATION_MOST } : {})}
+      maxLength={MAX_NAME_CHARACTERS}
+      {...(type === "number" ? { min: 1, max: MAX_DURATION_FRAMES } : {})}
       onChange={(event) => setText(event.target.value)}
       onFocus={(event) => event.target.select()}
       onKeyDown={onKeyDown}
@@ -53,7 +53,7 @@ interface SceneRowProps {
 }
 
 function SceneRow({ scene, number, last, fps, selected, canEdit, act, onDelete, onSelect, onMove }: SceneRowProps) {
-  // What is edited is the scene as it was when the editing began: a change of somebody else in between is a conflict.
+  // The base is the scene as it was when the editing began, so that another user's change in between is a conflict.
   const [editing, setEditing] = useState<{ what: "name" | "duration"; base: Scene } | null>(null);
   const done = (text: string | null) => {
     setEditing(null);
@@ -107,16 +107,16 @@ interface SceneListProps {
   selected: Scene | null;
   canEdit: boolean;
   onSelect: (sceneId: string) => void;
-  tell: (note: Note | null) => void;
+  showNote: (note: Note | null) => void;
 }
 
-export function SceneList({ state, selected, canEdit, onSelect, tell }: SceneListProps) {
+export function SceneList({ state, selected, canEdit, onSelect, showNote }: SceneListProps) {
   const { busy, error, run, dismiss } = useAction();
   const { project, sceneIds } = state;
   const scenes = sceneIds.flatMap((id) => state.scenes[id] ?? []);
   const frames = scenes.reduce((sum, scene) => sum + scene.duration, 0);
   const act = <T,>(work: () => Promise<T>) => {
-    tell(null); // what the line offers to undo is not the last change any more
+    showNote(null); // what the note offers to undo is no longer the last change
     return run(work);
   };
   const remove = async (scene: Scene) => {
@@ -124,7 +124,7 @@ export function SceneList({ state, selected, canEdit, onSelect, tell }: SceneLis
       await deleteScene(scene);
       return true;
     });
-    if (done) tell({ text: `Deleted “${scene.name}”`, undoable: true });
+    if (done) showNote({ text: `Deleted “${scene.name}”`, undoable: true });
   };
   const move = (from: number, by: -1 | 1) => {
     const moved = sceneIds[from];
@@ -132,8 +132,8 @@ export function SceneList({ state, selected, canEdit, onSelect, tell }: SceneLis
     void act(() => reorderScenes(project.id, sceneIds.toSpliced(from, 1).toSpliced(from + by, 0, moved)));
   };
   const add = async () => {
-    const made = await act(() => addBlankScene(project.id));
-    if (made) onSelect(made.id);
+    const created = await act(() => addBlankScene(project.id));
+    if (created) onSelect(created.id);
   };
   return (
     <aside className="scenes" aria-busy={busy}>

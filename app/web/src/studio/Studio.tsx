@@ -1,4 +1,4 @@
-// One project: chat on the left, the player and the code in the middle, the scenes on the right.
+// The studio of one project: chat on the left, player and code in the middle, scenes on the right.
 import { useEffect, useRef, useState } from "react";
 import { useSession } from "../account/session";
 import { explain, ApiError } from "../api";
@@ -6,7 +6,7 @@ import { SIZES, type Scene } from "../model";
 import { Player } from "../preview/Player";
 import { Link } from "../router";
 import { isOver, type ProjectState, type RunState } from "../sync/apply";
-import type { Connection } from "../sync/following";
+import type { ConnectionStatus } from "../sync/follower";
 import type { TransportName } from "../sync/transport";
 import { Chat } from "./Chat";
 import { CodePanel } from "./CodePanel";
@@ -17,19 +17,19 @@ import { Share } from "./Share";
 import { useHistory } from "./useHistory";
 import { useProject } from "./useProject";
 
-const CONNECTION: Record<Connection, string> = {
+const CONNECTION_LABELS: Record<ConnectionStatus, string> = {
   connecting: "Connecting…",
   live: "Live",
   reconnecting: "Reconnecting…",
   ended: "Disconnected",
 };
 
-/** The turn to show: the first that is not over, else the last one. */
+/** Return the turn to show: the first that is not over, else the last. */
 function currentRun(runs: RunState[]): RunState | null {
   return runs.find((entry) => !isOver(entry.run)) ?? runs.at(-1) ?? null;
 }
 
-/** The selected scene: as chosen, moved on to what this window's own turns write, and never one that is gone. */
+/** The selected scene: the one the user chose, or the last one that a turn of this window wrote; never a deleted one. */
 function useSelection(state: ProjectState, ownRuns: ReadonlySet<string>) {
   const [chosen, choose] = useState<string | null>(null);
   const written = state.runs.findLast((entry) => ownRuns.has(entry.run.id) && entry.sceneIds.length > 0);
@@ -45,15 +45,15 @@ function useSelection(state: ProjectState, ownRuns: ReadonlySet<string>) {
   return { scene, choose };
 }
 
-interface Opened {
+interface OpenProjectProps {
   state: ProjectState;
-  connection: Connection;
+  connection: ConnectionStatus;
   transport: TransportName;
   onSelect: (sceneId: string | null) => void;
 }
 
-function OpenProject({ state, connection, transport, onSelect }: Opened) {
-  const { account, leave } = useSession();
+function OpenProject({ state, connection, transport, onSelect }: OpenProjectProps) {
+  const { account, signOut } = useSession();
   const { project, members, sceneIds, runs } = state;
   const [ownRuns, setOwnRuns] = useState<ReadonlySet<string>>(new Set());
   const { scene, choose } = useSelection(state, ownRuns);
@@ -86,9 +86,9 @@ function OpenProject({ state, connection, transport, onSelect }: Opened) {
           aria-label="Connection"
           data-transport={transport}
         >
-          {CONNECTION[connection]}
+          {CONNECTION_LABELS[connection]}
         </span>
-        <button className="quiet" onClick={leave}>
+        <button className="quiet" onClick={signOut}>
           Sign out
         </button>
       </header>
@@ -97,8 +97,8 @@ function OpenProject({ state, connection, transport, onSelect }: Opened) {
         run={run}
         scene={scene}
         canEdit={canEdit}
-        onBegun={(id) => {
-          history.tell(null);
+        onStarted={(id) => {
+          history.showNote(null);
           setOwnRuns((before) => new Set(before).add(id));
         }}
         onShowScene={choose}
@@ -112,7 +112,7 @@ function OpenProject({ state, connection, transport, onSelect }: Opened) {
         />
         <CodePanel run={run} scene={scene} />
       </main>
-      <SceneList state={state} selected={scene} canEdit={canEdit} onSelect={choose} tell={history.tell} />
+      <SceneList state={state} selected={scene} canEdit={canEdit} onSelect={choose} showNote={history.showNote} />
       <NoteLine history={history} />
     </div>
   );
@@ -137,7 +137,7 @@ export function Studio({ projectId }: { projectId: string }) {
   if (state === null) {
     return (
       <main className="page page-quiet" aria-busy="true">
-        <p role="status">{CONNECTION[connection]}</p>
+        <p role="status">{CONNECTION_LABELS[connection]}</p>
       </main>
     );
   }

@@ -1,11 +1,11 @@
-// One turn of the chat: how far it is, what the brain decided and why, and the way to stop it.
+// One turn of the chat: its progress, the decision and its reasoning, and the button that cancels it.
 import { cancelRun } from "../actions";
 import type { Decision, RunStatus } from "../model";
 import { isOver, type RunState } from "../sync/apply";
 import { useAction } from "../ui/useAction";
 import type { Outcome } from "./outcome";
 
-const STATUS: Record<RunStatus, string> = {
+const STATUS_LABELS: Record<RunStatus, string> = {
   queued: "Waiting for its turn",
   running: "Running",
   succeeded: "Done",
@@ -38,7 +38,7 @@ function DecisionCard({ entry, decision }: { entry: RunState; decision: Decision
 
 interface TurnProps {
   entry: RunState;
-  /** What came of it, once its answer is there. */
+  /** The outcome of a turn that has succeeded, else null. */
   outcome: Outcome | null;
   waiting: number;
   canEdit: boolean;
@@ -54,7 +54,7 @@ export function Turn({ entry, outcome, waiting, canEdit }: TurnProps) {
     <div className="turn" data-run-id={entry.run.id} data-status={status}>
       <div className="row">
         <span className={`chip chip-${ended?.tone ?? `run-${status}`}`} role="status" aria-label="Turn">
-          {(!over && (entry.label ?? entry.stage)) || (ended?.label ?? STATUS[status])}
+          {(!over && (entry.label ?? entry.stage)) || (ended?.label ?? STATUS_LABELS[status])}
         </span>
         {others > 0 && <span className="hint">{others} more waiting</span>}
         <span className="spacer" />

@@ -1,8 +1,8 @@
-// What the chip of an answer says.
+// The label of an assistant message: what the turn led to.
 import type { Message } from "../model";
 import type { Changes } from "./useChanges";
 
-const STATUS: Record<Message["status"], string> = {
+const STATUS_LABELS: Record<Message["status"], string> = {
   pending: "Working",
   success: "Done",
   error: "Failed",
@@ -14,10 +14,10 @@ export interface Outcome {
   tone: Message["status"] | "neutral";
 }
 
-/** "Done" is what changed something, or may have: of an answer that has just come it is not known yet. */
+/** An answer is "Done" if it changed something, or if its changes are not known yet. */
 export function outcome(message: Message, changes: Changes): Outcome {
   const { id, kind, status } = message;
   if (status === "success" && kind === "clarification") return { label: "Question", tone: "neutral" };
   if (status === "success" && changes[id]?.length === 0) return { label: "No change", tone: "neutral" };
-  return { label: STATUS[status], tone: status };
+  return { label: STATUS_LABELS[status], tone: status };
 }

@@ -1,26 +1,28 @@
-// What each answer changed, asked for in one batch for all that are shown: the events tell it only to those who were there.
+// Reads what each assistant message changed, in one request for all that are shown: events report it only to clients that
+// were connected at the time.
 import { useEffect, useState } from "react";
 import { readIterations } from "../actions";
 import { ApiError } from "../api";
 import type { Message } from "../model";
 
-const BATCH_MOST = 200; // messages in one question
+const MAX_MESSAGES_PER_REQUEST = 200;
 
-/** By message: the scenes that it changed, null among them for their order. A message that is not here is not known yet. */
+/** The scenes that each message changed, by message id; null stands for the scene order. A missing message is not known
+ * yet. */
 export type Changes = Readonly<Record<string, (string | null)[]>>;
 
 export function useChanges(projectId: string, messages: Message[]): Changes {
   const [known, setKnown] = useState<Changes>({});
-  const wanted = messages
+  const missing = messages
     .filter(({ id, role, status }) => role === "assistant" && status !== "pending" && !(id in known))
-    .slice(-BATCH_MOST)
+    .slice(-MAX_MESSAGES_PER_REQUEST)
     .map(({ id }) => id)
     .join(",");
 
   useEffect(() => {
-    if (wanted === "") return;
+    if (missing === "") return;
     let current = true;
-    const ids = wanted.split(",");
+    const ids = missing.split(",");
     const read = async () => {
       try {
         const { items } = await readIterations(projectId, ids);
@@ -29,13 +31,13 @@ export function useChanges(projectId: string, messages: Message[]): Changes {
         const of = (id: string) => [...new Set(found.filter(([messageId]) => messageId === id).map(([, sceneId]) => sceneId))];
         setKnown((before) => ({ ...before, ...Object.fromEntries(ids.map((id) => [id, of(id)])) }));
       } catch (error) {
-        if (!(error instanceof ApiError)) throw error; // else they stay unknown, and are asked for with the next answer
+        if (!(error instanceof ApiError)) throw error; // after an ApiError they stay unknown, and the next answer requests them again
       }
     };
     void read();
     return () => {
       current = false;
     };
-  }, [projectId, wanted]);
+  }, [projectId, missing]);
   return known;
 }

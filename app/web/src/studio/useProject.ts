@@ -1,19 +1,19 @@
-// A project's live state inside React.
+// The live state of a project as a React hook.
 import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
 import { readSnapshot } from "../actions";
 import { ApiError } from "../api";
 import { follow } from "../sync/follow";
-import type { Follower, Following } from "../sync/following";
+import type { Follower, FollowerState } from "../sync/follower";
 import { readHead } from "../sync/poll";
 
-const FINAL: readonly string[] = ["UNAUTHORIZED", "FORBIDDEN", "NOT_FOUND", "INVALID_INPUT"];
+const FINAL_CODES: readonly string[] = ["UNAUTHORIZED", "FORBIDDEN", "NOT_FOUND", "INVALID_INPUT"];
 
-const IDLE: Following = { state: null, connection: "connecting", transport: "sse", resets: 0, looping: false, ending: null };
+const INITIAL: FollowerState = { state: null, connection: "connecting", transport: "sse", resets: 0, looping: false, ending: null };
 
-const isFinal = (error: unknown) => error instanceof ApiError && FINAL.includes(error.code);
+const isFinal = (error: unknown) => error instanceof ApiError && FINAL_CODES.includes(error.code);
 
-export interface OpenedProject extends Following {
-  /** Let the others know which scene is looked at. */
+export interface OpenedProject extends FollowerState {
+  /** Show the other users which scene this one looks at. */
   present: (sceneId: string | null) => void;
 }
 
@@ -26,5 +26,5 @@ export function useProject(projectId: string): OpenedProject {
   }, [projectId]);
   const subscribe = useCallback((listener: () => void) => follower?.subscribe(listener) ?? (() => undefined), [follower]);
   const present = useCallback((sceneId: string | null) => follower?.present(sceneId), [follower]);
-  return { ...useSyncExternalStore(subscribe, () => follower?.current() ?? IDLE), present };
+  return { ...useSyncExternalStore(subscribe, () => follower?.current() ?? INITIAL), present };
 }

@@ -1,8 +1,9 @@
-// The state of one project as a client sees it, and how each event changes it. Pure: a new state, or the same one.
+// The state of one project as a client sees it, and how each event changes it. The functions are pure: they return a new
+// state, or the same one if nothing changed.
 import type { Decision, Member, Message, Project, Run, Scene, Snapshot } from "../model";
-import type { DurableEvent, LiveEvent, MemberChange, RunSnapshot, Someone } from "./events";
+import type { DurableEvent, LiveEvent, MemberChange, RunSnapshot, PresentUser } from "./events";
 
-/** Text that grows by deltas. `broken`: a delta was missed; the text stands still until it is known as a whole again. */
+/** Text that grows by deltas. It is `broken` once a delta was missed, and stays as it is until the whole text arrives. */
 export interface LiveText {
   text: string;
   broken: boolean;
@@ -39,23 +40,23 @@ export interface ProjectState {
   members: Record<string, Member>;
   scenes: Record<string, Scene>;
   sceneIds: string[];
-  /** By sequence. */
+  /** Ordered by their sequence. */
   messages: Message[];
   /** The runs since this client joined, oldest first. */
   runs: RunState[];
-  /** Who is here, as told last; `hidden` more are not named. Nothing of it is stored. */
-  people: Someone[];
+  /** The users who have the project open, as last reported, without `hidden` more; none of this is durable. */
+  people: PresentUser[];
   hidden: number;
 }
 
-const RUNS_MOST = 30; // kept; the oldest finished ones are forgotten first
+const MAX_RUNS = 30; // that are kept; the oldest finished ones are dropped first
 const EMPTY: LiveText = { text: "", broken: false };
 
 export const isOver = (run: Run): boolean => !["queued", "running"].includes(run.status);
 
 function newRun(run: Run): RunState {
-  const blank = { model: null, milliseconds: null, message: null, stage: null, percent: null, label: null };
-  return { run, decision: run.decision ?? null, calls: [], sceneIds: [], ...blank };
+  const initial = { model: null, milliseconds: null, message: null, stage: null, percent: null, label: null };
+  return { run, decision: run.decision ?? null, calls: [], sceneIds: [], ...initial };
 }
 
 export function fromSnapshot(snapshot: Snapshot): ProjectState {
@@ -74,7 +75,8 @@ export function fromSnapshot(snapshot: Snapshot): ProjectState {
   };
 }
 
-/** Text goes on exactly where it ends, repeats are ignored, a hole breaks it. Offsets count UTF-16 units, as JavaScript does. */
+/** Append a delta that begins where the text ends; ignore a repeated one; a gap breaks the text. Offsets are in UTF-16
+ * code units, as in JavaScript. */
 export function extend(live: LiveText, offset: number, text: string): LiveText {
   if (live.broken || offset < live.text.length) return live;
   if (offset > live.text.length) return { ...live, broken: true };
@@ -98,12 +100,12 @@ function putRun(state: ProjectState, run: Run): ProjectState {
     return withRun(state, run.id, (entry) => ({ ...entry, run, decision: run.decision ?? entry.decision }));
   }
   const runs = [...state.runs, newRun(run)];
-  const surplus = runs.length - RUNS_MOST;
-  const forgotten = new Set(surplus > 0 ? runs.filter((entry) => isOver(entry.run)).slice(0, surplus) : []);
-  return { ...state, runs: runs.filter((entry) => !forgotten.has(entry)) };
+  const surplus = runs.length - MAX_RUNS;
+  const dropped = new Set(surplus > 0 ? runs.filter((entry) => isOver(entry.run)).slice(0, surplus) : []);
+  return { ...state, runs: runs.filter((entry) => !dropped.has(entry)) };
 }
 
-/** A run that starts over writes everything anew. */
+/** A run that is retried starts again with nothing. */
 function restart(state: ProjectState, run: Run): ProjectState {
   return withRun(putRun(state, run), run.id, () => newRun(run));
 }
@@ -120,15 +122,15 @@ function putScene(state: ProjectState, scene: Scene, runId: string | null | unde
 }
 
 function dropScene(state: ProjectState, sceneId: string): ProjectState {
-  const { [sceneId]: _gone, ...scenes } = state.scenes;
+  const { [sceneId]: _dropped, ...scenes } = state.scenes;
   return { ...state, scenes };
 }
 
-/** The calls with this one changed by `change`, or added when it is new. */
+/** Return the run with this call changed by `change`; a new call is added first. */
 function withCall(run: RunState, call: { callId: string; toolName: string }, change: (call: CallState) => CallState): RunState {
   const found = run.calls.some((other) => other.callId === call.callId);
-  const blank = { step: null, steps: null, sceneId: null, code: EMPTY, outcome: "running" as const };
-  const calls = found ? run.calls : [...run.calls, { ...blank, callId: call.callId, toolName: call.toolName }];
+  const initial = { step: null, steps: null, sceneId: null, code: EMPTY, outcome: "running" as const };
+  const calls = found ? run.calls : [...run.calls, { ...initial, callId: call.callId, toolName: call.toolName }];
   return { ...run, calls: calls.map((other) => (other.callId === call.callId ? change(other) : other)) };
 }
 
@@ -138,27 +140,27 @@ function putMember(state: ProjectState, member: MemberChange): ProjectState {
   return { ...state, members: role === null ? members : { ...members, [member.userId]: { ...member, role } } };
 }
 
-function joinRun(state: ProjectState, known: RunSnapshot): ProjectState {
-  return withRun(putRun(state, known.run), known.run.id, (run) => {
-    const decided = { ...run, decision: known.decision ?? run.decision, stage: known.stage ?? null, percent: known.percent ?? null };
-    const joined = known.calls.reduce(
+function adoptRun(state: ProjectState, snapshot: RunSnapshot): ProjectState {
+  return withRun(putRun(state, snapshot.run), snapshot.run.id, (run) => {
+    const decided = { ...run, decision: snapshot.decision ?? run.decision, stage: snapshot.stage ?? null, percent: snapshot.percent ?? null };
+    const joined = snapshot.calls.reduce(
       (before, { callId, toolName, step, code }) =>
         withCall(before, { callId, toolName }, (call) => ({ ...call, step: step ?? call.step, code: { text: code, broken: false } })),
       decided,
     );
-    if (!known.message) return joined;
-    const { messageId, text } = known.message;
+    if (!snapshot.message) return joined;
+    const { messageId, text } = snapshot.message;
     return { ...joined, message: { messageId, text: { text, broken: false } } };
   });
 }
 
-/** What comes late for a run that is over changes nothing: the log has told its end. */
+/** Whether a live event is for a run that is over; the durable events have the final say about it. */
 function isLate(state: ProjectState, event: LiveEvent): boolean {
   const runId = event.type === "run.snapshot" ? event.data.run.id : event.runId;
   return state.runs.some(({ run }) => run.id === runId && isOver(run));
 }
 
-/** Whether a delta of a turn that still runs was missed. */
+/** Whether a delta of a run that is not over was missed. */
 export function isBroken({ runs }: ProjectState): boolean {
   return runs.some(({ run, message, calls }) => !isOver(run) && (message?.text.broken || calls.some(({ code }) => code.broken)));
 }
@@ -167,7 +169,7 @@ function applyLive(state: ProjectState, event: LiveEvent): ProjectState {
   if (isLate(state, event)) return state;
   switch (event.type) {
     case "run.snapshot":
-      return joinRun(state, event.data);
+      return adoptRun(state, event.data);
     case "presence.updated":
       return { ...state, people: event.data.users, hidden: event.data.more ?? 0 };
     case "run.progress": {
@@ -198,7 +200,7 @@ function applyDurable(state: ProjectState, event: DurableEvent): ProjectState {
     case "message.created":
       return putMessage(state, event.data.message);
     case "message.updated": {
-      const { message } = event.data; // one that is older than those of the snapshot stays out
+      const { message } = event.data; // a message older than those of the snapshot is not shown
       return state.messages.some(({ id }) => id === message.id) ? putMessage(state, message) : state;
     }
     case "run.retrying":
@@ -235,18 +237,18 @@ function applyDurable(state: ProjectState, event: DurableEvent): ProjectState {
     case "member.updated":
       return putMember(state, event.data.member);
     default:
-      return state; // an event that is newer than this client, or that it does not show
+      return state; // an event type that this client does not know or does not show
   }
 }
 
-/** The state after one event. Durable events are to come once each and in order; `follow` sees to that. */
+/** Return the state after one event. Durable events must come once each and in order; `follow` ensures that. */
 export function apply(state: ProjectState, event: DurableEvent | LiveEvent): ProjectState {
   if (!("revision" in event)) return applyLive(state, event) ?? state;
   const next = applyDurable(state, event);
   return { ...next, revision: event.revision };
 }
 
-/** The state after all of them, in one step; null when one is not of the shape that it had when this was written. */
+/** Return the state after all events, in one step; null when one of them does not have the expected shape. */
 export function applied(state: ProjectState, events: readonly (DurableEvent | LiveEvent)[]): ProjectState | null {
   try {
     return events.reduce(apply, state);

@@ -1,4 +1,4 @@
-// The events of a project's stream, and how one is read from its JSON.
+// The events of a project's stream, and how they are parsed.
 import type { Decision, Member, Message, Project, Run, Scene, Snapshot } from "../model";
 
 interface Common {
@@ -17,7 +17,7 @@ interface Stored extends Common {
 type Durable<T extends string, D> = Stored & { type: T; data: D };
 type Live<T extends string, D> = Common & { type: T; data: D };
 
-/** `role` is null for one who is no member any more. */
+/** `role` is null for a user who is no member any more. */
 export type MemberChange = Omit<Member, "role"> & { role: Member["role"] | null };
 
 export type DurableEvent =
@@ -42,21 +42,21 @@ export interface RunSnapshot {
   percent?: number | null;
 }
 
-/** A person who follows the project, and the scene they look at if their client says so. */
-export interface Someone {
+/** A user who has the project open, and the scene they look at if their client sends it. */
+export interface PresentUser {
   userId: string;
   sceneId?: string | null;
   connections: number;
 }
 
 export type LiveEvent =
-  | Live<"presence.updated", { users: Someone[]; more?: number }>
+  | Live<"presence.updated", { users: PresentUser[]; more?: number }>
   | Live<"run.progress", { stage: string; percent?: number | null; label?: string | null }>
   | Live<"message.delta", { messageId: string; offset: number; text: string }>
   | Live<"code.delta", { callId: string; offset: number; text: string }>
   | Live<"run.snapshot", RunSnapshot>;
 
-/** What the stream says about itself. */
+/** Events about the stream itself. */
 export type StreamEvent =
   | Live<"project.snapshot", Snapshot>
   | Live<"sync.ready" | "sync.heartbeat", { cursor: string }>
@@ -68,7 +68,7 @@ export function isDurable(event: SyncEvent): event is DurableEvent {
   return "revision" in event && typeof event.revision === "number";
 }
 
-/** The event in `text`, of whatever type, or null when it is none: the server is trusted for the fields of `data`. */
+/** Return the event in `text`, of any type, or null if it is none. The fields of `data` are trusted. */
 export function readEvent(text: string): SyncEvent | null {
   let value: unknown;
   try {

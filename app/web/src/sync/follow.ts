@@ -1,62 +1,62 @@
-// Follows one project: keeps its state equal to the server's log, whatever happens to the connection. Knows no user interface.
-// The rules are those of tests/conformance, which the Python client keeps, too.
+// Follows one project: keeps its state equal to the server's log, whatever happens to the connection. It is independent of
+// the user interface. Its rules are the cases of tests/conformance, which the Python client keeps as well.
 import type { Snapshot } from "../model";
 import { applied, fromSnapshot, isBroken } from "./apply";
-import { afterRestart, backoff, LoopGuard, MANY } from "./backoff";
+import { afterRestart, backoff, FAILURES_AFTER_LOOP, LoopGuard } from "./backoff";
 import { isDurable, readCursor, type DurableEvent, type LiveEvent, type SyncEvent } from "./events";
-import type { Follower, Following, FollowOptions } from "./following";
-import { Intake } from "./intake";
-import { session, type Ladder } from "./ladder";
-import { Pulse } from "./pulse";
+import { sharedFallback, type TransportFallback } from "./fallback";
+import type { Follower, FollowerState, FollowOptions } from "./follower";
+import { ConnectionHealth } from "./health";
+import { EventSequencer } from "./sequencer";
 import type { Closing, Connection } from "./transport";
-import { Wakes } from "./wakes";
+import { WakeEvents } from "./wakes";
 
-const HELLO_MOST = 4_000; // ms until the first event of a connection
-const TICK = 1_000; // ms
-const SLEPT = 3_000; // ms between two ticks: the machine or the tab was asleep
+const FIRST_EVENT_TIMEOUT_MS = 4_000; // of a connection
+const TICK_MS = 1_000;
+const ASLEEP_MS = 3_000; // between two ticks; more means that the machine or the tab was asleep
 
 export function follow(projectId: string, options: FollowOptions): Follower {
-  const following = new Follow(projectId, options);
-  following.connect();
-  return following;
+  const follower = new ProjectFollower(projectId, options);
+  follower.connect();
+  return follower;
 }
 
-/** Why to read the snapshot: the transport is suspected of not getting through, or the log has a hole. */
-type Cause = "short" | "mute" | "hole" | null;
+/** Why the snapshot is read: the transport may not get through ("short", "silent"), the log has a gap, or neither. */
+type ResyncCause = "short" | "silent" | "gap" | null;
 
-class Follow implements Follower {
-  readonly #ladder: Ladder;
+class ProjectFollower implements Follower {
+  readonly #fallback: TransportFallback;
   readonly #random: () => number;
-  readonly #guard = new LoopGuard();
-  readonly #wakes = new Wakes(() => this.#hurry());
-  readonly #ticking = setInterval(() => this.#tick(), TICK);
+  readonly #loopGuard = new LoopGuard();
+  readonly #wakeEvents = new WakeEvents(() => this.#onWake());
+  readonly #ticker = setInterval(() => this.#onTick(), TICK_MS);
   readonly #listeners = new Set<() => void>();
-  #now: Following;
+  #current: FollowerState;
   #sceneId: string | null = null;
   #connection: Connection | null = null;
-  #attempt = 0; // what an older connection still says is not heard
-  #intake = new Intake(null);
+  #attempt = 0; // what an older connection or request still delivers is ignored
+  #sequencer = new EventSequencer(null);
   #failures = 0;
-  #pulse = new Pulse();
+  #health = new ConnectionHealth();
   #wentSilent = false; // the connection before this one
-  #holeAt: number | null = null; // the revision after which the last hole was
+  #gapAt: number | null = null; // the revision after which the last gap was
   #tickedAt = Date.now();
-  #hello: ReturnType<typeof setTimeout> | undefined;
-  #retry: ReturnType<typeof setTimeout> | undefined;
-  #again: (() => void) | null = null; // what waits for the retry
+  #firstEventTimer: ReturnType<typeof setTimeout> | undefined;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #retryAction: (() => void) | null = null; // what the retry timer will run
 
   constructor(
     private readonly projectId: string,
     private readonly options: FollowOptions,
   ) {
-    this.#ladder = options.ladder ?? session;
+    this.#fallback = options.fallback ?? sharedFallback;
     this.#random = options.random ?? Math.random;
-    const { name } = this.#ladder.transport;
-    this.#now = { state: null, connection: "connecting", transport: name, resets: 0, looping: false, ending: null };
+    const { name } = this.#fallback.transport;
+    this.#current = { state: null, connection: "connecting", transport: name, resets: 0, looping: false, ending: null };
   }
 
-  current(): Following {
-    return this.#now;
+  current(): FollowerState {
+    return this.#current;
   }
 
   subscribe(listener: () => void): () => void {
@@ -67,210 +67,210 @@ class Follow implements Follower {
   present(sceneId: string | null): void {
     if (sceneId === this.#sceneId) return;
     this.#sceneId = sceneId;
-    if (this.#pulse.isLive) this.#connection?.present?.(sceneId);
+    if (this.#health.isLive) this.#connection?.present?.(sceneId);
   }
 
   close(): void {
     this.#drop();
-    clearInterval(this.#ticking);
-    this.#wakes.stop();
+    clearInterval(this.#ticker);
+    this.#wakeEvents.stop();
     this.#listeners.clear();
   }
 
   connect(): void {
     this.#drop();
     const attempt = this.#attempt;
-    const { state } = this.#now;
-    const { transport } = this.#ladder;
-    this.#intake = new Intake(state?.revision ?? null);
+    const { state } = this.#current;
+    const { transport } = this.#fallback;
+    this.#sequencer = new EventSequencer(state?.revision ?? null);
     this.#set({ transport: transport.name });
-    this.#hello = setTimeout(() => this.#resync("mute"), HELLO_MOST);
+    this.#firstEventTimer = setTimeout(() => this.#resync("silent"), FIRST_EVENT_TIMEOUT_MS);
     this.#connection = transport.connect(this.projectId, state && `${state.epoch}.${state.revision}`, {
       onEvent: (event) => {
-        if (attempt === this.#attempt) this.#hear(event);
+        if (attempt === this.#attempt) this.#onEvent(event);
       },
       onClosed: (closing) => {
-        if (attempt === this.#attempt) this.#lost(closing);
+        if (attempt === this.#attempt) this.#onClosed(closing);
       },
     });
   }
 
-  #lost(closing: Closing): void {
-    if (closing.kind === "restart") return this.#later(() => this.connect(), closing.wait ?? afterRestart(this.#random));
-    if (closing.kind === "crowded" && this.#ladder.next()) return this.connect();
-    if (closing.kind === "revoked") return this.#later(() => this.#resync());
-    // A stream that never told anything does not say why; reading the snapshot does.
-    if (!this.#pulse.heard) return this.#later(() => this.#resync("short"));
-    if (this.#pulse.isShort) this.#ladder.strike();
-    this.#later(() => this.connect());
+  #onClosed(closing: Closing): void {
+    if (closing.kind === "restart") return this.#retryLater(() => this.connect(), closing.wait ?? afterRestart(this.#random));
+    if (closing.kind === "crowded" && this.#fallback.next()) return this.connect();
+    if (closing.kind === "revoked") return this.#retryLater(() => this.#resync());
+    // A stream that delivered nothing does not say why it failed; reading the snapshot does.
+    if (!this.#health.hasReceived) return this.#retryLater(() => this.#resync("short"));
+    if (this.#health.isShortLived) this.#fallback.countShortLived();
+    this.#retryLater(() => this.connect());
   }
 
-  #hear(event: SyncEvent | null): void {
-    this.#pulse.hear();
-    clearTimeout(this.#hello);
-    if (this.#pulse.isFlowing) this.#ladder.flows();
-    if (event === null) return this.#lost({ kind: "malformed" });
+  #onEvent(event: SyncEvent | null): void {
+    this.#health.markReceived();
+    clearTimeout(this.#firstEventTimer);
+    if (this.#health.isDelivering) this.#fallback.markDelivering();
+    if (event === null) return this.#onClosed({ kind: "malformed" });
     switch (event.type) {
       case "project.snapshot":
         return this.#adopt(event.data);
       case "sync.ready":
-        return this.#ready(event.data.cursor);
+        return this.#onReady(event.data.cursor);
       case "sync.heartbeat":
         return this.#compareHead(event.data.cursor);
       case "sync.reset":
-        this.#intake = new Intake(null); // the snapshot comes next
-        if (this.#guard.count(Date.now())) this.#slowDown();
+        this.#sequencer = new EventSequencer(null); // the snapshot comes next
+        if (this.#loopGuard.count(Date.now())) this.#slowDown();
         return;
       case "sync.revoked":
-        return this.#lost({ kind: "revoked" }); // the role changed: reading again tells what is left
+        return this.#onClosed({ kind: "revoked" }); // the role changed; reading again shows what is still allowed
       default:
-        return this.#take(event);
+        return this.#sequence(event);
     }
   }
 
-  #ready(cursor: string): void {
-    const muted = this.#wentSilent && this.#intake.grew;
+  #onReady(cursor: string): void {
+    const wasSilenced = this.#wentSilent && this.#sequencer.hasGrown;
     this.#wentSilent = false;
-    if (muted && this.#ladder.mute()) return this.connect();
-    this.#pulse.live();
+    if (wasSilenced && this.#fallback.countSilent()) return this.connect();
+    this.#health.markLive();
     this.#set({ connection: "live" });
     if (this.#sceneId !== null) this.#connection?.present?.(this.#sceneId);
     this.#compareHead(cursor);
   }
 
-  #take(event: DurableEvent | LiveEvent): void {
-    const whole = this.#intake.take(event);
-    if (whole === null) this.#missed();
-    else if (whole.length > 0) this.#applyAll(whole);
+  #sequence(event: DurableEvent | LiveEvent): void {
+    const events = this.#sequencer.add(event);
+    if (events === null) this.#onGap();
+    else if (events.length > 0) this.#applyAll(events);
   }
 
-  /** A hole, or what does not fit: the log has it right; if it has not, all is read anew. */
-  #missed(): void {
-    const revision = this.#now.state?.revision ?? null;
-    const again = revision === null || this.#holeAt === revision;
-    this.#holeAt = revision;
-    this.#later(() => (again ? this.#resync("hole") : this.connect()));
+  /** An event is missing or does not fit: read the log again from the state, and the snapshot if the gap is there, too. */
+  #onGap(): void {
+    const revision = this.#current.state?.revision ?? null;
+    const isRepeated = revision === null || this.#gapAt === revision;
+    this.#gapAt = revision;
+    this.#retryLater(() => (isRepeated ? this.#resync("gap") : this.connect()));
   }
 
   #applyAll(events: (DurableEvent | LiveEvent)[]): void {
-    const { state } = this.#now;
+    const { state } = this.#current;
     if (state === null) return;
     const next = applied(state, events);
-    if (next === null) return events.some(isDurable) ? this.#missed() : undefined;
-    this.#pulse.broken(isBroken(next));
+    if (next === null) return events.some(isDurable) ? this.#onGap() : undefined;
+    this.#health.setBroken(isBroken(next));
     if (next !== state) this.#set({ state: next });
   }
 
   #adopt(snapshot: Snapshot): void {
-    const { state, resets } = this.#now;
-    this.#intake = new Intake(snapshot.revision);
-    this.#holeAt = null;
-    this.#pulse.behind(false);
-    this.#pulse.broken(false);
+    const { state, resets } = this.#current;
+    this.#sequencer = new EventSequencer(snapshot.revision);
+    this.#gapAt = null;
+    this.#health.setBehind(false);
+    this.#health.setBroken(false);
     this.#set({ state: fromSnapshot(snapshot), resets: resets + (state === null ? 0 : 1) });
   }
 
-  /** The server names the head of the log from time to time; what is before it should have come. */
+  /** The server names the head of the log from time to time; everything before it should have arrived. */
   #compareHead(text: string, atOnce = false): void {
     const head = readCursor(text);
-    const { state } = this.#now;
+    const { state } = this.#current;
     if (head === null || state === null) return;
-    if (head.epoch !== state.epoch) return this.#later(() => this.#resync());
-    const behind = head.revision > this.#intake.received;
-    if (behind && atOnce) this.connect();
-    else this.#pulse.behind(behind);
+    if (head.epoch !== state.epoch) return this.#retryLater(() => this.#resync());
+    const isBehind = head.revision > this.#sequencer.received;
+    if (isBehind && atOnce) this.connect();
+    else this.#health.setBehind(isBehind);
   }
 
-  #tick(): void {
+  #onTick(): void {
     const now = Date.now();
-    const slept = now - this.#tickedAt > SLEPT;
+    const wasAsleep = now - this.#tickedAt > ASLEEP_MS;
     this.#tickedAt = now;
     if (this.#connection === null) return;
-    if (this.#pulse.isStable) this.#stable();
-    if (this.#pulse.isSilent) {
-      this.#wentSilent = !slept; // one who slept heard nothing either way
-      this.#later(() => this.connect());
-    } else if (this.#pulse.isOverdue) this.#later(() => this.connect());
+    if (this.#health.isStable) this.#onStable();
+    if (this.#health.isSilent) {
+      this.#wentSilent = !wasAsleep; // after a sleep, silence says nothing about the transport
+      this.#retryLater(() => this.connect());
+    } else if (this.#health.isOverdue) this.#retryLater(() => this.connect());
   }
 
-  #stable(): void {
+  #onStable(): void {
     this.#failures = 0;
-    this.#ladder.stable();
-    if (this.#now.looping) this.#set({ looping: false });
+    this.#fallback.markStable();
+    if (this.#current.looping) this.#set({ looping: false });
   }
 
-  /** Ask plainly for what there is: it tells why a connection failed, and is taken where the log does not lead on. */
-  async #resync(cause: Cause = null): Promise<void> {
+  /** Read the snapshot: it shows why a connection failed, and replaces the state if the log does not lead on from it. */
+  async #resync(cause: ResyncCause = null): Promise<void> {
     this.#drop();
     const attempt = this.#attempt;
     try {
       const snapshot = await this.options.readSnapshot(this.projectId);
       if (attempt !== this.#attempt) return;
-      if (cause === "mute") this.#ladder.next();
-      if (cause === "short") this.#ladder.strike();
+      if (cause === "silent") this.#fallback.next();
+      if (cause === "short") this.#fallback.countShortLived();
       if (this.#isNeeded(snapshot, cause)) {
-        if (this.#now.state !== null && this.#guard.count(Date.now())) return this.#slowDown();
+        if (this.#current.state !== null && this.#loopGuard.count(Date.now())) return this.#slowDown();
         this.#adopt(snapshot);
       }
       this.connect();
     } catch (error) {
       if (attempt !== this.#attempt) return;
       if (this.options.isFinal(error)) this.#end(error);
-      else this.#later(() => this.#resync(cause === "hole" ? cause : null));
+      else this.#retryLater(() => this.#resync(cause === "gap" ? cause : null));
     }
   }
 
-  /** Within an epoch the log tells what happened; a snapshot never takes anyone back. */
-  #isNeeded({ epoch, revision }: Snapshot, cause: Cause): boolean {
-    const { state } = this.#now;
-    return state === null || epoch !== state.epoch || (cause === "hole" && revision > state.revision);
+  /** Within an epoch the log leads on; a snapshot must never take the state back to an older revision. */
+  #isNeeded({ epoch, revision }: Snapshot, cause: ResyncCause): boolean {
+    const { state } = this.#current;
+    return state === null || epoch !== state.epoch || (cause === "gap" && revision > state.revision);
   }
 
   #slowDown(): void {
-    this.#failures = MANY;
+    this.#failures = FAILURES_AFTER_LOOP;
     this.#set({ looping: true });
-    this.#later(() => this.connect());
+    this.#retryLater(() => this.connect());
   }
 
-  /** Try again: after `wait` ms when the server says so, else after longer with each failure. */
-  #later(again: () => void, wait?: number): void {
+  /** Run `action` after `wait` ms if the server named a time, else after a wait that grows with each failure. */
+  #retryLater(action: () => void, wait?: number): void {
     this.#drop();
     if (wait === undefined) this.#failures += 1;
-    this.#set({ connection: this.#now.state === null ? "connecting" : "reconnecting" });
-    this.#again = again;
-    this.#retry = setTimeout(() => this.#retryNow(), wait ?? backoff(this.#failures, this.#random));
+    this.#set({ connection: this.#current.state === null ? "connecting" : "reconnecting" });
+    this.#retryAction = action;
+    this.#retryTimer = setTimeout(() => this.#retryNow(), wait ?? backoff(this.#failures, this.#random));
   }
 
   #retryNow(): void {
-    clearTimeout(this.#retry);
-    const again = this.#again;
-    this.#again = null;
-    again?.();
+    clearTimeout(this.#retryTimer);
+    const action = this.#retryAction;
+    this.#retryAction = null;
+    action?.();
   }
 
-  /** The network or the tab is back: no reason to wait any longer, nor to trust what was open. */
-  #hurry(): void {
-    if (this.#again !== null) return this.#retryNow();
+  /** The network or the tab is back: there is no reason to wait any longer, nor to trust a connection that was open. */
+  #onWake(): void {
+    if (this.#retryAction !== null) return this.#retryNow();
     if (this.#connection === null) return;
-    if (this.#pulse.isSilent) this.connect();
-    else void this.#check();
+    if (this.#health.isSilent) this.connect();
+    else void this.#checkHead();
   }
 
-  async #check(): Promise<void> {
+  async #checkHead(): Promise<void> {
     const attempt = this.#attempt;
-    const { state } = this.#now;
+    const { state } = this.#current;
     const { readHead } = this.options;
-    if (readHead === undefined || state === null || !this.#pulse.isLive) return;
-    const heard = await readHead(this.projectId, `${state.epoch}.${this.#intake.received}`).catch(() => null);
+    if (readHead === undefined || state === null || !this.#health.isLive) return;
+    const head = await readHead(this.projectId, `${state.epoch}.${this.#sequencer.received}`).catch(() => null);
     if (attempt !== this.#attempt) return;
-    if (heard === null) this.#later(() => this.connect());
-    else this.#compareHead(heard, true);
+    if (head === null) this.#retryLater(() => this.connect());
+    else this.#compareHead(head, true);
   }
 
   #end(error: unknown): void {
     this.#drop();
-    clearInterval(this.#ticking);
-    this.#wakes.stop();
+    clearInterval(this.#ticker);
+    this.#wakeEvents.stop();
     this.#set({ connection: "ended", ending: error });
   }
 
@@ -278,14 +278,14 @@ class Follow implements Follower {
     this.#attempt += 1;
     this.#connection?.close();
     this.#connection = null;
-    this.#pulse = new Pulse();
-    clearTimeout(this.#hello);
-    clearTimeout(this.#retry);
-    this.#again = null;
+    this.#health = new ConnectionHealth();
+    clearTimeout(this.#firstEventTimer);
+    clearTimeout(this.#retryTimer);
+    this.#retryAction = null;
   }
 
-  #set(change: Partial<Following>): void {
-    this.#now = { ...this.#now, ...change };
+  #set(change: Partial<FollowerState>): void {
+    this.#current = { ...this.#current, ...change };
     for (const listener of this.#listeners) listener();
   }
 }

@@ -1,4 +1,4 @@
-// The stream over a WebSocket; the one way in which a client can say something, too.
+// The stream over a WebSocket; the only transport on which a client can send something.
 import { readEvent } from "./events";
 import { pathOf, type Closing, type Transport } from "./transport";
 
@@ -6,6 +6,7 @@ const SUBPROTOCOL = "reelroom.v1.json";
 const RESTARTING = 1012;
 const REVOKED = [4401, 4403, 4404]; // unauthorised, role lost, no such project
 
+/** What a close code means. */
 export function closingOf(code: number): Closing {
   if (code === RESTARTING) return { kind: "restart" };
   return { kind: REVOKED.includes(code) ? "revoked" : "lost" };
@@ -16,25 +17,25 @@ export const socket: Transport = {
   connect(projectId, after, sink) {
     const url = new URL(pathOf(projectId, "socket"), globalThis.location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    const line = new WebSocket(url, SUBPROTOCOL);
-    let left = false;
-    const say = (frame: object) => {
-      if (line.readyState === WebSocket.OPEN) line.send(JSON.stringify(frame));
+    const webSocket = new WebSocket(url, SUBPROTOCOL);
+    let closed = false;
+    const send = (frame: object) => {
+      if (webSocket.readyState === WebSocket.OPEN) webSocket.send(JSON.stringify(frame));
     };
-    line.onopen = () => say(after === null ? { type: "hello" } : { type: "hello", after });
-    line.onmessage = ({ data }) => {
-      if (!left) sink.onEvent(typeof data === "string" ? readEvent(data) : null);
+    webSocket.onopen = () => send(after === null ? { type: "hello" } : { type: "hello", after });
+    webSocket.onmessage = ({ data }) => {
+      if (!closed) sink.onEvent(typeof data === "string" ? readEvent(data) : null);
     };
-    line.onclose = ({ code }) => {
-      if (!left) sink.onClosed(closingOf(code));
-      left = true;
+    webSocket.onclose = ({ code }) => {
+      if (!closed) sink.onClosed(closingOf(code));
+      closed = true;
     };
     return {
       close: () => {
-        left = true;
-        line.close();
+        closed = true;
+        webSocket.close();
       },
-      present: (sceneId) => say(sceneId === null ? { type: "presence" } : { type: "presence", sceneId }),
+      present: (sceneId) => send(sceneId === null ? { type: "presence" } : { type: "presence", sceneId }),
     };
   },
 };

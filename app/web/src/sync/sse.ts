@@ -1,14 +1,14 @@
-// Server-Sent Events, read with fetch: EventSource hides statuses, retry hints and events of types it was not told of.
+// Server-Sent Events, read with fetch: EventSource hides statuses, retry hints and events of types without a listener.
 import { readEvent } from "./events";
 import { mayKeepOpen } from "./slots";
 import { pathOf, refusal, type Closing, type Transport } from "./transport";
 
-/** Blocks from a stream of text: `feed` gives the data of those that are complete. */
+/** Splits a stream of text into blocks; `feed` returns the data of those that are complete. */
 export class SseReader {
-  /** The last `retry:` in ms, once an event has come: the first one of a stream is only the default. */
+  /** The last `retry:` in ms after the first event; one before it is only the default. */
   hint: number | null = null;
   #rest = "";
-  #began = false;
+  #hasEvents = false;
 
   feed(text: string): string[] {
     const blocks = (this.#rest + text).split("\n\n");
@@ -22,10 +22,10 @@ export class SseReader {
       const colon = line.indexOf(":");
       const [field, value] = colon < 0 ? [line, ""] : [line.slice(0, colon), line.slice(colon + 1).replace(/^ /, "")];
       if (field === "data") data.push(value);
-      if (field === "retry" && this.#began && /^\d+$/.test(value)) this.hint = Number(value);
+      if (field === "retry" && this.#hasEvents && /^\d+$/.test(value)) this.hint = Number(value);
     }
     if (data.length === 0) return null;
-    this.#began = true;
+    this.#hasEvents = true;
     return data.join("\n");
   }
 }
@@ -33,7 +33,7 @@ export class SseReader {
 export const sse: Transport = {
   name: "sse",
   connect(projectId, after, sink) {
-    const leaving = new AbortController();
+    const closing = new AbortController();
     const query = after === null ? "" : `?after=${encodeURIComponent(after)}`;
 
     async function read(): Promise<Closing> {
@@ -42,7 +42,7 @@ export const sse: Transport = {
         headers: { Accept: "text/event-stream" },
         credentials: "same-origin",
         cache: "no-store",
-        signal: leaving.signal,
+        signal: closing.signal,
       });
       if (!response.ok || response.body === null) return refusal(response);
       const reader = new SseReader();
@@ -50,16 +50,16 @@ export const sse: Transport = {
       const chunks = response.body.getReader();
       for (let next = await chunks.read(); !next.done; next = await chunks.read()) {
         for (const data of reader.feed(decoder.decode(next.value, { stream: true }))) {
-          if (!leaving.signal.aborted) sink.onEvent(readEvent(data));
+          if (!closing.signal.aborted) sink.onEvent(readEvent(data));
         }
       }
       return reader.hint === null ? { kind: "lost" } : { kind: "restart", wait: reader.hint };
     }
 
-    const closed = (closing: Closing) => {
-      if (!leaving.signal.aborted) sink.onClosed(closing);
+    const onClosed = (reason: Closing) => {
+      if (!closing.signal.aborted) sink.onClosed(reason);
     };
-    read().then(closed, () => closed({ kind: "lost" }));
-    return { close: () => leaving.abort() };
+    read().then(onClosed, () => onClosed({ kind: "lost" }));
+    return { close: () => closing.abort() };
   },
 };

@@ -1,20 +1,20 @@
-// The moments when a page may have missed something: its tab, its network or itself is back.
+// The moments at which a page may have missed something: its network, its tab or the page itself is back.
 
-/** Calls back at each until stopped; outside of a browser there are none. */
-export class Wakes {
-  constructor(private readonly wake: () => void) {
-    globalThis.addEventListener?.("online", this.#hear);
-    globalThis.addEventListener?.("pageshow", this.#hear);
-    globalThis.document?.addEventListener("visibilitychange", this.#hear);
+/** Calls back at each of them until stopped; outside of a browser there are none. */
+export class WakeEvents {
+  constructor(private readonly onWake: () => void) {
+    globalThis.addEventListener?.("online", this.#handle);
+    globalThis.addEventListener?.("pageshow", this.#handle);
+    globalThis.document?.addEventListener("visibilitychange", this.#handle);
   }
 
   stop(): void {
-    globalThis.removeEventListener?.("online", this.#hear);
-    globalThis.removeEventListener?.("pageshow", this.#hear);
-    globalThis.document?.removeEventListener("visibilitychange", this.#hear);
+    globalThis.removeEventListener?.("online", this.#handle);
+    globalThis.removeEventListener?.("pageshow", this.#handle);
+    globalThis.document?.removeEventListener("visibilitychange", this.#handle);
   }
 
-  #hear = (): void => {
-    if (globalThis.document?.visibilityState !== "hidden") this.wake();
+  #handle = (): void => {
+    if (globalThis.document?.visibilityState !== "hidden") this.onWake();
   };
 }

@@ -1,4 +1,4 @@
-// Runs a user's action: busy while it runs, its failure in words, and the sign-in page when the session is over.
+// Runs an action of the user: `busy` while it runs, `error` when it failed; an expired session leads to the sign-in page.
 import { useCallback, useState } from "react";
 import { useSession } from "../account/session";
 import { ApiError, explain } from "../api";
@@ -6,7 +6,7 @@ import { ApiError, explain } from "../api";
 export interface Action {
   busy: boolean;
   error: string | null;
-  /** The action's result, or undefined when it failed. */
+  /** Run an action and return its result, undefined when it failed. */
   run: <T>(work: () => Promise<T>) => Promise<T | undefined>;
   dismiss: () => void;
 }

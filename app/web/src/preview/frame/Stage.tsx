@@ -1,10 +1,10 @@
-// Draws one frame of one scene, scaled to the window, and catches what the scene throws while it draws.
+// Renders one frame of a scene, scaled to the window, and catches what the scene throws while it renders.
 import { Component, useEffect, useMemo, useState, type ReactNode } from "react";
 import { CompositionContext, FrameContext, type VideoConfig } from "../../remotion/timeline";
 import type { SceneLoad } from "../protocol";
 import type { SceneComponent } from "./compile";
 
-class Catch extends Component<{ onError: (error: unknown) => void; children: ReactNode }, { failed: boolean }> {
+class ErrorBoundary extends Component<{ onError: (error: unknown) => void; children: ReactNode }, { failed: boolean }> {
   override state = { failed: false };
 
   static getDerivedStateFromError() {
@@ -31,7 +31,7 @@ function useWindowSize(): { width: number; height: number } {
   return size;
 }
 
-/** The frame of its code at which a scene begins: the second part of a scene that was split goes on where it was cut. */
+/** Return the frame of its code at which a scene begins: the second part of a split scene starts where it was cut. */
 export function startFrom(props: Record<string, unknown>): number {
   const { startFrom: start } = props;
   return typeof start === "number" && Number.isInteger(start) && start > 0 ? start : 0;
@@ -41,7 +41,7 @@ export interface StageProps {
   scene: SceneLoad;
   component: SceneComponent;
   frame: number;
-  /** Changes with each load and each seek after an error: a scene that broke gets another chance. */
+  /** Changes with each load, and with each seek after an error so that the scene is tried again. */
   attempt: string;
   onRendered: () => void;
   onError: (error: unknown) => void;
@@ -74,13 +74,13 @@ export function Stage({ scene, component: Scene, frame, attempt, onRendered, onE
         background: "#000",
       }}
     >
-      <Catch key={attempt} onError={onError}>
+      <ErrorBoundary key={attempt} onError={onError}>
         <CompositionContext.Provider value={config}>
           <FrameContext.Provider value={start + frame}>
             <Scene {...props} />
           </FrameContext.Provider>
         </CompositionContext.Provider>
-      </Catch>
+      </ErrorBoundary>
     </div>
   );
 }

@@ -1,4 +1,4 @@
-// Turns the TSX of a scene into a component: compiled here in the frame, run with the modules that a scene may import.
+// Compiles the TSX of a scene to a component, inside the frame, and runs it with the modules that a scene may import.
 import * as React from "react";
 import * as jsxRuntime from "react/jsx-runtime";
 import { transform } from "sucrase";
@@ -21,14 +21,14 @@ function load(name: string): unknown {
   return found;
 }
 
-/** A function, or what memo() and forwardRef() make of one. */
+/** Whether a value is a function, or an object made by memo() or forwardRef(). */
 function isComponent(value: unknown): value is SceneComponent {
   if (typeof value === "function") return true;
   return typeof value === "object" && value !== null && "$$typeof" in value && !React.isValidElement(value);
 }
 
-/** The default export, or the only component among the named ones. */
-function choose(exported: Record<string, unknown>): SceneComponent {
+/** Return the default export, or the only component among the named exports. */
+function chooseComponent(exported: Record<string, unknown>): SceneComponent {
   if (isComponent(exported.default)) return exported.default;
   const named = Object.entries(exported).filter(([name, value]) => /^[A-Z]/.test(name) && isComponent(value));
   const [only] = named;
@@ -45,7 +45,7 @@ function BlankScene() {
   );
 }
 
-/** Throws what the compiler or the scene's own top level throws. */
+/** Compile a scene; throws what the compiler or the scene's top-level code throws. */
 export function compile(code: string): SceneComponent {
   if (code.trim() === "") return BlankScene;
   const { code: script } = transform(code, {
@@ -55,7 +55,7 @@ export function compile(code: string): SceneComponent {
   });
   const module = { exports: {} as Record<string, unknown> };
   run(script, ["require", "module", "exports"], [load, module, module.exports]);
-  return choose(module.exports);
+  return chooseComponent(module.exports);
 }
 
 // Scenes may also read these as globals, without an import.

@@ -1,10 +1,11 @@
-// The clock of the preview frame: which scene, which frame, playing or not; draws through Stage and tells the studio.
+// The clock of the preview frame: the scene, its current frame, and whether it plays. Renders with Stage and reports to the
+// studio.
 import type { Root } from "react-dom/client";
-import { ERROR_MOST, VERSION, type FromFrame, type SceneLoad, type ToFrame } from "../protocol";
+import { MAX_ERROR_CHARACTERS, VERSION, type FromFrame, type SceneLoad, type ToFrame } from "../protocol";
 import { compile, type SceneComponent } from "./compile";
 import { Stage } from "./Stage";
 
-const ERRORS_MOST = 20; // told per load; a scene that throws on every frame must not flood the studio
+const MAX_ERRORS = 20; // reported for one load; a scene that throws on every frame must not flood the studio
 
 export class Player {
   #scene: SceneLoad | null = null;
@@ -12,7 +13,7 @@ export class Player {
   #load = 0;
   #frame = 0;
   #attempt = 0;
-  #broken = false;
+  #hasFailed = false;
   #errors = 0;
   #playing = false;
   #startedAt = 0; // ms on the page's clock at which frame 0 would have been shown
@@ -20,13 +21,13 @@ export class Player {
 
   constructor(
     private readonly root: Root,
-    private readonly tell: (message: FromFrame) => void,
+    private readonly send: (message: FromFrame) => void,
   ) {}
 
   receive(message: ToFrame): void {
     switch (message.type) {
       case "ping":
-        return this.tell({ v: VERSION, type: "pong" });
+        return this.send({ v: VERSION, type: "pong" });
       case "load":
         return this.#open(message, message.load, message.frame);
       case "seek":
@@ -39,26 +40,26 @@ export class Player {
   }
 
   fail = (error: unknown): void => {
-    this.#broken = true;
+    this.#hasFailed = true;
     this.#errors += 1;
-    if (this.#errors > ERRORS_MOST) return;
+    if (this.#errors > MAX_ERRORS) return;
     const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-    this.tell({ v: VERSION, type: "error", load: this.#load, message: text.slice(0, ERROR_MOST) });
+    this.send({ v: VERSION, type: "error", load: this.#load, message: text.slice(0, MAX_ERROR_CHARACTERS) });
   };
 
-  /** The page was hidden and drew nothing meanwhile: go on where it stood. */
+  /** Continue at the current frame after the page was hidden and rendered nothing. */
   resume(): void {
     this.#anchor();
   }
 
   #rendered = (): void => {
-    if (!this.#broken) this.tell({ v: VERSION, type: "rendered", load: this.#load });
+    if (!this.#hasFailed) this.send({ v: VERSION, type: "rendered", load: this.#load });
   };
 
   #open(scene: SceneLoad, load: number, frame: number): void {
     this.#load = load;
     this.#scene = scene;
-    this.#broken = false;
+    this.#hasFailed = false;
     this.#errors = 0;
     this.#frame = this.#clamp(frame);
     this.#anchor();
@@ -72,8 +73,8 @@ export class Player {
   }
 
   #seek(frame: number): void {
-    if (this.#broken) {
-      this.#broken = false;
+    if (this.#hasFailed) {
+      this.#hasFailed = false;
       this.#attempt += 1;
     }
     this.#frame = this.#clamp(frame);
@@ -97,11 +98,11 @@ export class Player {
     if (frame > this.#frame) {
       this.#frame = this.#clamp(frame);
       this.#draw();
-      this.tell({ v: VERSION, type: "frame", frame: this.#frame });
+      this.send({ v: VERSION, type: "frame", frame: this.#frame });
     }
     if (frame >= durationInFrames - 1) {
       this.#playing = false;
-      this.tell({ v: VERSION, type: "ended" });
+      this.send({ v: VERSION, type: "ended" });
       return;
     }
     this.#ticking = requestAnimationFrame(this.#tick);
