@@ -1,4 +1,4 @@
-"""Typed signals between parts of one process: who sends does not know who receives."""
+"""Typed signals between parts of one process, whose senders do not know their receivers."""
 
 import logging
 from collections.abc import Callable
@@ -10,10 +10,10 @@ Message = TypeVar("Message")
 
 
 class Signals:
-    """Delivers messages to the receivers of their type, at once and in the order of connecting.
+    """Delivers each message at once to the receivers of its type, in the order of connecting.
 
-    Any class can be a message type; each is defined by the slice that sends it. Signals only
-    save time: a receiver must also find out by itself, later, what a lost message would have said.
+    Any class can be a message type; each is defined by the slice that sends it. Signals only save
+    time: a receiver must also find out by itself, if later, what a lost message would have said.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,10 @@ class Signals:
     def connect(
         self, kind: type[Message], receiver: Callable[[Message], None]
     ) -> Callable[[], None]:
-        """Call `receiver` with each message of exactly this type; return what disconnects it."""
+        """Call `receiver` with each message of exactly this type.
+
+        Returns a function that disconnects it.
+        """
         receivers = self._receivers.setdefault(kind, [])
         receivers.append(receiver)
         return lambda: receivers.remove(receiver)

@@ -245,15 +245,10 @@ FORWARDS = """
 {sql}
 """
 
-BACKWARDS = """
-drop table newer_thing;
-"""
-
 
 async def forwards() -> MigrationManager:
     manager = MigrationManager(migration_id=ID, app_name="reelroom", description=DESCRIPTION)
     manager.add_raw(script(FORWARDS))
-    manager.add_raw_backwards(script(BACKWARDS))
     return manager
 '''
 

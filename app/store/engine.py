@@ -12,10 +12,10 @@ from app.store.database import (
     problem_of,
 )
 from app.store.database import (
-    _keep_session as keep_session,
+    _skip_reset as keep_session,
 )
 from app.store.database import (
-    _prepare as prepare,
+    set_type_codecs as prepare,
 )
 
 __all__ = [

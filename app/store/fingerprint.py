@@ -1,4 +1,4 @@
-"""What the rows of a database say, in one number per column: equal before and after, or refused."""
+"""Fingerprints of all rows: equal before and after a migration when nothing was lost."""
 
 from collections.abc import Iterator
 
@@ -32,7 +32,7 @@ JOINS = """
 
 
 class Join(msgspec.Struct, frozen=True, kw_only=True):
-    """A foreign key as the migration found it, whatever becomes of the constraint."""
+    """A foreign key as the migration found it, even if the migration drops the constraint."""
 
     child: str
     parent: str
@@ -45,7 +45,7 @@ class Join(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows per table, one order-independent hash per column, joined rows per foreign key."""
+    """Rows per table, an order-independent hash per column, and joined rows per foreign key."""
 
     rows: dict[str, int]
     columns: dict[str, str]
@@ -53,11 +53,12 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def list_tables(connection: Connection) -> list[Record]:
-    """Every table of ours but for the migrations' own."""
+    """Return every table except those that record the migrations."""
     return await connection.fetch(TABLES, BOOKKEEPING)
 
 
 async def has_rows(connection: Connection, tables: list[Record]) -> bool:
+    """Return whether any of the tables has a row."""
     for table in tables:
         if await connection.fetchval(f"select exists (select from {table['title']})"):
             return True
@@ -67,10 +68,11 @@ async def has_rows(connection: Connection, tables: list[Record]) -> bool:
 async def take_fingerprint(
     connection: Connection, joins: dict[Join, int] | None = None
 ) -> Fingerprint:
-    """Read every row once. `joins` counts again what an earlier fingerprint counted.
+    """Read every row once and return the fingerprint.
 
-    Rows are told apart by primary key, so that values which changed places are seen. The caller
-    keeps writers out, or their rows are taken for the migration's.
+    `joins` are the foreign keys of an earlier fingerprint, to be counted again. The primary key is
+    part of each hash, so that two rows which swapped their values are noticed. The caller keeps
+    writers out; else their changes count as the migration's.
     """
     rows, columns = dict[str, int](), dict[str, str]()
     for table in await list_tables(connection):
@@ -94,7 +96,7 @@ async def take_fingerprint(
 def list_losses(
     before: Fingerprint, after: Fingerprint, may_change: frozenset[str]
 ) -> Iterator[str]:
-    """Yield what is not as it was, but for the tables and columns named in `may_change`."""
+    """Yield what was lost or changed, except in the tables and columns named in `may_change`."""
     for table, count in before.rows.items():
         if table in may_change:
             continue

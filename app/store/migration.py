@@ -1,4 +1,4 @@
-"""Brings a schema up to date: one runner at a time, each migration whole or not at all."""
+"""Applies migrations: one runner at a time, each migration in one transaction."""
 
 import asyncio
 import logging
@@ -19,18 +19,18 @@ from app.store.migration_rules import (
     read_source,
 )
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 APP_NAME = "reelroom"
 PACKAGED = Path(__file__).parent / "migrations"
 MIGRATIONS = PACKAGED if PACKAGED.is_dir() else Path(__file__).parents[2] / "migrations"
 
-LOCK_TIMEOUT = 5.0  # seconds that a migration waits for a table, and all others behind it
-LOCK_RETRIES = 5
-PAUSE = 0.5  # seconds, times the attempt, with jitter
+LOCK_TIMEOUT_SECONDS = 5.0  # wait for a table, which makes all others wait behind it
+MAX_LOCK_RETRIES = 5
+RETRY_PAUSE_SECONDS = 0.5  # times the number of the attempt, with jitter
 
-# The first table is Piccolo's own, so that its `migrations check` reads true.
-BOOKKEEPING = """
+# The first table is Piccolo's own, so that `piccolo migrations check` agrees.
+CREATE_RECORDS = """
     create table if not exists migration (
         id serial primary key,
         name varchar(200) not null default '',
@@ -39,7 +39,7 @@ BOOKKEEPING = """
     );
     create table if not exists migration_digest (name text primary key, sha256 text not null);
 """
-BOOKED = """
+LIST_APPLIED = """
     select migration.name, sha256 from migration
     left join migration_digest using (name) where app_name = $1 order by 1
 """
@@ -47,14 +47,15 @@ BUSY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
 
 class MigrationError(Exception):
-    """The schema was left as it was; the message says which migration, and why."""
+    """A migration was not applied; the message says which and why. The schema is unchanged."""
 
 
 def script(sql: str) -> Callable[[], Awaitable[None]]:
-    """Mark SQL as a migration's step; our runner reads it from the file's source.
+    """Register SQL as a migration's step, which `migrate` reads from the file's source.
 
-    Piccolo's runner may list migrations, not run them: it takes no lock and books outside the
-    transaction, so that a kill between the two leaves a database that no start gets past.
+    Piccolo's runner may list migrations but not run them: it takes no lock and records a migration
+    outside its transaction, so that a kill between the two leaves a database that no later run can
+    repair. Raises `MigrationError` when it tries.
     """
 
     async def refuse() -> None:
@@ -68,30 +69,33 @@ async def migrate(
     folder: Path = MIGRATIONS,
     *,
     backups: Path | None = None,
-    lock_timeout: float = LOCK_TIMEOUT,
+    lock_timeout: float = LOCK_TIMEOUT_SECONDS,
+    retry_pause: float = RETRY_PAUSE_SECONDS,
 ) -> list[str]:
-    """Apply what is pending, in order, and return the names; runners that meet take turns.
+    """Apply the pending migrations in order and return their names.
 
-    A migration and its booking are one transaction: after a kill at any moment the next run goes
-    on where this one was. One that is reviewed as dangerous needs `backups`, the folder for a copy
-    of all rows, unless there are none. Raises `MigrationError`.
+    Concurrent runners take turns. A migration and its record are one transaction, so that after a
+    kill at any moment the next run continues. One that is marked as reviewed, since it can lose
+    data, needs `backups`, the folder for a copy of all rows, unless there are none. A table in use
+    is waited for `lock_timeout` seconds, and again after a growing pause. Raises `MigrationError`.
     """
     guard = await _connect(dsn)
     try:
         await guard.execute("select pg_advisory_lock(hashtext('reelroom migrations'))")
-        await guard.execute(BOOKKEEPING)
+        await guard.execute(CREATE_RECORDS)
         todo = await _read_pending(guard, folder)
         for source in todo:
-            await _apply_in_turn(dsn, source, backups, lock_timeout)
+            await _apply_in_turn(dsn, source, backups, lock_timeout, retry_pause)
         return [source.name for source in todo]
     finally:
         await guard.close()
 
 
 async def pending(dsn: str, folder: Path = MIGRATIONS) -> list[str]:
-    """Return the names of the migrations that `migrate` would apply; changes nothing.
+    """Return the names of the migrations that `migrate` would apply.
 
-    A newer release may have migrated already: it only adds, so that this one goes on beside it.
+    Migrations of a newer release are ignored: migrations only add, so that this release still
+    works. Raises `MigrationError` when the files or the database do not allow a migration.
     """
     connection = await _connect(dsn)
     try:
@@ -109,46 +113,48 @@ async def _connect(dsn: str) -> Connection:
 async def _read_pending(
     connection: Connection, folder: Path, *, newer: bool = False
 ) -> list[Source]:
-    booked: dict[str, str | None] = {}
+    applied: dict[str, str | None] = {}
     if await connection.fetchval("select to_regclass('migration_digest')"):
-        booked = {one["name"]: one["sha256"] for one in await connection.fetch(BOOKED, APP_NAME)}
+        applied = {
+            one["name"]: one["sha256"] for one in await connection.fetch(LIST_APPLIED, APP_NAME)
+        }
     if newer:
         known = max(path.name[:4] for path in list_sources(folder))
-        if unknown := [name for name in booked if name > known]:
-            log.warning("this database is of a newer release: it has %s", ", ".join(unknown))
-        booked = {name: digest for name, digest in booked.items() if name <= known}
-    return _choose_pending(booked, folder)
+        if unknown := [name for name in applied if name > known]:
+            logger.warning("this database is of a newer release: it has %s", ", ".join(unknown))
+        applied = {name: digest for name, digest in applied.items() if name <= known}
+    return _choose_pending(applied, folder)
 
 
-def _choose_pending(booked: dict[str, str | None], folder: Path) -> list[Source]:
+def _choose_pending(applied: dict[str, str | None], folder: Path) -> list[Source]:
     paths = {path.name[:4]: path for path in list_sources(folder)}
     faults = check_folder(folder)
-    for name, digest in booked.items():
+    for name, digest in applied.items():
         if name not in paths:
             faults.append(
                 f"{name} is applied but unknown here: this database is of a newer release"
             )
         elif digest is None:
-            faults.append(f"{name} is booked by another tool; nobody knows what it ran")
+            faults.append(f"{name} was recorded by another tool; what it ran is unknown")
         elif read_source(paths[name]).digest != digest:
             faults.append(f"{paths[name].stem} was changed after it was applied")
-    new = [path for name, path in paths.items() if name not in booked]
+    new = [path for name, path in paths.items() if name not in applied]
     for path in new:
         faults += check_source(path)
-        if booked and path.name[:4] < max(booked):
-            faults.append(f"{path.stem} comes before {max(booked)}, which is applied")
+        if applied and path.name[:4] < max(applied):
+            faults.append(f"{path.stem} comes before {max(applied)}, which is applied")
     if faults:
-        raise MigrationError("nothing was run:\n  " + "\n  ".join(faults))
+        raise MigrationError("no migration was applied:\n  " + "\n  ".join(faults))
     return [read_source(path) for path in new]
 
 
 async def _apply_in_turn(
-    dsn: str, source: Source, backups: Path | None, lock_timeout: float
+    dsn: str, source: Source, backups: Path | None, lock_timeout: float, retry_pause: float
 ) -> None:
-    """Give the tables back and come again when others hold them: they must not queue behind us."""
-    for attempt in range(LOCK_RETRIES + 1):
+    """Apply one migration; when others hold its tables, release all locks and try again later."""
+    for attempt in range(MAX_LOCK_RETRIES + 1):
         if attempt:
-            await asyncio.sleep(PAUSE * attempt * random.uniform(0.5, 1.5))
+            await asyncio.sleep(retry_pause * attempt * random.uniform(0.5, 1.5))
         connection = await _connect(dsn)
         try:
             return await _apply(connection, source, backups, lock_timeout)
@@ -166,7 +172,7 @@ async def _apply(
     try:
         async with connection.transaction():
             await connection.execute(f"set local lock_timeout = '{int(lock_timeout * 1000)}ms'")
-            await _book(connection, source)
+            await _record(connection, source)
             tables = await list_tables(connection) if source.rewrites else []
             if tables:
                 titles = ", ".join(table["title"] for table in tables)
@@ -176,22 +182,25 @@ async def _apply(
             if source.reviewed:
                 if backups is None:
                     raise MigrationError(
-                        f"{source.name} is dangerous and needs a place for backups"
+                        f"{source.name} can lose data and needs a folder for backups"
                     )
                 backup = await write_backup(connection, tables, backups, source)
             before = await take_fingerprint(connection)
             await _run(connection, source)
             after = await take_fingerprint(connection, before.joined)
             if losses := list(list_losses(before, after, source.may_change)):
-                raise MigrationError(f"{source.name} was undone: {'; '.join(losses)}")
+                raise MigrationError(f"{source.name} was rolled back: {'; '.join(losses)}")
     except BUSY:
         if backup:
             discard_backup(backup)
         raise
 
 
-async def _book(connection: Connection, source: Source) -> None:
-    """Book before the work: a runner whose turn was lost with its lock waits on the key here."""
+async def _record(connection: Connection, source: Source) -> None:
+    """Record the migration before its statements run.
+
+    A second runner, possible when the first lost its lock with its connection, then waits here.
+    """
     try:
         await connection.execute(
             "insert into migration_digest values ($1, $2)", source.id, source.digest
@@ -211,4 +220,4 @@ async def _run(connection: Connection, source: Source) -> None:
             raise
         except asyncpg.PostgresError as error:
             shown = statement.code[:80]
-            raise MigrationError(f"{source.name} was undone: {error} (in: {shown})") from error
+            raise MigrationError(f"{source.name} was rolled back: {error} (in: {shown})") from error

@@ -1,4 +1,4 @@
-"""What a migration file may say: checked in its source, before anything of it runs."""
+"""Checks the source of a migration file before anything of it runs."""
 
 import ast
 import hashlib
@@ -16,26 +16,29 @@ IMPORTS = {
     "from piccolo.apps.migrations.auto.migration_manager import MigrationManager",
     "from app.store.migration import script",
 }
-TEXTS = ("ID", "VERSION", "DESCRIPTION", "FORWARDS", "BACKWARDS")
-REGISTERS = (
+TEXTS = ("ID", "VERSION", "DESCRIPTION", "FORWARDS")
+FORWARDS_BODY = (
     "manager = MigrationManager(migration_id=ID, app_name='reelroom', description=DESCRIPTION)",
     "manager.add_raw(script(FORWARDS))",
     "return manager",
 )
-MAY_REGISTER = "manager.add_raw_backwards(script(BACKWARDS))"
+# The first migrations say how to undo them; nothing runs that, and no file changes once applied.
+OLD_FORWARDS_LINE = "manager.add_raw_backwards(script(BACKWARDS))"
 
 NAME = r'(?:"[^"]+"|[\w.])+'
-# Each is (where it applies, what it looks like, why it is refused). "Never" even when reviewed.
-NEVER = (
+# Refused in any migration: (pattern, reason).
+FORBIDDEN = (
     (
         r"^(begin|start|commit|end|rollback|abort|savepoint|release|prepare)\b",
-        "the transaction is ours",
+        "the runner controls the transaction",
     ),
     (r"\bconcurrently\b|^(vacuum|cluster|reindex)\b", "it cannot run in a transaction"),
 )
-DANGERS = (
+# Refused unless the migration is marked as reviewed, since they can lose data:
+# (which statements, pattern, reason).
+DANGEROUS = (
     (r"^", r"^drop (table|schema|type|domain|sequence|owned|trigger|extension)\b", "drops"),
-    (r"^drop", r"\bcascade$", "drops what depends on it too"),
+    (r"^drop", r"\bcascade$", "drops what depends on it, too"),
     (
         r"^alter (foreign )?table",
         r"\bdrop (?!constraint\b|default\b|not null\b|identity\b|expression\b)",
@@ -46,8 +49,8 @@ DANGERS = (
     (r"^alter", r"\brename\b", "renames"),
     (r"^truncate", r"^", "empties a table"),
     (r"", r"\bdelete from\b", "deletes rows"),
-    (r"^alter", r"\bdisable (trigger|rule|row)\b", "takes a guard away"),
-    (r"", r"\bsession_replication_role\b", "takes the guards away"),
+    (r"^alter", r"\bdisable (trigger|rule|row)\b", "disables a guard"),
+    (r"", r"\bsession_replication_role\b", "disables all guards"),
     (r"^(?!(create|alter|drop|comment|insert|update|with|grant|revoke|analyze|set|do)\b)", r"", ""),
 )
 UPDATE = re.compile(
@@ -61,7 +64,7 @@ DESTROYS = re.compile(r"\b(delete from|truncate|drop|alter|execute)\b")
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """A migration as its file states it; the file itself is never imported by our runner."""
+    """A migration as its file states it; the file is parsed, never imported."""
 
     name: str
     id: str
@@ -72,12 +75,12 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rewrites(self) -> bool:
-        """True when it may alter rows that exist: then what must stay is proven to have stayed."""
+        """Return whether it may change existing rows; then fingerprints prove what stayed."""
         return bool(self.reviewed) or any(UPDATE.search(one.code) for one in self.statements)
 
 
 def read_source(path: Path) -> Source:
-    """Read a file that `check_source` found nothing in."""
+    """Read a file in which `check_source` found no fault."""
     text = path.read_text().replace("\r\n", "\n")
     values = dict(_constants(ast.parse(text)))
     return Source(
@@ -125,7 +128,7 @@ def _faults(path: Path) -> Iterator[str]:
         yield f"ID must be {path.name[:4]!r}, as in the file's name"
     reviewed = values.get("REVIEWED")
     if "REVIEWED" in values and not (isinstance(reviewed, str) and reviewed.strip()):
-        yield "REVIEWED must say the reason"
+        yield "REVIEWED must state the reason"
     if isinstance(values.get("FORWARDS"), str):
         yield from _check_script(split(values["FORWARDS"]), reviewed=bool(reviewed))
 
@@ -138,7 +141,11 @@ def _constants(tree: ast.Module) -> Iterator[tuple[str, Any]]:
 
 
 def _misplaced(tree: ast.Module) -> Iterator[str]:
-    """M17: Piccolo runs the body of `forwards()` even for a preview, so it may only register."""
+    """Yield what does not belong into a migration.
+
+    Piccolo runs the module and the body of `forwards()` even for a preview, so that both may only
+    register the script.
+    """
     functions = 0
     for node in tree.body:
         match node:
@@ -162,9 +169,9 @@ def _check_forwards(function: ast.AsyncFunctionDef) -> Iterator[str]:
         isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith) for node in ast.walk(function)
     ):
         yield "nothing may be awaited in forwards(): it runs outside the transaction"
-    said = [ast.unparse(node) for node in function.body if ast.unparse(node) != MAY_REGISTER]
-    if ast.unparse(function.args) or tuple(said) != REGISTERS:
-        yield f"forwards() may only say: {'; '.join(REGISTERS)} (and {MAY_REGISTER})"
+    body = [ast.unparse(node) for node in function.body if ast.unparse(node) != OLD_FORWARDS_LINE]
+    if ast.unparse(function.args) or tuple(body) != FORWARDS_BODY:
+        yield f"forwards() may only contain: {'; '.join(FORWARDS_BODY)}"
 
 
 def _check_script(statements: list[Statement], *, reviewed: bool) -> Iterator[str]:
@@ -177,7 +184,7 @@ def _check_script(statements: list[Statement], *, reviewed: bool) -> Iterator[st
     }
     for one in statements:
         shown = one.code[:80]
-        yield from (f"{why}: {shown}" for look, why in NEVER if re.search(look, one.code))
+        yield from (f"{why}: {shown}" for look, why in FORBIDDEN if re.search(look, one.code))
         if any("on delete" not in part for part in _references(one.code)):
             yield f"a foreign key must state ON DELETE: {shown}"
         if not reviewed:
@@ -200,7 +207,7 @@ def _references(code: str) -> Iterator[str]:
 
 
 def _dangers(one: Statement, created: set[str]) -> Iterator[str]:
-    for where, look, why in DANGERS:
+    for where, look, why in DANGEROUS:
         if re.search(where, one.code) and re.search(look, one.code):
             yield why or "runs what this check cannot see"
     for match in UPDATE.finditer(one.code):

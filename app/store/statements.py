@@ -1,4 +1,4 @@
-"""Cuts a script of SQL into its statements, and tells code from text in each."""
+"""Splits a script of SQL into its statements, and each into code and literals."""
 
 import re
 
@@ -18,9 +18,10 @@ TOKEN = re.compile(
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
-    """One statement: as written; its code alone, in lower case with single spaces; its texts.
+    """One statement of a script.
 
-    In `code` each literal is `''`. `texts` holds their content, bodies of functions included.
+    `sql` is as written. `code` is in lower case with single spaces, without comments, and with
+    `''` for each literal. `texts` are the contents of the literals and of function bodies.
     """
 
     sql: str
@@ -29,7 +30,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def split(script: str) -> list[Statement]:
-    """Return the script's statements in order, without those that are only space and comments."""
+    """Return the script's statements in order, without those of only space and comments."""
     found = []
     sql: list[str] = []
     code: list[str] = []

@@ -1,4 +1,4 @@
-"""Migration files for the tests, and what a database looks like."""
+"""Migration files for the tests, and the shape of a database."""
 
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,10 @@ FORWARDS = """
 {sql}
 """
 
-BACKWARDS = "select 1"
-
 
 async def forwards() -> MigrationManager:
     manager = MigrationManager(migration_id=ID, app_name="reelroom", description=DESCRIPTION)
     manager.add_raw(script(FORWARDS))
-    manager.add_raw_backwards(script(BACKWARDS))
     return manager
 '''
 SHAPE = """
@@ -36,7 +33,7 @@ SHAPE = """
     union all select 'constraint', conrelid::regclass::text, conname || pg_get_constraintdef(oid)
         from pg_constraint where connamespace = 'public'::regnamespace
     union all select 'index', tablename, indexdef from pg_indexes where schemaname = 'public'
-    union all select 'booking', app_name, name from migration
+    union all select 'record', app_name, name from migration
     union all select 'digest', name, sha256 from migration_digest
     order by 1, 2, 3
 """

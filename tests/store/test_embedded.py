@@ -16,7 +16,7 @@ import asyncpg
 import pytest
 
 from app.store import embedded
-from app.store.binaries import EmbeddedError, Identity, find_programs, root_identities
+from app.store.binaries import EmbeddedError, Identity, find_programs, identities_for_root
 from app.store.cluster import AlreadyRunningError, command_of
 from app.store.embedded import running_dsn, start
 
@@ -28,8 +28,8 @@ from app.store import binaries, embedded
 
 only = sys.argv[2]
 if only:
-    found = tuple(i for i in binaries.root_identities() if i.prefix[0] == only)
-    binaries.root_identities = lambda uid: found
+    found = tuple(i for i in binaries.identities_for_root() if i.prefix[0] == only)
+    binaries.identities_for_root = lambda uid: found
 server = embedded.start(Path(sys.argv[1]))
 server.announce("http://127.0.0.1:8000/")
 print(server.pid, server.dsn, flush=True)
@@ -115,13 +115,13 @@ def test_only_the_password_opens_it_and_only_from_this_machine(tmp_path: Path) -
 
 
 @as_root
-@pytest.mark.parametrize("route", root_identities(), ids=lambda route: route.prefix[0])
+@pytest.mark.parametrize("route", identities_for_root(), ids=lambda route: route.prefix[0])
 def test_root_needs_no_other_mode_of_any_folder_above(
     route: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not shutil.which(route.prefix[0]):
         pytest.skip(f"no {route.prefix[0]} here")
-    monkeypatch.setattr("app.store.binaries.root_identities", lambda uid: (route,))
+    monkeypatch.setattr("app.store.binaries.identities_for_root", lambda uid: (route,))
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     before = [(path, path.stat().st_mode, path.stat().st_uid) for path in closed.parents]
@@ -137,8 +137,10 @@ def test_root_needs_no_other_mode_of_any_folder_above(
 def test_the_same_folder_opens_after_the_way_to_run_as_root_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for route in (*root_identities(), root_identities()[0]):
-        monkeypatch.setattr("app.store.binaries.root_identities", lambda uid, route=route: (route,))
+    for route in (*identities_for_root(), identities_for_root()[0]):
+        monkeypatch.setattr(
+            "app.store.binaries.identities_for_root", lambda uid, route=route: (route,)
+        )
         with start(tmp_path, durable=False) as server:
             value(server.dsn, "create table if not exists kept (n int)")
             value(server.dsn, "insert into kept values (1)")
@@ -299,7 +301,7 @@ def test_the_log_stays_bounded_and_keeps_no_values(
     log = tmp_path / "postgres.log"
     assert "person_email_key" in log.read_text()
     assert "canary" not in log.read_text()
-    monkeypatch.setattr(embedded, "LOG_LIMIT", 1000)
+    monkeypatch.setattr(embedded, "MAX_LOG_BYTES", 1000)
     with log.open("a") as file:
         file.write("x" * 2000)
     start(tmp_path, durable=False).stop()

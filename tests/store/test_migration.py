@@ -1,8 +1,9 @@
-"""The runner: one at a time, whole or not at all, and nothing lost."""
+"""The runner of migrations: one at a time, each whole or not at all, and nothing lost."""
 
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,8 +14,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from app.store import migration
-from app.store.migration import MigrationError, migrate, pending
+from app.store.migration import MIGRATIONS, MigrationError, migrate, pending
+from app.store.migration_rules import list_sources
 from tests.store.migrations import ask, run, shape, write
 
 ROOT = Path(__file__).parents[2]
@@ -123,7 +124,6 @@ async def test_our_own_migrations_run(dsn: str) -> None:
 
 
 async def test_runners_that_start_together_take_turns(dsn: str, folder: Path) -> None:
-    """M19: Piccolo's runner ran a migration twice when two processes started it."""
     holder = await asyncpg.connect(dsn)
     await holder.execute("select pg_advisory_lock(hashtext('reelroom migrations'))")
     runners = [runner(dsn, folder) for _ in range(3)]
@@ -136,7 +136,7 @@ async def test_runners_that_start_together_take_turns(dsn: str, folder: Path) ->
 
 
 async def test_a_runner_that_lost_its_turn_applies_nothing_twice(dsn: str, folder: Path) -> None:
-    """M19: even without the lock, the booking comes first and its key lets one through."""
+    """Even without the lock, the record comes first, and its primary key admits one runner."""
     holder = await asyncpg.connect(dsn)
     await holder.execute("begin; create table person (x int)")  # the first statement waits for it
     first = asyncio.create_task(migrate(dsn, folder))
@@ -156,7 +156,6 @@ async def test_a_runner_that_lost_its_turn_applies_nothing_twice(dsn: str, folde
 async def test_a_kill_at_any_statement_ends_in_the_same_schema(
     empty_database: Callable[[], Awaitable[str]], folder: Path, tmp_path: Path
 ) -> None:
-    """M19: a kill between a migration and its booking left a database that no start got past."""
     (folder / "0002_mail.py").unlink()
     write(
         folder,
@@ -193,8 +192,9 @@ async def test_a_kill_at_any_statement_ends_in_the_same_schema(
     assert all((one / "manifest.json").exists() for one in (tmp_path / "b").iterdir())
 
 
-async def test_kill_9_amid_a_running_statement_is_made_good(dsn: str, folder: Path) -> None:
-    """M19, with a real SIGKILL while PostgreSQL works on the migration."""
+async def test_the_next_run_completes_a_migration_killed_in_a_statement(
+    dsn: str, folder: Path
+) -> None:
     holder = await asyncpg.connect(dsn)
     await holder.execute("begin; create table person (x int)")
     killed = runner(dsn, folder)
@@ -212,7 +212,7 @@ async def test_kill_9_amid_a_running_statement_is_made_good(dsn: str, folder: Pa
 async def test_a_body_that_runs_sql_is_refused_and_does_not_run(
     dsn: str, folder: Path, tmp_path: Path
 ) -> None:
-    """M17: Piccolo runs the body of `forwards()` for `--preview` and `--fake` as well."""
+    """Piccolo runs the body of `forwards()` for `--preview` and `--fake` as well."""
     await migrate(dsn, folder)
     path = write(folder, "0003_evil", "create table evil (a int)")
     marker = tmp_path / "ran"
@@ -235,7 +235,6 @@ async def test_a_body_that_runs_sql_is_refused_and_does_not_run(
 
 
 async def test_a_retype_and_a_key_without_on_delete_are_refused(dsn: str, folder: Path) -> None:
-    """M18: the migration that destroyed every user changed the type of a key."""
     await migrate(dsn, folder)
     before = await shape(dsn)
     path = write(folder, "0003_x", "alter table person alter column id type uuid using null")
@@ -291,7 +290,7 @@ LOSSES = {
 async def test_a_reviewed_migration_that_loses_something_is_undone(
     case: tuple[str, ...], dsn: str, folder: Path, tmp_path: Path
 ) -> None:
-    """M18: counting rows is not enough; what the file does not name must be what it was."""
+    """Equal numbers of rows prove nothing: every value that the file does not name must stay."""
     sql, loss, *allowed = case
     await migrate(dsn, folder)
     before = await shape(dsn), await ask(dsn, "select * from person, project")
@@ -337,7 +336,6 @@ async def test_an_empty_database_needs_no_backup(dsn: str, tmp_path: Path) -> No
 
 
 async def test_an_update_that_was_not_declared_is_undone(dsn: str, folder: Path) -> None:
-    """M18: a silent UPDATE passes every linter."""
     await migrate(dsn, folder)
     path = write(folder, "0003_x", "update project set title = 'x' where id = 1")
     with pytest.raises(MigrationError, match=r"project\.title has changed"):
@@ -363,7 +361,7 @@ async def test_what_is_applied_stays_as_it_was_and_is_known(dsn: str, folder: Pa
     path.write_text(text)
     await run(dsn, "insert into migration (name, app_name) values ('0003', 'reelroom')")
     write(folder, "0003_x", "create table x (a int)")
-    with pytest.raises(MigrationError, match="booked by another tool"):
+    with pytest.raises(MigrationError, match="recorded by another tool"):
         await migrate(dsn, folder)
 
 
@@ -377,22 +375,19 @@ async def test_a_migration_that_comes_late_is_refused(dsn: str, tmp_path: Path) 
 
 async def test_a_failing_statement_undoes_its_migration_alone(dsn: str, folder: Path) -> None:
     write(folder, "0003_x", "create table x (a int); create table person (a int)")
-    with pytest.raises(MigrationError, match=r"0003_x was undone: .*person.* already exists"):
+    with pytest.raises(MigrationError, match=r"0003_x was rolled back: .*person.* already exists"):
         await migrate(dsn, folder)
     assert await pending(dsn, folder) == ["0003_x"]
     assert await ask(dsn, "select to_regclass('x')") is None
 
 
 @pytest.mark.parametrize("freed", [True, False], ids=["freed in time", "never freed"])
-async def test_a_table_in_use_is_waited_for_in_turns(
-    freed: bool, dsn: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_table_in_use_is_waited_for_in_turns(freed: bool, dsn: str, folder: Path) -> None:
     await migrate(dsn, folder)
-    monkeypatch.setattr(migration, "PAUSE", 0.02)
     write(folder, "0003_x", "alter table project add column x int")
     holder = await asyncpg.connect(dsn)
     await holder.execute("begin; select * from project")
-    task = asyncio.create_task(migrate(dsn, folder, lock_timeout=0.15))
+    task = asyncio.create_task(migrate(dsn, folder, lock_timeout=0.15, retry_pause=0.02))
     if freed:
         me = "where application_name = 'reelroom migrate' and wait_event_type = 'Lock'"
         first = f"select pid from pg_stat_activity {me}"
@@ -408,10 +403,9 @@ async def test_a_table_in_use_is_waited_for_in_turns(
     await holder.close()
 
 
-async def test_piccolo_reads_our_bookings_and_may_not_run_anything(
+async def test_piccolo_reads_our_records_and_cannot_run_a_migration(
     dsn: str, folder: Path, tmp_path: Path
 ) -> None:
-    """M17, M19: `piccolo migrations check` tells the truth; its runner is not let near."""
     await migrate(dsn, folder)
     write(folder, "0003_x", "create table x (a int)")
     (tmp_path / "store_conf.py").write_text(
@@ -424,29 +418,48 @@ async def test_piccolo_reads_our_bookings_and_may_not_run_anything(
         "from piccolo.conf.apps import AppConfig\n"
         f"APP_CONFIG = AppConfig(app_name='reelroom', migrations_folder_path={str(folder)!r})\n"
     )
-    environment = os.environ | {
-        "PICCOLO_CONF": "store_conf",
-        "PYTHONPATH": f"{tmp_path}:{ROOT}",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-
-    async def piccolo(*words: str) -> str:
-        done = await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-m", "piccolo.main", "migrations", *words],
-            env=environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-        )
-        return str(done.stdout + done.stderr)
-
-    listed = await piccolo("check", "reelroom")
+    conf = {"PICCOLO_CONF": "store_conf", "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    listed = await piccolo("check", "reelroom", **conf)
     assert [line.split()[-1] for line in listed.splitlines() if "reelroom" in line] == [
         "True",
         "True",
         "False",
     ]
-    assert "reelroom migrate" in await piccolo("forwards", "reelroom")
+    assert "reelroom migrate" in await piccolo("forwards", "reelroom", **conf)
     assert await ask(dsn, "select to_regclass('x')") is None
     assert await migrate(dsn, folder) == ["0003_x"]
+
+
+async def test_the_projects_own_piccolo_configuration_agrees_about_what_is_applied(
+    dsn: str,
+) -> None:
+    def applied(listed: str) -> dict[str, str]:
+        rows = [re.split(r"\s*\|\s*|\s{2,}", line) for line in listed.splitlines()]
+        return {row[1]: row[-1] for row in rows if row[0] == "reelroom"}
+
+    conf = {"PICCOLO_CONF": "app.piccolo_conf", "DATABASE_URL": dsn}
+    numbers = {path.name[:4] for path in list_sources(MIGRATIONS)}
+    before = applied(await piccolo("check", **conf))
+    assert set(before) == numbers
+    assert set(before.values()) == {"False"}
+    await migrate(dsn)
+    after = applied(await piccolo("check", **conf))
+    assert set(after) == numbers
+    assert set(after.values()) == {"True"}
+
+
+async def piccolo(*words: str, **environment: str) -> str:
+    """Run `piccolo migrations` with these words; return what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "piccolo.main",
+        "migrations",
+        *words,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"} | environment,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    printed, _ = await process.communicate()
+    return printed.decode()
