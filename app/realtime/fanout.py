@@ -50,6 +50,8 @@ class FanoutPosition:
 class FanoutMember(ConnectionListener):
     """What a pass needs of a subscription; `at` is None while it is not live."""
 
+    __slots__ = ("at", "key", "write")  # a pass reads them of thousands
+
     key: tuple[Encode, str | None]
     at: FanoutPosition | None
     write: Callable[[Payload], None]

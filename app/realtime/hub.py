@@ -39,6 +39,9 @@ MAX_HELD_EVENTS = 512  # live events that wait for the log
 TEXT_REQUEST_SECONDS = 0.25  # between two requests for the texts of one run
 REST_PER_SUBSCRIBER_SECONDS = 25e-6  # after a batch: a few times what a write takes
 REST_AFTER_ONE_EVENT = 0.2  # of that: perhaps nothing else is on its way
+BUSY_SECONDS = 0.25  # after a batch of several events in which more are expected
+GATHERED_SHARE = 0.5  # of a rest, before a batch while several events come together
+MAX_COLLECTED_ROWS = 200  # of hints during a rest; beyond them the log is read
 MIN_REST_SECONDS, MAX_REST_SECONDS = 1e-3, 25e-3  # a small project's events go out at once
 POSITION_EVENT_TTL_SECONDS = 1.0  # that an event which states the hub's cursor is used again
 MALFORMED = (msgspec.MsgspecError, LookupError, TypeError, ValueError, AttributeError)
@@ -107,6 +110,9 @@ class Hub:
         self._rest: asyncio.TimerHandle | None = None
         self._reading: asyncio.Task[None] | None = None
         self._failure: Problem | None = None
+        self._collected: list[log.Row] = []  # the next rows, from hints
+        self._crowded = False  # whether the last batch had several events
+        self._published_at = 0.0
         # Live events
         self._held: list[LiveEvent] = []
         self._text_requests: dict[str, float] = {}  # run id to when it may be requested again
@@ -166,6 +172,7 @@ class Hub:
         self.ready = False
         self.generation += 1
         self._wanted = 0
+        self._collected = []
         self._snapshot = None
         self._pages.clear()
         self._notify()
@@ -206,8 +213,13 @@ class Hub:
         everything else is read from the log. Old news is ignored.
         """
         self._wanted = max(self._wanted, revision)
-        if self._rest is None and self._wanted > self.head and not self._take(rows, from_bus):
-            self._read_on()
+        if self._wanted <= self.head:
+            return
+        if rows and self._continues(rows):
+            (_rows_from_bus if from_bus else _rows_handed_over).inc()
+            self._collected += rows
+        if self._rest is None and self._idle and not self._gather():
+            self._advance()
 
     async def reach(self, revision: int) -> None:
         """Publish the log up to a revision, or as far as it goes. Raises `DatabaseError`."""
@@ -217,6 +229,8 @@ class Hub:
             if self._rest:
                 self._rest.cancel()
             self._end_rest()
+            if self.head >= revision:
+                return
             if self._reading:
                 await asyncio.shield(self._reading)
             if self.head == before:
@@ -228,40 +242,47 @@ class Hub:
     def _idle(self) -> bool:
         return self._reading is None or self._reading.done()
 
-    def _take(self, rows: Sequence[log.Row], from_bus: bool) -> bool:
-        if not (rows and self.ready and self._idle and self._continues(rows)):
-            return False
-        (_rows_from_bus if from_bus else _rows_handed_over).inc()
-        self._publish(rows)
-        self._begin_rest(len(rows))
-        if self._rest is None:
-            self._read_on()
-        return True
-
     def _continues(self, rows: Sequence[log.Row]) -> bool:
-        """Whether these are the revisions right behind the head, of the same history."""
-        head = self.head
+        """Whether these are the revisions right behind what is known, of the same history."""
+        last = self._collected[-1].revision if self._collected else self.head
+        expected = self.ready and self._idle and len(self._collected) < MAX_COLLECTED_ROWS
+        return expected and self._follow(rows, last)
+
+    def _follow(self, rows: Sequence[log.Row], last: int) -> bool:
         return all(
-            row.revision == head + index and row.epoch == self.epoch
+            row.revision == last + index and row.epoch == self.epoch
             for index, row in enumerate(rows, 1)
         )
+
+    def _advance(self) -> None:
+        """Publish the rows that were collected, and read what else there is."""
+        if self._collected and self.ready and self._idle:
+            self._publish(self._collected)
+        if self._rest is None:
+            self._read_on()
 
     def _read_on(self) -> None:
         if self.ready and self._idle and self._wanted > self.head:
             self._reading = spawn(self._read(), name=f"read {self.project_id}")
 
-    def _begin_rest(self, published: int) -> None:
-        """Wait a little after a batch to many subscribers, so that the next one carries more."""
-        each = REST_PER_SUBSCRIBER_SECONDS
-        if published == 1:
-            each *= REST_AFTER_ONE_EVENT
-        rest = min(MAX_REST_SECONDS, each * self.subscribers)
+    def _gather(self) -> bool:
+        """Wait for the events that come with this one, if several came together just now."""
+        now = asyncio.get_running_loop().time()
+        if not self._crowded or now - self._published_at > BUSY_SECONDS:
+            return False
+        self._begin_rest(GATHERED_SHARE)
+        return self._rest is not None
+
+    def _begin_rest(self, share: float) -> None:
+        """Wait a little between batches to many subscribers, so that the next one carries more."""
+        rest = min(MAX_REST_SECONDS, share * REST_PER_SUBSCRIBER_SECONDS * self.subscribers)
         if rest > MIN_REST_SECONDS and self._rest is None:
             self._rest = asyncio.get_running_loop().call_later(rest, self._end_rest)
 
     def _end_rest(self) -> None:
         self._rest = None
-        self._read_on()
+        if self._idle:
+            self._advance()
 
     async def _read(self) -> None:
         self._failure = None
@@ -282,15 +303,14 @@ class Hub:
                     continue  # hinted at during the read, which may have been too early
                 self._wanted = self.head
                 return
-            if not self._continues(rows):
+            if not self._follow(rows, self.head):
                 self.restart()
                 return
-            self._publish(rows)
-            if len(rows) < SHORT_PAGE_EVENTS:
-                self._begin_rest(len(rows))
+            self._publish(rows, rests=len(rows) < SHORT_PAGE_EVENTS)
 
-    def _publish(self, rows: Sequence[log.Row]) -> None:
+    def _publish(self, rows: Sequence[log.Row], *, rests: bool = True) -> None:
         """Append whole transactions that come right behind the head to the ring."""
+        self._collected = []
         # What workers of this process streamed before these commits goes out before them.
         self._context.publisher.flush(self.project_id)
         self._snapshot, now = None, time.time()
@@ -310,6 +330,10 @@ class Hub:
             self.ring.append(commit)
             if self._held:
                 self._release_held()
+        self._crowded = len(rows) > 1
+        self._published_at = asyncio.get_running_loop().time()
+        if rests:
+            self._begin_rest(1.0 if self._crowded else REST_AFTER_ONE_EVENT)
         self._notify()
 
     def _notify(self) -> None:

@@ -23,6 +23,8 @@ class Ending(msgspec.Struct, frozen=True):
 class ConnectionListener(ABC):
     """Receives what happens to a connection. All methods return at once."""
 
+    __slots__ = ()
+
     @abstractmethod
     def on_congested(self) -> None:
         """Called when the client reads too slowly: write no more until `on_drained`."""

@@ -33,6 +33,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
 
     loadgen: Path
     npm: Path | None
+    baseline: Path | None
     nginx: str | None
     nchan: Path
     folder: Path
@@ -44,13 +45,16 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
 BOTH = {"sse": "/events/{p}", "ws": "/socket/{p}"}
 
 
-def pinned(words: list[str], cpu: int, **more: str) -> subprocess.Popen[str]:
+def pinned(
+    words: list[str], cpu: int, folder: Path | None = None, **more: str
+) -> subprocess.Popen[str]:
     """A child on one processor, where there are several."""
     child = subprocess.Popen(
         words,
         stdout=subprocess.PIPE,
         stderr=None if os.environ.get("LOUD") else subprocess.DEVNULL,
         text=True,
+        cwd=folder,
         env={**os.environ, **more},
     )
     if (os.cpu_count() or 1) > 1:
@@ -113,6 +117,8 @@ def missing(name: str, around: Around) -> str | None:
             return "no node"
         if around.npm is None or not (around.npm / "node_modules" / name).exists():
             return f"no npm package {name}: say --npm DIR after `npm install ws socket.io redis`"
+    if name.startswith("baseline") and around.baseline is None:
+        return "no other checkout: see --baseline"
     if name == "nchan" and not (around.nginx and around.nchan.exists()):
         return "no nginx with libnginx-mod-nchan: see --nginx and --nchan"
     return None
@@ -121,7 +127,7 @@ def missing(name: str, around: Around) -> str | None:
 def start(name: str, around: Around) -> tuple[subprocess.Popen[str], Peer]:
     redis = around.redis.rpartition(":")[2].partition("/")[0]
     feed = ["--pub", "redis", "--pub-port", redis]
-    if name in ("reelroom", "reelroom asgi"):
+    if name in ("reelroom", "reelroom asgi", "baseline", "baseline asgi"):
         return start_product(name, around)
     if name == "channels":
         child = pinned(
@@ -156,10 +162,12 @@ def peer_of(
 
 
 def start_product(name: str, around: Around) -> tuple[subprocess.Popen[str], Peer]:
-    kind = "product" if name == "reelroom" else "plain"
+    kind = "plain" if name.endswith(" asgi") else "product"
+    folder = around.baseline if name.startswith("baseline") else None
     child = pinned(
         [sys.executable, "-m", "tests.bench._fanout_server", kind],
         SERVER_CPU,
+        folder,
         DATABASE_URL=around.dsn,
         REDIS_URL=around.redis,
         REELROOM_LOCAL_TOKEN="bench",

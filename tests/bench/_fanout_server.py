@@ -33,7 +33,7 @@ def product() -> uvicorn.Config:
             if path.startswith(short):
                 number = int(path.removeprefix(short))
                 path = f"/api/projects/{project_id(number)}/{long}"
-                scope = {**scope, "path": path, "raw_path": path.encode()}
+                scope["path"], scope["raw_path"] = path, path.encode()
         await inner(scope, receive, send)
 
     config: uvicorn.Config = _config(settings, app)

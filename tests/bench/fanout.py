@@ -88,20 +88,38 @@ def generate(around: Around, peer: Peer, protocol: str, *words: str) -> list[dic
     command = [
         str(around.loadgen / "loadgen"), "--proto", kind, "--port", str(peer.port),
         "--path", peer.protocols[kind], "--settle", "500", "--body",
-        HELLO if kind == "ws" and peer.name.startswith("reelroom") else "",
+        HELLO if kind == "ws" and peer.name.startswith(("reelroom", "baseline")) else "",
         *peer.options, *peer.feed, *words,
     ]  # fmt: skip
     for pid in peer.pids:
         command += ["--pid", str(pid)]
+    before = counters(peer)
     child = pinned(command, OTHER_CPU)
     told, _ = child.communicate(timeout=300)
+    after = counters(peer)
+    if after and "--phase" in words and any("sat" in word for word in words):
+        grown = {name: after[name] - before.get(name, 0) for name in after}
+        writes, events = grown["reelroom_writes_total"], grown["reelroom_written_events_total"]
+        use = {k[len("reelroom_log_reads_total"):]: v for k, v in grown.items() if k.startswith("reelroom_log_reads_total") and v}
+        print(f"# {peer.name} {protocol}: {events / max(writes, 1):.2f} events a write; {use}", flush=True)
     rows = [msgspec.json.decode(line) for line in told.splitlines()]
+    if len(rows) > 1:
+        print("#", peer.name, rows[1], rows[2] if len(rows) > 2 else "", flush=True)
     if not rows or rows[0]["failed"]:
         print(f"# {peer.name}: some connections failed: {rows[:1]}", flush=True)
     for row in rows[1:]:
-        if peer.name.startswith("reelroom") and (row["lost"] or row["gaps"] or row["dups"]):
+        if peer.name.startswith(("reelroom", "baseline")) and (row["lost"] or row["gaps"] or row["dups"]):
             print(f"# {peer.name} LOST: {row}", flush=True)
     return rows
+
+
+def counters(peer: Peer) -> dict[str, float]:
+    if not peer.name.startswith(("reelroom", "baseline")):
+        return {}
+    import urllib.request
+    with urllib.request.urlopen(f"http://127.0.0.1:{peer.port}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith("reelroom_")}
 
 
 def one_round(
@@ -237,6 +255,7 @@ def surroundings(options: argparse.Namespace) -> Iterator[Around]:
         yield Around(
             loadgen=loadgen,
             npm=options.npm,
+            baseline=options.baseline,
             nginx=nginx,
             nchan=options.nchan,
             folder=folder,
@@ -258,6 +277,7 @@ def main() -> None:
     )
     parser.add_argument("--peers", default=",".join(NAMES))
     parser.add_argument("--npm", type=Path, help="folder with node_modules of ws, socket.io, redis")
+    parser.add_argument("--baseline", type=Path, help="another checkout, for peers `baseline`")
     parser.add_argument("--nginx", help="program; default: the one in PATH")
     parser.add_argument("--nchan", type=Path, default=MODULE, help="its module")
     parser.add_argument("--skip", default="", help="any of fan,many,arrivals,memory,storm")
