@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from types import FrameType
 from typing import Any, cast
 
@@ -24,10 +25,10 @@ from app.brain.model import Provider
 from app.brain.offline import OfflineModel
 from app.chat.routes import router as chat
 from app.chat.runner import Runner
-from app.chat.signals import SIGNALS
-from app.chat.variations import VariationMaker
-from app.chat.waiting import WAITING
+from app.generations.model import GenerationQueued
 from app.generations.routes import router as generations
+from app.generations.variation_routes import router as variations
+from app.generations.worker import GenerationWorker
 from app.health import router as health
 from app.http.errors import HANDLERS
 from app.http.guard import Guard
@@ -38,12 +39,14 @@ from app.http.strict import StrictRequest
 from app.pages import assets
 from app.pages import router as pages
 from app.projects.following import router as following
-from app.projects.following import running_seeds
 from app.projects.routes import router as projects
 from app.realtime.bus.local import LocalBus
 from app.realtime.bus.messages import Bus
 from app.realtime.hubs import Hubs
 from app.realtime.log import LogGrew
+from app.runs.model import CancelRequested, RunQueued
+from app.runs.reads import running_runs
+from app.runs.waiting import Waiting
 from app.scenes.history_routes import router as scene_history
 from app.scenes.routes import router as scenes
 from app.scenes.snapshot import read_snapshot
@@ -64,16 +67,6 @@ OPENAPI = OpenAPIConfig(
 )
 
 
-class RunsWaiting(msgspec.Struct, frozen=True):
-    """There may be a run to claim."""
-
-
-class StopRequested(msgspec.Struct, frozen=True):
-    """A cancel was requested for a run."""
-
-    run_id: str
-
-
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """What lives as long as the process does.
 
@@ -88,16 +81,17 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     hubs: Hubs
     provider: Any
     runner: Runner
-    maker: VariationMaker
+    generation_worker: GenerationWorker
+    waiting: Waiting
 
 
 def make_parts(settings: Settings, database: Database | None = None) -> Parts:
     redis, bus = _over_redis(settings.redis_url) if settings.redis_url else (None, LocalBus())
     db = database or DB
-    broadcasts = (RunsWaiting, StopRequested, AccessRevoked)
-    hubs = Hubs(db, bus, read_snapshot, running_seeds, broadcasts=broadcasts)
+    broadcasts = (RunQueued, GenerationQueued, CancelRequested, AccessRevoked)
+    hubs = Hubs(db, bus, read_snapshot, partial(running_runs, db), broadcasts=broadcasts)
     provider = choose_provider(settings)
-    runner = Runner(provider, hubs)
+    runner = Runner(db, provider, hubs)
     return Parts(
         settings=settings,
         database=db,
@@ -107,7 +101,8 @@ def make_parts(settings: Settings, database: Database | None = None) -> Parts:
         hubs=hubs,
         provider=provider,
         runner=runner,
-        maker=VariationMaker(provider),
+        generation_worker=GenerationWorker(db, provider),
+        waiting=Waiting(db),
     )
 
 
@@ -124,9 +119,9 @@ async def living(parts: Parts, *, run_jobs: bool) -> AsyncIterator[None]:
             )
         stack.push_async_callback(parts.provider.close)
         await stack.enter_async_context(parts.hubs.serving())
-        stack.enter_context(_passing_signals(parts))
+        stack.enter_context(_connected_signals(parts))
         if run_jobs:
-            await stack.enter_async_context(parts.maker.running())
+            await stack.enter_async_context(parts.generation_worker.running())
             await stack.enter_async_context(parts.runner.running())
         yield
 
@@ -146,7 +141,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with living(parts, run_jobs=run_jobs):
-            with _ending_answers_at_exit(parts.hubs):
+            with _ending_answers_at_exit(parts.hubs, parts.waiting):
                 yield
 
     routes = [
@@ -156,6 +151,7 @@ def create_app(
         scenes,
         scene_history,
         generations,
+        variations,
         chat,
         health,
         pages,
@@ -177,6 +173,7 @@ def create_app(
         dependencies={
             "caller": Provide(parts.credentials.provide_caller),
             "db": Provide(lambda: parts.database, sync_to_thread=False),
+            "waiting": Provide(lambda: parts.waiting, sync_to_thread=False),
             "hubs": Provide(lambda: parts.hubs, sync_to_thread=False),
         },
         exception_handlers=HANDLERS,
@@ -226,55 +223,39 @@ def choose_provider(settings: Settings) -> Provider:
 
 
 @contextlib.contextmanager
-def _passing_signals(parts: Parts) -> Iterator[None]:
-    """Wake those who wait for a commit, and pass the workers' calls to all processes."""
-    hubs, runner, maker = parts.hubs, parts.runner, parts.maker
-
-    def wake() -> None:
-        runner.wake()
-        maker.wake()
-        hubs.broadcast(RunsWaiting())
-
-    def stop(run_id: str) -> None:
-        runner.stop(run_id)
-        hubs.broadcast(StopRequested(run_id))
-
-    def revoked(message: AccessRevoked) -> None:
-        hubs.recheck_user(message.user_id)
-        hubs.broadcast(message)
-
-    def woken(_: RunsWaiting) -> None:
-        runner.wake()
-        maker.wake()
-
-    disconnects = [
-        hubs.received.connect(RunsWaiting, woken),
-        hubs.received.connect(StopRequested, lambda message: runner.stop(message.run_id)),
-        hubs.received.connect(AccessRevoked, lambda message: hubs.recheck_user(message.user_id)),
-        parts.database.signals.connect(LogGrew, lambda grown: WAITING.announce(grown.project_id)),
+def _connected_signals(parts: Parts) -> Iterator[None]:
+    """Connect what is sent after commits to its receivers, here and in the other processes."""
+    hubs, runner, generation_worker = parts.hubs, parts.runner, parts.generation_worker
+    receivers: list[tuple[type[Any], Callable[[Any], None]]] = [
+        (RunQueued, lambda _: runner.wake()),
+        (GenerationQueued, lambda _: generation_worker.wake()),
+        (CancelRequested, lambda message: runner.cancel(message.run_id)),
+        (AccessRevoked, lambda message: hubs.recheck_user(message.user_id)),
     ]
-    SIGNALS.on_wake.append(wake)
-    SIGNALS.on_stop.append(stop)
-    disconnects.append(parts.database.signals.connect(AccessRevoked, revoked))
+    signals = parts.database.signals
+    disconnects = [signals.connect(LogGrew, parts.waiting.log_grew)]
+    for kind, receive in receivers:
+        disconnects += [
+            signals.connect(kind, receive),
+            signals.connect(kind, hubs.broadcast),
+            hubs.received.connect(kind, receive),
+        ]
     try:
         yield
     finally:
-        SIGNALS.on_wake.remove(wake)
-        SIGNALS.on_stop.remove(stop)
         for disconnect in disconnects:
             disconnect()
 
 
 @contextlib.contextmanager
-def _ending_answers_at_exit(hubs: Hubs) -> Iterator[None]:
+def _ending_answers_at_exit(hubs: Hubs, waiting: Waiting) -> Iterator[None]:
     """End what may stay open at the signal: uvicorn waits for it before it shuts the app down."""
     loop = asyncio.get_running_loop()
     kept: dict[int, Any] = {}
-    WAITING.reopen()
 
     def close() -> None:
         hubs.close()
-        WAITING.close()
+        waiting.close()
 
     def handle(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(close)

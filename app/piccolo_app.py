@@ -12,7 +12,7 @@ TABLES = [
     "app.projects.tables",
     "app.scenes.tables",
     "app.generations.tables",
-    "app.chat.tables",
+    "app.runs.tables",
     "app.http.tables",
 ]
 

@@ -2,8 +2,8 @@
 
 from asyncpg import Record
 
-from app.projects.chat import MESSAGE, RUN, Run, message_of, run_of
 from app.realtime.log import Change, changing
+from app.runs.model import MESSAGE, RUN, Run, message_of, run_of
 from app.scenes.history import Cause, create
 from app.scenes.model import SceneState
 from app.store.database import Tx

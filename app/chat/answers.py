@@ -4,7 +4,7 @@ from typing import Any
 
 from app.http.envelope import ActionResult, AnswerContext
 from app.problems import AiError, Conflict, InternalError, NotFound, Problem, ServiceUnavailable
-from app.projects.chat import Run
+from app.runs.model import Run
 from app.scenes.model import Scene
 from app.scenes.reads import SCENE, scene_of
 from app.store.engine import Reader

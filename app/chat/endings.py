@@ -2,21 +2,21 @@
 
 import msgspec
 
-from app.chat.signals import SIGNALS
 from app.generations.records import fail_of_run
 from app.problems import LeaseLost, Problem
-from app.projects.chat import (
+from app.realtime.log import Change
+from app.runs.model import (
     MESSAGE,
     RUN,
     MessageKind,
     MessageStatus,
     Run,
+    RunQueued,
     RunStatus,
     message_of,
     run_of,
 )
-from app.realtime.log import Change
-from app.store.engine import Tx
+from app.store.database import Tx
 
 MESSAGE_STATUS: dict[RunStatus, MessageStatus] = {
     "succeeded": "success",
@@ -82,7 +82,7 @@ async def end(change: Change, run_id: str, ending: Ending) -> Run:
     assert said is not None
     change.emit("message.updated", {"message": message_of(said)}, run_id=run_id)
     change.emit("run.finished", {"run": run}, run_id=run_id)
-    tx.after_commit.append(SIGNALS.wake)
+    tx.send_after_commit(RunQueued())  # the next one of the project may begin
     return run
 
 

@@ -16,9 +16,9 @@ from app.chat.endings import Ending, break_off, close_calls
 from app.generations.records import LOST, fail_of_run
 from app.problems import Forbidden, LeaseLost, ServiceUnavailable
 from app.projects.access import require_role
-from app.projects.chat import RUN, Run, run_of
 from app.realtime.log import Change, changing
-from app.store.engine import Tx, transaction
+from app.runs.model import RUN, Run, run_of
+from app.store.database import Database, Tx
 
 LEASE = "12 seconds"  # how long a worker may be silent before another takes over
 ATTEMPTS_MOST = 4  # of one run, the takeovers included
@@ -30,9 +30,10 @@ class RunCancelled(Exception):
     """Somebody asked for this run to stop."""
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
+class LeasedRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run that this worker holds a lease on, and what earlier attempts left behind."""
 
+    database: Database
     run: Run
     lease_epoch: int
     image_urls: list[str]
@@ -43,9 +44,9 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     finished: dict[str, str]  # call id -> summary of the steps that are done
 
 
-async def claim(worker: str) -> Held | None:
+async def claim(database: Database, worker: str) -> LeasedRun | None:
     """Take the next waiting run of a project in which none is running; None when there is none."""
-    async with transaction() as tx:
+    async with database.transaction() as tx:
         candidate = await tx.fetchrow(
             "select r.id, r.project_id, r.actor_id, r.request_id from run r"
             " join project p on p.id = r.project_id"
@@ -71,12 +72,12 @@ async def claim(worker: str) -> Held | None:
             if row is None:
                 return None
             change.actor_id, change.request_id = row["actor_id"], row["request_id"]
-            return await _held(change, row, "run.started")
+            return await _leased_run(database, change, row, "run.started")
 
 
-async def take_over(worker: str) -> Held | None:
+async def take_over(database: Database, worker: str) -> LeasedRun | None:
     """Take a run whose worker is gone; ends those that were cancelled or tried too often."""
-    async with transaction() as tx:
+    async with database.transaction() as tx:
         dead = await tx.fetchrow(
             "select r.id, r.project_id, r.actor_id, r.request_id from run r"
             " join project p on p.id = r.project_id"
@@ -108,10 +109,10 @@ async def take_over(worker: str) -> Held | None:
                 await break_off(change, dead["id"], ending)
                 return None
             await close_calls(tx, dead["id"], "abandoned")
-            return await _held(change, row, "run.retrying")
+            return await _leased_run(database, change, row, "run.retrying")
 
 
-async def _held(change: Change, row: Any, kind: str) -> Held:
+async def _leased_run(database: Database, change: Change, row: Any, kind: str) -> LeasedRun:
     values = dict(row)
     lease_epoch, images = values.pop("lease_epoch"), values.pop("image_urls")
     request_id = values.pop("request_id")
@@ -129,7 +130,8 @@ async def _held(change: Change, row: Any, kind: str) -> Held:
     change.emit(kind, {"run": run}, run_id=run.id)
     if kind == "run.retrying":
         await fail_of_run(change, run.id, "WORKER_LOST", LOST)
-    return Held(
+    return LeasedRun(
+        database=database,
         run=run,
         lease_epoch=lease_epoch,
         image_urls=images,
@@ -150,19 +152,19 @@ def _decision_of(run: Run) -> Decision | None:
         return None
 
 
-async def renew(held: Held) -> datetime | None:
+async def renew(leased: LeasedRun) -> datetime | None:
     """Prolong the lease; return when a cancel was asked for, if it was. Raises `LeaseLost`.
 
     Whoever deletes a project cancels its runs.
     """
-    async with transaction() as tx:
+    async with leased.database.transaction() as tx:
         row = await tx.fetchrow(
             "update run set lease_expires_at = clock_timestamp()"
             f" + interval '{LEASE}' where id = $1 and status = 'running' and lease_epoch = $2"
             " returning coalesce(cancel_requested_at,"
             " (select deleted_at from project where id = project_id)) as unwanted_since",
-            held.run.id,
-            held.lease_epoch,
+            leased.run.id,
+            leased.lease_epoch,
         )
     if row is None:
         raise LeaseLost
@@ -170,31 +172,31 @@ async def renew(held: Held) -> datetime | None:
     return cancel
 
 
-async def release(held: Held) -> None:
+async def release(leased: LeasedRun) -> None:
     """Give the run to whoever comes next, now: this worker is shutting down."""
-    async with transaction() as tx:
+    async with leased.database.transaction() as tx:
         await tx.execute(
             "update run set lease_expires_at = clock_timestamp()"
             " where id = $1 and status = 'running' and lease_epoch = $2",
-            held.run.id,
-            held.lease_epoch,
+            leased.run.id,
+            leased.lease_epoch,
         )
 
 
-def holding(tx: Tx, held: Held) -> AbstractAsyncContextManager[Change]:
+def holding(tx: Tx, leased: LeasedRun) -> AbstractAsyncContextManager[Change]:
     """The project's lock, in the name of whoever asked for the run."""
-    return _changing(tx, held)
+    return _changing(tx, leased)
 
 
 def _changing(tx: Tx, of: Any) -> AbstractAsyncContextManager[Change]:
-    if isinstance(of, Held):
+    if isinstance(of, LeasedRun):
         project_id, actor_id, request_id = of.run.project_id, of.run.actor_id, of.request_id
     else:
         project_id, actor_id, request_id = of["project_id"], of["actor_id"], of["request_id"]
     return changing(tx, project_id, actor_id=actor_id, request_id=request_id)
 
 
-async def fence(tx: Tx, held: Held, *, ends: bool = False) -> None:
+async def fence(tx: Tx, leased: LeasedRun, *, ends: bool = False) -> None:
     """Raise `LeaseLost` unless this worker holds the run.
 
     Unless it only `ends`: `RunCancelled` if nobody wants it or its project was deleted, and
@@ -206,8 +208,8 @@ async def fence(tx: Tx, held: Held, *, ends: bool = False) -> None:
         " left join project_member m on m.project_id = r.project_id and m.user_id = r.actor_id"
         " where r.id = $1 and r.status = 'running' and r.lease_epoch = $2"
         " for no key update of r",
-        held.run.id,
-        held.lease_epoch,
+        leased.run.id,
+        leased.lease_epoch,
     )
     if row is None:
         raise LeaseLost

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from app.chat.leases import Held
+from app.chat.leases import LeasedRun
 from app.http.envelope import now
 from app.realtime.events import LiveEvent
 from app.realtime.live import GrowingText, LiveRun
@@ -29,17 +29,17 @@ class LiveSink(Protocol):
 class LiveTurn:
     """The texts of one attempt at a run; each only ever grows, or starts again as a whole."""
 
-    def __init__(self, held: Held, sink: LiveSink) -> None:
+    def __init__(self, leased: LeasedRun, sink: LiveSink) -> None:
         self._sink = sink
-        self.after = held.revision  # of the last commit of this run
-        self._project_id = held.run.project_id
+        self.after = leased.revision  # of the last commit of this run
+        self._project_id = leased.run.project_id
         self._run = LiveRun(
-            run_id=held.run.id,
-            request_id=held.request_id,
-            actor_id=held.run.actor_id,
-            attempt=held.run.attempt,
-            run=msgspec.to_builtins(held.run),
-            message_id=held.run.assistant_message_id,
+            run_id=leased.run.id,
+            request_id=leased.request_id,
+            actor_id=leased.run.actor_id,
+            attempt=leased.run.attempt,
+            run=msgspec.to_builtins(leased.run),
+            message_id=leased.run.assistant_message_id,
             progress={"stage": "deciding", "percent": 5},
         )
 

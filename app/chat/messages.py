@@ -1,7 +1,7 @@
 """Reading the chat."""
 
 from app.http.envelope import Page
-from app.projects.chat import MESSAGE, Message, message_of
+from app.runs.model import MESSAGE, Message, message_of
 from app.store.engine import Reader
 
 PAGE = 50  # messages, when nothing else is asked for

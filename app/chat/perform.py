@@ -10,14 +10,14 @@ import msgspec
 from app.brain.decide import decide
 from app.brain.model import Decision, Provider, Step, WriteJob, answering_model
 from app.chat import steps
-from app.chat.context import Gathered, gather
+from app.chat.context import GatheredContext, gather
 from app.chat.endings import Ending
-from app.chat.leases import Held, RunCancelled
+from app.chat.leases import LeasedRun, RunCancelled
 from app.chat.ledger import calling
 from app.chat.live import LiveSink, LiveTurn
 from app.chat.steps import Effect, arguments_of, commit, is_stale
 from app.chat.writing import Writing, job_of, write
-from app.generations.records import Made
+from app.generations.records import GeneratedCode
 from app.problems import (
     AiError,
     DatabaseError,
@@ -31,9 +31,8 @@ from app.problems import (
 )
 from app.scenes.history import Cause
 from app.scenes.model import Scene
-from app.store.concurrency import run_to_completion
-from app.store.engine import DB
 from app.store.ids import step_id
+from app.store.tasks import run_to_completion
 from app.tools.registry import TOOLS, run_tool
 
 RUN_MOST = 300.0  # seconds of one attempt
@@ -43,15 +42,15 @@ APOLOGY = "I could not finish this."
 log = logging.getLogger(__name__)
 
 
-class Performance:
+class RunAttempt:
     """One attempt at a run."""
 
-    def __init__(self, held: Held, provider: Provider, stage: LiveSink) -> None:
-        self.held = held
+    def __init__(self, leased: LeasedRun, provider: Provider, stage: LiveSink) -> None:
+        self.leased = leased
         self.provider = provider
-        self.live = LiveTurn(held, stage)
-        self.model = answering_model(provider, held.run.model)
-        self._announced = set(held.started)  # call ids
+        self.live = LiveTurn(leased, stage)
+        self.model = answering_model(provider, leased.run.model)
+        self._announced = set(leased.started)  # call ids
         self._tokens = 0
 
     async def perform(self) -> None:
@@ -63,7 +62,7 @@ class Performance:
             async with asyncio.timeout(RUN_MOST):
                 await self._work()
         except LeaseLost:
-            log.info("run %s is someone else's now", self.held.run.id)
+            log.info("run %s is someone else's now", self.leased.run.id)
         except RunCancelled:
             await self.cancelled()
         except TimeoutError:
@@ -73,7 +72,7 @@ class Performance:
         except Problem as problem:
             await self._fail(problem)
         except Exception:
-            log.exception("run %s broke", self.held.run.id)
+            log.exception("run %s broke", self.leased.run.id)
             await self._fail(InternalError())
 
     async def cancelled(self) -> None:
@@ -81,7 +80,7 @@ class Performance:
         await self._end(Ending(status="cancelled", content=self.live.content))
 
     async def _fail(self, problem: Problem, code: str | None = None) -> None:
-        log.warning("run %s failed: %s", self.held.run.id, problem.message)
+        log.warning("run %s failed: %s", self.leased.run.id, problem.message)
         self.live.say(f"{APOLOGY} {problem.message}")
         await self._end(
             Ending(
@@ -95,15 +94,15 @@ class Performance:
     async def _end(self, ending: Ending) -> None:
         self.live.flush()
         try:
-            await run_to_completion(steps.finish(self.held, ending))
+            await run_to_completion(steps.finish(self.leased, ending))
         except LeaseLost:
-            log.info("run %s was ended by another", self.held.run.id)
+            log.info("run %s was ended by another", self.leased.run.id)
 
     async def _work(self) -> None:
-        await steps.still_wanted(self.held)
+        await steps.still_wanted(self.leased)
         self.live.progress("deciding", 5, "Reading the project")
-        gathered = await gather(self.held)
-        decision = self.held.decision
+        gathered = await gather(self.leased)
+        decision = self.leased.decision
         if decision is None:
             decision = await self._decide(gathered)
         else:
@@ -111,24 +110,24 @@ class Performance:
         if decision.needs_clarification and decision.tool_name is None:
             await self._ask(decision)
             return
-        wanted = steps_of(decision, self.held.run.prompt)
+        wanted = steps_of(decision, self.leased.run.prompt)
         for number, step in enumerate(wanted, 1):
             await self._step(decision, step, number, len(wanted), gathered)
 
-    async def _decide(self, gathered: Gathered) -> Decision:
+    async def _decide(self, gathered: GatheredContext) -> Decision:
         began = time.perf_counter()
-        async with calling(self.held, "decide", self.provider, self.model) as call:
+        async with calling(self.leased, "decide", self.provider, self.model) as call:
             decided = await decide(
                 self.provider,
                 gathered.context,
-                model=self.held.run.model,
+                model=self.leased.run.model,
                 on_text=call.saw_text,
             )
             call.usage = decided.usage
         self._tokens = decided.usage.input_tokens + decided.usage.output_tokens
         decision = decided.decision
         first = None
-        wanted = steps_of(decision, self.held.run.prompt)
+        wanted = steps_of(decision, self.leased.run.prompt)
         if wanted:
             first = self._call_of(wanted[0], 1, len(wanted))
         data = {
@@ -136,7 +135,7 @@ class Performance:
             "provider": self.provider.name,
             "milliseconds": round((time.perf_counter() - began) * 1000),
         }
-        self.live.after = await steps.decided(self.held, decision, data, first)
+        self.live.after = await steps.decided(self.leased, decision, data, first)
         if first is not None:
             self._announced.add(first["callId"])
         self._take(decision)
@@ -151,11 +150,11 @@ class Performance:
         self.live.say(decision.clarification_question or decision.user_feedback)
         self.live.flush()
         ending = Ending(status="succeeded", content=self.live.content, kind="clarification")
-        await steps.finish(self.held, ending)
+        await steps.finish(self.leased, ending)
 
     def _call_of(self, step: Step, number: int, of: int) -> dict[str, Any]:
         call: dict[str, Any] = {
-            "callId": step_id(self.held.run.id, number),
+            "callId": step_id(self.leased.run.id, number),
             "toolName": step.tool_name,
             "step": number,
             "steps": of,
@@ -165,26 +164,28 @@ class Performance:
         return call
 
     async def _step(
-        self, decision: Decision, step: Step, number: int, of: int, gathered: Gathered
+        self, decision: Decision, step: Step, number: int, of: int, gathered: GatheredContext
     ) -> None:
         call = self._call_of(step, number, of)
         last = number == of
-        if (done := self.held.finished.get(call["callId"])) is not None:
+        if (done := self.leased.finished.get(call["callId"])) is not None:
             self.live.say(done)
             if last:
-                await steps.finish(self.held, Ending(status="succeeded", content=self.live.content))
+                await steps.finish(
+                    self.leased, Ending(status="succeeded", content=self.live.content)
+                )
             return
         if call["callId"] not in self._announced:
-            self.live.after = await steps.step_started(self.held, call)
+            self.live.after = await steps.step_started(self.leased, call)
         self.live.start_call(call)
         if number > 1:
-            gathered = await gather(self.held)
+            gathered = await gather(self.leased)
         try:
             await self._try_step(decision, step, call, last, gathered)
         except StaleBase as stale:
-            self.live.after = await steps.writing_left(self.held, stale)
+            self.live.after = await steps.writing_left(self.leased, stale)
             self.live.restart_code(call["callId"])
-            await self._try_step(decision, step, call, last, await gather(self.held))
+            await self._try_step(decision, step, call, last, await gather(self.leased))
 
     async def _try_step(
         self,
@@ -192,7 +193,7 @@ class Performance:
         step: Step,
         call: dict[str, Any],
         last: bool,
-        gathered: Gathered,
+        gathered: GatheredContext,
     ) -> None:
         began = time.perf_counter()
         base = self._target(step, gathered)
@@ -209,20 +210,20 @@ class Performance:
                 raise
             why = (made and made.note) or problem.message
             if made is not None:
-                self.live.after = await steps.writing_left(self.held, ValidationFailed(why))
+                self.live.after = await steps.writing_left(self.leased, ValidationFailed(why))
             await self._leave(call, last, why)
             return
         self.live.progress("saving", 90, "Saving")
-        if await is_stale(base, DB):
+        if await is_stale(base, self.leased.database):
             raise StaleBase
         summary = change.summary
         if made and made.note:
             summary = f"{summary} {made.note}"
         cause = Cause(
             source="llm",
-            prompt=self.held.run.prompt,
-            message_id=self.held.run.assistant_message_id,
-            run_id=self.held.run.id,
+            prompt=self.leased.run.prompt,
+            message_id=self.leased.run.assistant_message_id,
+            run_id=self.leased.run.id,
             call_id=call["callId"],
             brain_reasoning=decision.reasoning,
             tool_reasoning=change.reasoning,
@@ -246,7 +247,7 @@ class Performance:
         try:
             for patience in reversed(range(COMMIT_TRIES)):
                 try:
-                    await commit(self.held, effect, ending, revisions.append)
+                    await commit(self.leased, effect, ending, revisions.append)
                     break
                 except ServiceUnavailable:  # somebody holds the project; surely nothing was written
                     if not patience:
@@ -258,7 +259,7 @@ class Performance:
             else:
                 self.live.unsay(before)
 
-    def _target(self, step: Step, gathered: Gathered) -> Scene | None:
+    def _target(self, step: Step, gathered: GatheredContext) -> Scene | None:
         if step.target_scene_id is None:
             return None
         scene = gathered.scenes.get(step.target_scene_id)
@@ -268,16 +269,16 @@ class Performance:
 
     async def _write(self, job: WriteJob, call: dict[str, Any], base: Scene | None) -> Writing:
         self.live.progress("writing", 30, "Writing the scene")
-        return await write(self.held, self.live, self.provider, job, call, base)
+        return await write(self.leased, self.live, self.provider, job, call, base)
 
     async def _leave(self, call: dict[str, Any], last: bool, why: str) -> None:
         """A tool that found nothing to change: said, and no scene touched."""
         self.live.say(why)
         if last:
             ending = Ending(status="succeeded", content=self.live.content)
-            await steps.finish(self.held, ending)
+            await steps.finish(self.leased, ending)
         else:
-            self.live.after = await steps.step_left(self.held, {**call, "summary": why})
+            self.live.after = await steps.step_left(self.leased, {**call, "summary": why})
         self.live.end_call(call["callId"])
 
 
@@ -306,5 +307,5 @@ def is_unchanged(problem: ValidationFailed) -> bool:
     return any(isinstance(item, dict) and item.get("rule") == "unchanged" for item in details)
 
 
-def _tokens(made: Made) -> int:
+def _tokens(made: GeneratedCode) -> int:
     return made.usage.input_tokens + made.usage.output_tokens

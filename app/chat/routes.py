@@ -14,22 +14,21 @@ from app.chat import runs
 from app.chat.answers import answer_of
 from app.chat.messages import PAGE, PAGE_MOST, list_messages
 from app.chat.runs import Begun, Turn
-from app.chat.variation_routes import router as variations
-from app.chat.waiting import WAITING, wait_of
 from app.http.envelope import ActionResult, Envelope, Page, answer, declare
 from app.http.idempotency import change
 from app.http.openapi import CHANGES, READS, STREAM
 from app.http.request import AnyRequest
 from app.projects.access import access_project
-from app.projects.chat import OVER, Message, Run
 from app.projects.following import subscriber_of
 from app.realtime.events import MAX_REVISION
 from app.realtime.hubs import Hubs
 from app.realtime.subscription import Subscriber
 from app.realtime.transports.sse import EventStream, last_event_id, stream_run
+from app.runs.model import OVER, Message, Run
+from app.runs.waiting import Waiting, wait_of
 from app.scenes.model import Scene
 from app.scenes.reads import scene_in_project
-from app.store.engine import DB, Tx
+from app.store.database import Database, Tx
 
 CANCEL_PATIENCE = 3.0  # seconds that a worker gets to stop by itself
 IMAGES_MOST = 8
@@ -87,6 +86,8 @@ async def create_run(
     data: JSONBody[NewRun],
     caller: NamedDependency[Caller],
     hubs: NamedDependency[Hubs],
+    db: NamedDependency[Database],
+    waiting: NamedDependency[Waiting],
 ) -> Begins:
     """Start a turn. `Accept: text/event-stream` follows it, `Prefer: wait=n` waits for its end."""
     project = str(project_id)
@@ -95,7 +96,7 @@ async def create_run(
     watcher: Subscriber | None = None
     if streamed:  # the reader's place is held before there is anything to miss
         watcher = subscriber_of(
-            request.scope, caller, await access_project(DB, caller, project, "editor")
+            request.scope, caller, await access_project(db, caller, project, "editor")
         )
         await hubs.ensure_ready(project)
 
@@ -128,7 +129,7 @@ async def create_run(
         after = last_event_id(request.scope, None)
         stream = await stream_run(hubs, project, run.id, watcher, after=after, begun=revision)
         return cast(Begins, stream)
-    over = await WAITING.until_over(run, wait)
+    over = await waiting.until_over(run, wait)
     if over.status not in OVER:
         return begun.response()
 
@@ -142,10 +143,13 @@ async def create_run(
 
 @get("/api/runs/{run_id:uuid}", **declare("run.read", "viewer", **READS))
 async def read_run(
-    request: AnyRequest, run_id: FromPath[UUID], caller: NamedDependency[Caller]
+    request: AnyRequest,
+    run_id: FromPath[UUID],
+    caller: NamedDependency[Caller],
+    db: NamedDependency[Database],
 ) -> Response[Envelope[Run]]:
     """One turn as it is now."""
-    run, revision = await runs.access_run(DB, caller, str(run_id), "viewer")
+    run, revision = await runs.access_run(db, caller, str(run_id), "viewer")
     return answer(request.scope, ActionResult(data=run, revision=revision))
 
 
@@ -158,10 +162,11 @@ async def follow_run(
     run_id: FromPath[UUID],
     caller: NamedDependency[Caller],
     hubs: NamedDependency[Hubs],
+    db: NamedDependency[Database],
 ) -> EventStream:
     """The run's events from its first to its last as Server-Sent Events; then the stream ends."""
-    run, _ = await runs.access_run(DB, caller, str(run_id), "viewer")
-    access = await access_project(DB, caller, run.project_id, "viewer")
+    run, _ = await runs.access_run(db, caller, str(run_id), "viewer")
+    access = await access_project(db, caller, run.project_id, "viewer")
     return await stream_run(
         hubs,
         run.project_id,
@@ -175,7 +180,11 @@ async def follow_run(
     "/api/runs/{run_id:uuid}/cancel", **declare("run.cancel", "editor", status_code=200, **CHANGES)
 )
 async def cancel_run(
-    request: AnyRequest, run_id: FromPath[UUID], caller: NamedDependency[Caller]
+    request: AnyRequest,
+    run_id: FromPath[UUID],
+    caller: NamedDependency[Caller],
+    db: NamedDependency[Database],
+    waiting: NamedDependency[Waiting],
 ) -> Response[Envelope[Run]]:
     """Stop a turn, waiting or running; answers with the state that won."""
 
@@ -183,11 +192,11 @@ async def cancel_run(
         return ActionResult(data=await runs.request_cancel(tx, caller, str(run_id)))
 
     await change(request, caller.user_id, ask, scope=f"{run_id} cancel")
-    run, _ = await runs.access_run(DB, caller, str(run_id), "viewer")
+    run, _ = await runs.access_run(db, caller, str(run_id), "viewer")
     if run.status not in OVER:
-        run = await WAITING.until_over(run, CANCEL_PATIENCE)
+        run = await waiting.until_over(run, CANCEL_PATIENCE)
     if run.status not in OVER:
-        run = await runs.force_cancel(run.id, caller)
+        run = await runs.force_cancel(db, run.id, caller)
 
     async def tell(tx: Tx) -> ActionResult[Run]:
         now, revision = await runs.access_run(tx, caller, str(run_id), "viewer")
@@ -202,16 +211,17 @@ async def read_messages(
     request: AnyRequest,
     project_id: FromPath[UUID],
     caller: NamedDependency[Caller],
+    db: NamedDependency[Database],
     before: Before = None,
     limit: Limit = PAGE,
 ) -> Response[Envelope[Page[Message]]]:
     """The chat, oldest first; `before` is the `nextCursor` of the page that follows."""
-    access = await access_project(DB, caller, str(project_id), "viewer")
-    page = await list_messages(DB, access.project_id, before=before, limit=limit)
+    access = await access_project(db, caller, str(project_id), "viewer")
+    page = await list_messages(db, access.project_id, before=before, limit=limit)
     return answer(request.scope, ActionResult(data=page, revision=access.revision))
 
 
 router = Router(
     "",
-    route_handlers=[create_run, read_run, follow_run, cancel_run, read_messages, variations],
+    route_handlers=[create_run, read_run, follow_run, cancel_run, read_messages],
 )

@@ -6,13 +6,23 @@ import msgspec
 
 from app.auth.model import Caller
 from app.chat.endings import Ending, break_off, end
-from app.chat.signals import SIGNALS
 from app.problems import NotFound, ProjectBusy, RateLimited
 from app.projects.access import access_project
-from app.projects.chat import MESSAGE, OVER, RUN, Message, Run, message_of, run_of
 from app.projects.projects import end_welcome
 from app.realtime.log import Change, changing
-from app.store.engine import Reader, Tx, transaction
+from app.runs.model import (
+    MESSAGE,
+    OVER,
+    RUN,
+    CancelRequested,
+    Message,
+    Run,
+    RunQueued,
+    message_of,
+    run_of,
+)
+from app.runs.reads import get_run
+from app.store.database import Database, Reader, Tx
 from app.store.ids import new_id
 
 WAITING_MOST = 20  # queued runs of one project
@@ -74,7 +84,7 @@ async def begin(tx: Tx, caller: Caller, project_id: str, turn: Turn) -> tuple[Be
         reply = await _insert_message(change, reply_id, run_id, None, None)
         run = run_of(row)
         change.emit("run.queued", {"run": run}, run_id=run_id)
-        tx.after_commit.append(SIGNALS.wake)
+        tx.send_after_commit(RunQueued())
         return Begun(run=run, user_message=said, assistant_message=reply), change.revision
 
 
@@ -136,9 +146,9 @@ async def request_cancel(tx: Tx, caller: Caller, run_id: str) -> Run:
     return run
 
 
-async def force_cancel(run_id: str, caller: Caller) -> Run:
+async def force_cancel(database: Database, run_id: str, caller: Caller) -> Run:
     """End a running run whose worker does not answer."""
-    async with transaction() as tx:
+    async with database.transaction() as tx:
         run = await get_run(tx, run_id)
         async with changing(
             tx, run.project_id, actor_id=caller.user_id, request_id=caller.request_id
@@ -155,14 +165,7 @@ async def _request_cancel(tx: Tx, run_id: str) -> None:
         " where id = $1",
         run_id,
     )
-    tx.after_commit.append(lambda: SIGNALS.stop(run_id))
-
-
-async def get_run(reader: Reader, run_id: str) -> Run:
-    row = await reader.fetchrow(f"select {RUN} from run where id = $1", run_id)
-    if row is None:
-        raise NotFound("There is no such run.")
-    return run_of(row)
+    tx.send_after_commit(CancelRequested(run_id))
 
 
 async def access_run(reader: Reader, caller: Caller, run_id: str, role: Any) -> tuple[Run, int]:

@@ -7,17 +7,16 @@ import msgspec
 
 from app.brain.model import Decision, Step
 from app.chat.endings import Ending, break_off, end
-from app.chat.leases import Held, fence, holding
+from app.chat.leases import LeasedRun, fence, holding
 from app.generations.model import Generation
-from app.generations.records import Made, Wanted, begin, fail_of_run, succeed
+from app.generations.records import GeneratedCode, NewGeneration, begin, fail_of_run, succeed
 from app.problems import Problem, StaleBase
-from app.projects.chat import Run
 from app.realtime.log import Change
+from app.runs.model import Run
 from app.scenes import history
 from app.scenes.history import Cause
 from app.scenes.model import Scene
 from app.scenes.reads import find_scene
-from app.store.engine import transaction
 from app.tools.model import AddScene, Arguments, DeleteScene, EditScene, SceneChange, TrimScene
 
 
@@ -28,7 +27,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     base: Scene | None
     cause: Cause
     call: dict[str, Any]
-    made: Made | None = None  # the code of the cause's generation
+    made: GeneratedCode | None = None  # the code of the cause's generation
 
 
 def arguments_of(step: Step, code: str | None, complexity: Any) -> Arguments:
@@ -42,61 +41,63 @@ def arguments_of(step: Step, code: str | None, complexity: Any) -> Arguments:
     return TrimScene(duration=step.target_duration or 0)
 
 
-async def decided(held: Held, decision: Decision, data: dict[str, Any], call: Any | None) -> int:
+async def decided(
+    leased: LeasedRun, decision: Decision, data: dict[str, Any], call: Any | None
+) -> int:
     """Keep the decision, so that it is paid for once; announce it and the first tool call."""
-    async with transaction() as tx, holding(tx, held) as change:
-        await fence(tx, held)
+    async with leased.database.transaction() as tx, holding(tx, leased) as change:
+        await fence(tx, leased)
         plain = msgspec.to_builtins(decision)
-        await tx.execute("update run set decision = $2 where id = $1", held.run.id, plain)
-        change.emit("brain.decision", {"decision": plain, **data}, run_id=held.run.id)
+        await tx.execute("update run set decision = $2 where id = $1", leased.run.id, plain)
+        change.emit("brain.decision", {"decision": plain, **data}, run_id=leased.run.id)
         if call is not None:
-            change.emit("tool.started", call, run_id=held.run.id)
+            change.emit("tool.started", call, run_id=leased.run.id)
         return change.revision
 
 
-async def step_started(held: Held, call: dict[str, Any]) -> int:
-    async with transaction() as tx, holding(tx, held) as change:
-        await fence(tx, held)
-        return change.emit("tool.started", call, run_id=held.run.id)
+async def step_started(leased: LeasedRun, call: dict[str, Any]) -> int:
+    async with leased.database.transaction() as tx, holding(tx, leased) as change:
+        await fence(tx, leased)
+        return change.emit("tool.started", call, run_id=leased.run.id)
 
 
-async def writing_started(held: Held, wanted: Wanted) -> tuple[Generation, int]:
+async def writing_started(leased: LeasedRun, wanted: NewGeneration) -> tuple[Generation, int]:
     """A pending generation for the code that is written next; it ends with the step, or the run."""
-    async with transaction() as tx, holding(tx, held) as change:
-        await fence(tx, held)
+    async with leased.database.transaction() as tx, holding(tx, leased) as change:
+        await fence(tx, leased)
         return await begin(change, wanted), change.revision
 
 
-async def writing_left(held: Held, problem: Problem) -> int:
+async def writing_left(leased: LeasedRun, problem: Problem) -> int:
     """What was written is put on no scene."""
-    async with transaction() as tx, holding(tx, held) as change:
-        await fence(tx, held)
-        await fail_of_run(change, held.run.id, problem.code, problem.message)
+    async with leased.database.transaction() as tx, holding(tx, leased) as change:
+        await fence(tx, leased)
+        await fail_of_run(change, leased.run.id, problem.code, problem.message)
         return change.revision
 
 
-async def still_wanted(held: Held) -> None:
+async def still_wanted(leased: LeasedRun) -> None:
     """Raise what `fence` raises, before a model is paid for."""
-    async with transaction() as tx:
-        await fence(tx, held)
+    async with leased.database.transaction() as tx:
+        await fence(tx, leased)
 
 
-async def step_left(held: Held, call: dict[str, Any]) -> int:
+async def step_left(leased: LeasedRun, call: dict[str, Any]) -> int:
     """A step that changed nothing is over."""
-    async with transaction() as tx, holding(tx, held) as change:
-        await fence(tx, held)
-        return change.emit("tool.finished", {**call, "success": False}, run_id=held.run.id)
+    async with leased.database.transaction() as tx, holding(tx, leased) as change:
+        await fence(tx, leased)
+        return change.emit("tool.finished", {**call, "success": False}, run_id=leased.run.id)
 
 
-async def finish(held: Held, ending: Ending) -> Run:
+async def finish(leased: LeasedRun, ending: Ending) -> Run:
     """End a run that this worker holds. Raises `LeaseLost`."""
-    async with transaction() as tx, holding(tx, held) as change:
-        await fence(tx, held, ends=True)
-        return await break_off(change, held.run.id, ending)
+    async with leased.database.transaction() as tx, holding(tx, leased) as change:
+        await fence(tx, leased, ends=True)
+        return await break_off(change, leased.run.id, ending)
 
 
 async def commit(
-    held: Held, effect: Effect, ending: Ending | None, done: Callable[[int], None]
+    leased: LeasedRun, effect: Effect, ending: Ending | None, done: Callable[[int], None]
 ) -> None:
     """All of a step or nothing; with `ending` the end of its run too.
 
@@ -104,17 +105,17 @@ async def commit(
     during it. Raises `LeaseLost`, `RunCancelled`, and `StaleBase` when the scene has changed
     since the tool saw it.
     """
-    async with transaction() as tx, holding(tx, held) as change:
-        await fence(tx, held)
+    async with leased.database.transaction() as tx, holding(tx, leased) as change:
+        await fence(tx, leased)
         await _meet_base(change, effect.base)
         scene = await _apply(change, effect)
         finished = {**effect.call, "sceneId": scene.id, "success": True}
         finished["summary"] = effect.change.summary
-        change.emit("tool.finished", finished, run_id=held.run.id)
+        change.emit("tool.finished", finished, run_id=leased.run.id)
         if effect.made is not None and effect.cause.generation_id is not None:
             await succeed(change, effect.cause.generation_id, effect.made, scene_id=scene.id)
         if ending is not None:
-            await end(change, held.run.id, ending)
+            await end(change, leased.run.id, ending)
         tx.after_commit.append(lambda: done(change.revision))
 
 

@@ -5,27 +5,28 @@ from typing import Any
 
 import msgspec
 
-from app.brain.decide import WrittenCode, write_code
+from app.brain.decide import write_code
 from app.brain.model import Decision, Provider, Step, WriteJob, answering_model
 from app.chat import steps
-from app.chat.context import Gathered
-from app.chat.leases import Held
+from app.chat.context import GatheredContext
+from app.chat.leases import LeasedRun
 from app.chat.ledger import calling
 from app.chat.live import LiveTurn
 from app.generations.reads import find_generation
-from app.generations.records import Made, Wanted
+from app.generations.records import GeneratedCode, NewGeneration, generated_code
 from app.scenes.model import Scene
-from app.store.engine import DB
 
 
 class Writing(msgspec.Struct, frozen=True, kw_only=True):
     """Code for a generation that is pending until its scene is committed."""
 
     generation_id: str
-    made: Made
+    made: GeneratedCode
 
 
-def job_of(decision: Decision, step: Step, base: Scene | None, gathered: Gathered) -> WriteJob:
+def job_of(
+    decision: Decision, step: Step, base: Scene | None, gathered: GatheredContext
+) -> WriteJob:
     """What the model is asked for."""
     scenes = {scene.id: scene for scene in gathered.context.scenes}
     return WriteJob(
@@ -39,7 +40,7 @@ def job_of(decision: Decision, step: Step, base: Scene | None, gathered: Gathere
 
 
 async def write(
-    held: Held,
+    leased: LeasedRun,
     live: LiveTurn,
     provider: Provider,
     job: WriteJob,
@@ -50,11 +51,11 @@ async def write(
 
     What it raises leaves the generation pending: the end of the step or of the run ends it.
     """
-    model = answering_model(provider, held.run.model)
-    wanted = await _wanted(held, job, call, base)
-    generation, live.after = await steps.writing_started(held, wanted)
+    model = answering_model(provider, leased.run.model)
+    wanted = await _wanted(leased, job, call, base)
+    generation, live.after = await steps.writing_started(leased, wanted)
     began = time.perf_counter()
-    async with calling(held, "write", provider, model, generation.id) as ledger:
+    async with calling(leased, "write", provider, model, generation.id) as ledger:
 
         async def on_delta(text: str) -> None:
             await ledger.saw_text(text)
@@ -64,36 +65,27 @@ async def write(
             live.restart_code(call["callId"])
 
         written = await write_code(
-            provider, job, model=held.run.model, on_delta=on_delta, on_restart=on_restart
+            provider, job, model=leased.run.model, on_delta=on_delta, on_restart=on_restart
         )
         ledger.usage = written.usage
-    return Writing(generation_id=generation.id, made=made_of(written, model, began))
+    return Writing(generation_id=generation.id, made=generated_code(written, model, began))
 
 
-def made_of(written: WrittenCode, model: str, began: float) -> Made:
-    """What a model wrote, as a generation keeps it; `began` is of `time.perf_counter`."""
-    return Made(
-        code=written.code,
-        model=model,
-        usage=written.usage,
-        milliseconds=round((time.perf_counter() - began) * 1000),
-        note=written.note,
-    )
-
-
-async def _wanted(held: Held, job: WriteJob, call: dict[str, Any], base: Scene | None) -> Wanted:
+async def _wanted(
+    leased: LeasedRun, job: WriteJob, call: dict[str, Any], base: Scene | None
+) -> NewGeneration:
     """An edit refines the generation that its scene shows, whoever changed the code since."""
     parent = None
     if base is not None and base.generation_id is not None:
-        parent = await find_generation(DB, base.generation_id)
-    return Wanted(
+        parent = await find_generation(leased.database, base.generation_id)
+    return NewGeneration(
         prompt=parent.prompt if parent else job.instruction,
         refinement_prompt=job.instruction if parent else None,
         parent=parent,
         scene_id=base.id if base else None,
         format=job.context.format,
         duration=job.duration,
-        model=held.run.model,
-        run_id=held.run.id,
+        model=leased.run.model,
+        run_id=leased.run.id,
         call_id=call["callId"],
     )

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from app.generations.model import GENERATION, Generation, generation_of
-from app.generations.records import LOST, Made, fail, succeed
+from app.generations.records import LOST, GeneratedCode, fail, succeed
 from app.problems import Forbidden, LeaseLost
 from app.realtime.log import Change, changing
-from app.store.engine import Tx, transaction
+from app.store.database import Database, Tx
 
 LEASE = "12 seconds"  # how long a worker may be silent before another takes over
 ATTEMPTS_MOST = 3  # of one variation, the takeovers included
@@ -24,9 +24,10 @@ FREE = (
 )
 
 
-class Taken(msgspec.Struct, frozen=True, kw_only=True):
+class LeasedGeneration(msgspec.Struct, frozen=True, kw_only=True):
     """A variation that this worker holds a lease on; `model` as it was asked for."""
 
+    database: Database
     generation: Generation
     lease_epoch: int
     base_code: str | None
@@ -34,9 +35,9 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
 
 
-async def claim(worker: str) -> Taken | None:
+async def claim(database: Database, worker: str) -> LeasedGeneration | None:
     """Take the next variation that waits, or whose worker is gone; None when there is none."""
-    async with transaction() as tx:
+    async with database.transaction() as tx:
         row = await tx.fetchrow(
             "update generation set attempt = attempt + 1, lease_owner = $1,"
             " lease_epoch = lease_epoch + 1,"
@@ -52,19 +53,21 @@ async def claim(worker: str) -> Taken | None:
         values: dict[str, Any] = dict(row)
         rest = {name: values.pop(name) for name in ("lease_epoch", "base_code", "request_id")}
         model = values.pop("wanted_model")
-        taken = Taken(generation=generation_of(values), model=model, **rest)
+        leased = LeasedGeneration(
+            database=database, generation=generation_of(values), model=model, **rest
+        )
         await tx.execute(
             "update model_call set status = 'abandoned', closed_at = clock_timestamp()"
             " where generation_id = $1 and status = 'open'",
-            taken.generation.id,
+            leased.generation.id,
         )
-        return taken
+        return leased
 
 
-async def give_up(most: int = 20) -> int:
+async def give_up(database: Database, most: int = 20) -> int:
     """Fail what was tried too often, or whose project was deleted; return how many."""
     given = 0
-    async with transaction() as tx:
+    async with database.transaction() as tx:
         rows = await tx.fetch(
             f"select id, project_id, actor_id, request_id from generation where {FREE}"
             f" and (attempt >= {ATTEMPTS_MOST} or exists (select from project"
@@ -72,7 +75,7 @@ async def give_up(most: int = 20) -> int:
             most,
         )
     for row in rows:
-        async with transaction() as tx, _changing(tx, row) as change:
+        async with database.transaction() as tx, _changing(tx, row) as change:
             if await tx.fetchval(
                 f"select id from generation where id = $1 and {FREE} for no key update", row["id"]
             ):
@@ -81,54 +84,54 @@ async def give_up(most: int = 20) -> int:
     return given
 
 
-async def renew(taken: Taken) -> None:
+async def renew(leased: LeasedGeneration) -> None:
     """Prolong the lease. Raises `LeaseLost`, also when nobody wants the result any more."""
-    async with transaction() as tx:
+    async with leased.database.transaction() as tx:
         held = await tx.execute(
             "update generation set lease_expires_at = clock_timestamp()"
             f" + interval '{LEASE}' where id = $1 and status = 'pending' and lease_epoch = $2"
             " and exists (select from project where id = project_id and deleted_at is null)",
-            taken.generation.id,
-            taken.lease_epoch,
+            leased.generation.id,
+            leased.lease_epoch,
         )
     if not held:
         raise LeaseLost
 
 
-async def release(taken: Taken) -> None:
+async def release(leased: LeasedGeneration) -> None:
     """Give it to whoever comes next, now: this worker is shutting down."""
-    async with transaction() as tx:
+    async with leased.database.transaction() as tx:
         await tx.execute(
             "update generation set lease_expires_at = clock_timestamp()"
             " where id = $1 and status = 'pending' and lease_epoch = $2",
-            taken.generation.id,
-            taken.lease_epoch,
+            leased.generation.id,
+            leased.lease_epoch,
         )
 
 
-async def keep(taken: Taken, made: Made) -> Generation:
+async def keep(leased: LeasedGeneration, made: GeneratedCode) -> Generation:
     """End it with its code. Raises `LeaseLost`, and `Forbidden` when whoever asked for it may not
     change the project any more."""
-    async with transaction() as tx, _changing(tx, _of(taken)) as change:
-        await _fence(tx, taken)
+    async with leased.database.transaction() as tx, _changing(tx, _of(leased)) as change:
+        await _fence(tx, leased)
         role = await tx.fetchval(
             "select role from project_member m join project p on p.id = m.project_id"
             " where p.id = $1 and m.user_id = $2 and p.deleted_at is null",
-            taken.generation.project_id,
-            taken.generation.actor_id,
+            leased.generation.project_id,
+            leased.generation.actor_id,
         )
         if role not in ("editor", "owner"):
             raise Forbidden("You may not change this project any more.")
-        generation = await succeed(change, taken.generation.id, made)
+        generation = await succeed(change, leased.generation.id, made)
         assert generation is not None, "the fence holds the row"
         return generation
 
 
-async def keep_error(taken: Taken, code: str, message: str, model: str) -> Generation:
+async def keep_error(leased: LeasedGeneration, code: str, message: str, model: str) -> Generation:
     """End it with an error. Raises `LeaseLost`."""
-    async with transaction() as tx, _changing(tx, _of(taken)) as change:
-        await _fence(tx, taken)
-        generation = await fail(change, taken.generation.id, code, message, model=model)
+    async with leased.database.transaction() as tx, _changing(tx, _of(leased)) as change:
+        await _fence(tx, leased)
+        generation = await fail(change, leased.generation.id, code, message, model=model)
         assert generation is not None, "the fence holds the row"
         return generation
 
@@ -142,22 +145,22 @@ async def close_calls(tx: Tx, generation_id: str, status: str) -> None:
     )
 
 
-async def _fence(tx: Tx, taken: Taken) -> None:
+async def _fence(tx: Tx, leased: LeasedGeneration) -> None:
     if not await tx.fetchval(
         "select id from generation where id = $1 and status = 'pending' and lease_epoch = $2"
         " for no key update",
-        taken.generation.id,
-        taken.lease_epoch,
+        leased.generation.id,
+        leased.lease_epoch,
     ):
         raise LeaseLost
 
 
-def _of(taken: Taken) -> dict[str, str]:
-    generation = taken.generation
+def _of(leased: LeasedGeneration) -> dict[str, str]:
+    generation = leased.generation
     return {
         "project_id": generation.project_id,
         "actor_id": generation.actor_id,
-        "request_id": taken.request_id,
+        "request_id": leased.request_id,
     }
 
 

@@ -33,6 +33,10 @@ GENERATION = (
 )
 
 
+class GenerationQueued(msgspec.Struct, frozen=True):
+    """A signal: there may be a generation to make."""
+
+
 class Generation(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """One attempt at a scene's code, as clients see it.
 

@@ -1,7 +1,10 @@
 """How a generation comes to be and ends: each in the caller's transaction, with its event."""
 
+import time
+
 import msgspec
 
+from app.brain.decide import WrittenCode
 from app.brain.model import TokenUsage
 from app.generations.model import GENERATION, Generation, generation_of, told
 from app.projects.model import Format
@@ -11,7 +14,7 @@ from app.store.ids import new_id
 LOST = "The worker was lost while it wrote this code."
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class NewGeneration(msgspec.Struct, frozen=True, kw_only=True):
     """A generation to be made. `base_code` is what it starts from."""
 
     prompt: str
@@ -29,7 +32,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     call_id: str | None = None
 
 
-class Made(msgspec.Struct, frozen=True, kw_only=True):
+class GeneratedCode(msgspec.Struct, frozen=True, kw_only=True):
     """Code that came out, and what it took."""
 
     code: str
@@ -39,7 +42,18 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     note: str | None = None
 
 
-async def begin(change: Change, wanted: Wanted) -> Generation:
+def generated_code(written: WrittenCode, model: str, began: float) -> GeneratedCode:
+    """Return what a model wrote as a generation keeps it; `began` is of `time.perf_counter`."""
+    return GeneratedCode(
+        code=written.code,
+        model=model,
+        usage=written.usage,
+        milliseconds=round((time.perf_counter() - began) * 1000),
+        note=written.note,
+    )
+
+
+async def begin(change: Change, wanted: NewGeneration) -> Generation:
     """A pending generation. One of a run is worked on at once, under the run's lease."""
     parent_id = wanted.parent.id if wanted.parent else None
     row = await change.tx.fetchrow(
@@ -77,7 +91,7 @@ async def begin(change: Change, wanted: Wanted) -> Generation:
 
 
 async def succeed(
-    change: Change, generation_id: str, made: Made, *, scene_id: str | None = None
+    change: Change, generation_id: str, made: GeneratedCode, *, scene_id: str | None = None
 ) -> Generation | None:
     """Keep the code; None when it is not pending any more: what is over stays as it is."""
     row = await change.tx.fetchrow(

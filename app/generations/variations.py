@@ -5,7 +5,7 @@ import msgspec
 from app.auth.model import Caller
 from app.generations.model import Generation, NewGenerations, Refinement
 from app.generations.reads import access_generation, find_generation
-from app.generations.records import Wanted, begin
+from app.generations.records import NewGeneration, begin
 from app.http.envelope import ActionResult, Page
 from app.problems import NotFound, RateLimited, ValidationFailed
 from app.projects.access import changing_project
@@ -26,13 +26,13 @@ async def ask_variations(
     Of a scene they start from its code as it is now, and refine the generation that it shows.
     """
     async with changing_project(tx, caller, project_id, "editor") as (change, access):
-        wanted = Wanted(
+        wanted = NewGeneration(
             prompt=new.prompt, format=access.format, duration=new.duration, model=new.model
         )
         if new.scene_id is not None:
             scene = await scene_in_project(tx, caller, project_id, str(new.scene_id))
             shown = await find_generation(tx, scene.generation_id) if scene.generation_id else None
-            wanted = Wanted(
+            wanted = NewGeneration(
                 prompt=shown.prompt if shown else new.prompt,
                 refinement_prompt=new.prompt if shown else None,
                 parent=shown,
@@ -57,7 +57,7 @@ async def refine(
         if parent.status != "success":
             message = f"Only code can be refined; this generation is {parent.status}."
             raise ValidationFailed.at("id", "success", message)
-        wanted = Wanted(
+        wanted = NewGeneration(
             prompt=parent.prompt,
             refinement_prompt=asked.refinement_prompt,
             parent=parent,
@@ -71,7 +71,7 @@ async def refine(
 
 
 async def _begin_batch(
-    change: Change, wanted: Wanted, count: int
+    change: Change, wanted: NewGeneration, count: int
 ) -> ActionResult[Page[Generation]]:
     waiting = await change.tx.fetchval(
         "select count(*) from generation"
@@ -94,7 +94,7 @@ async def _begin_batch(
     )
 
 
-def _variation(wanted: Wanted, batch_id: str, index: int, count: int) -> Wanted:
+def _variation(wanted: NewGeneration, batch_id: str, index: int, count: int) -> NewGeneration:
     return msgspec.structs.replace(
         wanted, batch_id=batch_id, variation_index=index, variation_count=count
     )

@@ -4,7 +4,6 @@ import re
 from typing import Annotated, Any, cast
 from uuid import UUID
 
-import msgspec
 from litestar import Response, Router, WebSocket, get, websocket
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
@@ -17,10 +16,8 @@ from app.http.request import AnyRequest
 from app.http.shortcut import Ends, Shortcut
 from app.problems import Forbidden, NotFound, Problem
 from app.projects.access import Access, access_project
-from app.projects.chat import RUN, Run, run_of
 from app.realtime.events import Cursor
 from app.realtime.hubs import Hubs
-from app.realtime.live import LiveCall, LiveRun
 from app.realtime.log import PAGE_EVENTS
 from app.realtime.subscription import Subscriber
 from app.realtime.transports.long_poll import MAX_WAIT_SECONDS, Changes, changes
@@ -138,44 +135,6 @@ def subscriber_of(scope: Any, caller: Caller, access: Access) -> Subscriber:
 
     seen = Cursor(access.epoch, access.revision)
     return Subscriber(user_id=caller.user_id, role=access.role, seen=seen, recheck=recheck)
-
-
-async def running_seeds(project_id: str) -> list[LiveRun]:
-    """What the database knows of the turns that run now: all but their texts."""
-    rows = await DB.fetch(
-        f"select {RUN}, request_id from run where project_id = $1 and status = 'running'",
-        project_id,
-    )
-    return [await _seed(dict(row)) for row in rows]
-
-
-async def _seed(row: dict[str, Any]) -> LiveRun:
-    request_id = row.pop("request_id")
-    run: Run = run_of(row)
-    calls: dict[str, LiveCall] = {}
-    told = await DB.fetch(
-        "select type, payload from project_event where run_id = $1"
-        " and type in ('tool.started', 'tool.finished') order by revision",
-        run.id,
-    )
-    for event in told:
-        call = event["payload"]
-        if event["type"] == "tool.started":
-            calls[call["callId"]] = LiveCall(
-                call_id=call["callId"], tool_name=call["toolName"], step=call["step"]
-            )
-        else:
-            calls.pop(call["callId"], None)
-    return LiveRun(
-        run_id=run.id,
-        request_id=request_id,
-        actor_id=run.actor_id,
-        attempt=run.attempt,
-        run=msgspec.to_builtins(run),
-        message_id=run.assistant_message_id,
-        decision=run.decision,
-        calls=calls,
-    )
 
 
 router = Router("", route_handlers=[events, socket, read_changes])

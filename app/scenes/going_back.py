@@ -8,9 +8,9 @@ from app.auth.model import Caller
 from app.http.envelope import ActionResult
 from app.problems import Conflict, NotFound, ValidationFailed
 from app.projects.access import access_project, changing_project
-from app.projects.chat import MESSAGE, Message, message_of
 from app.projects.model import Role
 from app.realtime.log import Change
+from app.runs.model import MESSAGE, Message, message_of
 from app.scenes import history
 from app.scenes.history import Cause, shortened
 from app.scenes.model import SCENES_MOST, EntryKind, Iteration, Scene

@@ -4,7 +4,6 @@ import msgspec
 from asyncpg import Record
 
 from app.problems import InvalidInput, NotFound
-from app.projects.chat import MESSAGE, OVER, RUN, Message, Run, message_of, run_of
 from app.projects.members import list_members
 from app.projects.model import Member, Project
 from app.projects.projects import find_project
@@ -12,6 +11,7 @@ from app.projects.replay import MESSAGES, SILENT, State, replay, shown
 from app.realtime.events import Cursor, Event
 from app.realtime.hub import EncodedSnapshot
 from app.realtime.log import PAGE_EVENTS, head_of
+from app.runs.model import MESSAGE, OVER, RUN, Message, Run, message_of, run_of
 from app.scenes.model import Scene
 from app.scenes.reads import live_scenes
 from app.store.engine import Reader, reading

@@ -14,7 +14,7 @@ import asyncpg
 from app.auth.model import Caller
 from app.brain.model import TokenUsage
 from app.generations.reads import CHAIN, chain_of
-from app.generations.records import Made, Wanted, begin, succeed
+from app.generations.records import GeneratedCode, NewGeneration, begin, succeed
 from app.projects.model import NewProject
 from app.projects.projects import create_project
 from app.realtime.log import changing
@@ -32,14 +32,16 @@ async def fill(tx: Tx, others: int) -> str:
     await tx.execute("insert into user_account (id, name) values ('ann', 'ann')")
     caller = Caller(user_id="ann", name="ann", role="user", request_id="bench")
     project = (await create_project(tx, caller, NewProject())).data.id
-    made = Made(code=BLANK, model="bench", usage=TokenUsage(), milliseconds=1)
+    made = GeneratedCode(code=BLANK, model="bench", usage=TokenUsage(), milliseconds=1)
     parent = None
     async with changing(tx, project, actor_id="ann", request_id="bench") as change:
         for _ in range(DEPTH):
-            parent = await begin(change, Wanted(prompt="x", format="square", parent=parent))
+            parent = await begin(change, NewGeneration(prompt="x", format="square", parent=parent))
             parent = await succeed(change, parent.id, made)
             for _ in range(others // DEPTH):
-                other = await begin(change, Wanted(prompt="x", format="square", parent=parent))
+                other = await begin(
+                    change, NewGeneration(prompt="x", format="square", parent=parent)
+                )
                 await succeed(change, other.id, made)
     assert parent is not None
     await tx.execute("analyze generation")

@@ -100,15 +100,24 @@ def generate(around: Around, peer: Peer, protocol: str, *words: str) -> list[dic
     if after and "--phase" in words and any("sat" in word for word in words):
         grown = {name: after[name] - before.get(name, 0) for name in after}
         writes, events = grown["reelroom_writes_total"], grown["reelroom_written_events_total"]
-        use = {k[len("reelroom_log_reads_total"):]: v for k, v in grown.items() if k.startswith("reelroom_log_reads_total") and v}
-        print(f"# {peer.name} {protocol}: {events / max(writes, 1):.2f} events a write; {use}", flush=True)
+        use = {
+            k[len("reelroom_log_reads_total") :]: v
+            for k, v in grown.items()
+            if k.startswith("reelroom_log_reads_total") and v
+        }
+        print(
+            f"# {peer.name} {protocol}: {events / max(writes, 1):.2f} events a write; {use}",
+            flush=True,
+        )
     rows = [msgspec.json.decode(line) for line in told.splitlines()]
     if len(rows) > 1:
         print("#", peer.name, rows[1], rows[2] if len(rows) > 2 else "", flush=True)
     if not rows or rows[0]["failed"]:
         print(f"# {peer.name}: some connections failed: {rows[:1]}", flush=True)
     for row in rows[1:]:
-        if peer.name.startswith(("reelroom", "baseline")) and (row["lost"] or row["gaps"] or row["dups"]):
+        if peer.name.startswith(("reelroom", "baseline")) and (
+            row["lost"] or row["gaps"] or row["dups"]
+        ):
             print(f"# {peer.name} LOST: {row}", flush=True)
     return rows
 
@@ -117,9 +126,14 @@ def counters(peer: Peer) -> dict[str, float]:
     if not peer.name.startswith(("reelroom", "baseline")):
         return {}
     import urllib.request
+
     with urllib.request.urlopen(f"http://127.0.0.1:{peer.port}/metrics", timeout=5) as answer:
         text = answer.read().decode()
-    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith("reelroom_")}
+    return {
+        line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+        for line in text.splitlines()
+        if line.startswith("reelroom_")
+    }
 
 
 def one_round(

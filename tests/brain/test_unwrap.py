@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.brain.stream import Increment
 from app.brain.unwrap import CodeExtractor, DecisionExtractor, JsonObjectExtractor
 
-# Made of what fences are made of, so that near misses are common.
+# GeneratedCode of what fences are made of, so that near misses are common.
 TEXTS = st.lists(
     st.sampled_from(
         [

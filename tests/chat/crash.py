@@ -19,9 +19,9 @@ from app.brain.offline import OfflineModel
 from app.chat import runs
 from app.chat.runner import Runner
 from app.chat.runs import Turn
-from app.chat.signals import SIGNALS
 from app.realtime.events import LiveEvent
 from app.realtime.live import LiveRun
+from app.runs.model import RunQueued
 from tests.harness.database import DB
 
 PROMPT = 'Add a title "One" and add a title "Two"'
@@ -75,8 +75,8 @@ async def work(dsn: str, project_id: str | None) -> None:
     """Work until no run is open; before that begin a turn in the project, if one is given."""
     uncounted = await asyncpg.connect(dsn)
     async with DB.opened(dsn):
-        runner = Runner(OfflineModel(piece_delay=0), Silence())
-        SIGNALS.on_wake.append(runner.wake)
+        runner = Runner(DB, OfflineModel(piece_delay=0), Silence())
+        DB.signals.connect(RunQueued, lambda _: runner.wake())
         Counting.sent = 0
         if project_id is not None:
             caller = Caller(user_id=USER, name="Crash", request_id="crash")

@@ -8,7 +8,7 @@ import asyncpg
 from app.auth.model import Caller
 from app.brain.offline import OfflineModel
 from app.chat import runs
-from app.chat.leases import Held
+from app.chat.leases import LeasedRun
 from app.chat.runner import Runner
 from app.chat.runs import Turn
 from tests.chat.crash import USER, Silence
@@ -16,16 +16,16 @@ from tests.harness.database import DB
 
 
 class Stopped(Runner):
-    def _begin(self, held: Held) -> None:
-        super()._begin(held)
-        self.stop(held.run.id)
+    def _begin(self, lease: LeasedRun) -> None:
+        super()._begin(lease)
+        self.cancel(lease.run.id)
 
 
 async def main(dsn: str, project_id: str) -> None:
     """Print how the run ended, and how many places it still takes."""
     watcher = await asyncpg.connect(dsn)
     async with DB.opened(dsn):
-        runner = Stopped(OfflineModel(), Silence())
+        runner = Stopped(DB, OfflineModel(), Silence())
         caller = Caller(user_id=USER, name="Crash", request_id="crash")
         async with DB.transaction() as tx:
             await runs.begin(tx, caller, project_id, Turn(prompt="Add a title"))
@@ -35,7 +35,7 @@ async def main(dsn: str, project_id: str) -> None:
                 if status not in ("queued", "running"):
                     break
                 await asyncio.sleep(0.01)
-            print(status, len(runner._work))
+            print(status, len(runner._jobs))
     await watcher.close()
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from app.brain.model import TokenUsage
 from app.generations.model import Generation
 from app.generations.reads import find_generation
-from app.generations.records import Made, Wanted, begin, succeed
+from app.generations.records import GeneratedCode, NewGeneration, begin, succeed
 from app.realtime.log import changing
 from app.scenes.blank import BLANK
 from tests.harness.database import DB
@@ -74,14 +74,16 @@ async def line_of(person: Person, project: str, depth: int) -> list[str]:
         ):
             if parent is not None:
                 parent = await find_generation(tx, parent.id)
-            wanted = Wanted(
+            wanted = NewGeneration(
                 prompt="The first",
                 refinement_prompt=f"Step {number}" if parent else None,
                 parent=parent,
                 format="landscape",
             )
             parent = await begin(change, wanted)
-            made = Made(code=code_of(number), model="tests", usage=TokenUsage(), milliseconds=1)
+            made = GeneratedCode(
+                code=code_of(number), model="tests", usage=TokenUsage(), milliseconds=1
+            )
             await succeed(change, parent.id, made)
         ids.append(parent.id)
     return ids

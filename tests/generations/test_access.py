@@ -10,8 +10,8 @@ from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
 
 from app.auth.credentials import Credentials
-from app.chat.variation_routes import router as variations
 from app.generations.routes import router as generations
+from app.generations.variation_routes import router as variations
 from app.http.errors import HANDLERS
 from app.http.policy import CREDENTIALS, handlers_of, require_access
 from app.http.strict import StrictRequest

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from app.projects.chat import Run
 from app.realtime.log import Change, changing
+from app.runs.model import Run
 from app.scenes import history
 from app.scenes.history import Cause
 from app.scenes.model import SceneState

@@ -14,7 +14,7 @@ from app.brain.model import TokenUsage
 from app.chat.steps import is_stale
 from app.generations import changes, records
 from app.generations.model import Apply
-from app.generations.records import Made, Wanted
+from app.generations.records import GeneratedCode, NewGeneration
 from app.http.envelope import ActionResult
 from app.lifecycle.check import check
 from app.problems import Problem, StaleBase
@@ -190,10 +190,10 @@ async def new_world(tx: Tx) -> World:
         tx.savepoint(),
         changing(tx, project, actor_id="ann", request_id=ann.request_id) as change,
     ):
-        another = Wanted(prompt="Another one", format="landscape")
+        another = NewGeneration(prompt="Another one", format="landscape")
         generation = await records.begin(change, another)
         usage = TokenUsage(input_tokens=1, output_tokens=1, source="estimated")
-        made = Made(code="generated", model="test", usage=usage, milliseconds=1)
+        made = GeneratedCode(code="generated", model="test", usage=usage, milliseconds=1)
         await records.succeed(change, generation.id, made)
     rows = await tx.fetch(
         "select operation_type, id from scene_iteration where project_id = $1"

@@ -11,13 +11,13 @@ from app.auth.model import Caller
 from app.brain.model import TokenUsage
 from app.generations.changes import apply
 from app.generations.model import Apply
-from app.generations.records import Made, Wanted, begin, fail, succeed
+from app.generations.records import GeneratedCode, NewGeneration, begin, fail, succeed
 from app.lifecycle.check import check
 from app.projects.access import changing_project
-from app.projects.chat import Run
 from app.projects.members import accept_invite, invite
 from app.projects.model import NewInvite, NewProject
 from app.projects.projects import create_project
+from app.runs.model import Run
 from app.scenes.blank import BLANK
 from app.scenes.going_back import GoBack, revert_iteration
 from app.scenes.requests import NewScene, SceneOrder, ScenePatch
@@ -41,15 +41,15 @@ NEW_GENERATION = """
 
 async def generated(tx: Tx, caller: Caller, project_id: str) -> None:
     """A generation, one that refines it and is on a scene, one that failed, one that waits."""
-    made = Made(code=BLANK, model="m", usage=TokenUsage(), milliseconds=1)
+    made = GeneratedCode(code=BLANK, model="m", usage=TokenUsage(), milliseconds=1)
     async with changing_project(tx, caller, project_id, "editor") as (change, _):
-        root = await begin(change, Wanted(prompt="One", format="square"))
+        root = await begin(change, NewGeneration(prompt="One", format="square"))
         await succeed(change, root.id, made)
-        child = await begin(change, Wanted(prompt="One", format="square", parent=root))
+        child = await begin(change, NewGeneration(prompt="One", format="square", parent=root))
         await succeed(change, child.id, made)
-        broken = await begin(change, Wanted(prompt="Two", format="square"))
+        broken = await begin(change, NewGeneration(prompt="Two", format="square"))
         await fail(change, broken.id, "AI_ERROR", "It broke.")
-        await begin(change, Wanted(prompt="Three", format="square"))
+        await begin(change, NewGeneration(prompt="Three", format="square"))
     async with tx.savepoint():
         await apply(tx, caller, child.id, Apply(), None)
 

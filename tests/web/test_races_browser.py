@@ -66,7 +66,7 @@ async def through(owner: Visitor, port: int, project: str) -> Window:
 
 @pytest.mark.parametrize("heeds", [True, False], ids=["asked not to", "header stripped"])
 async def test_proxy_buffering(owner: Visitor, offline: Server, heeds: bool) -> None:
-    project = await owner.project(f"Held back: {heeds}", ONE_SCENE)
+    project = await owner.project(f"LeasedRun back: {heeds}", ONE_SCENE)
     port = int(offline.url.rpartition(":")[2])
     async with BufferingProxy(port, heeds=heeds).running() as proxy:
         window = await through(owner, proxy.port, project)

@@ -5,23 +5,24 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from typing import Any
 
-from app.chat.runs import get_run
 from app.http.request import AnyRequest
 from app.problems import InvalidInput
-from app.projects.chat import OVER, Run
-from app.store.engine import DB
+from app.realtime.log import LogGrew
+from app.runs.model import OVER, Run
+from app.runs.reads import get_run
+from app.store.database import Database
 
-WAIT_MOST = 60  # seconds
-LOOK = 0.5  # seconds between two looks when nothing was announced (another process works on it)
-_SECONDS = re.compile(r"0{0,8}[1-9][0-9]{0,8}")  # digits without end can't be converted
+MAX_WAIT_SECONDS = 60  # of `Prefer: wait=n`
+POLL_INTERVAL_SECONDS = 0.5  # when no commit was seen: another process may do the work
+_SECONDS = re.compile(r"0{0,8}[1-9][0-9]{0,8}")  # more digits would take long to convert
 
 
 class Waiting:
-    """Wakes whoever waits for a project's log to grow; `announce` is one of the announcers."""
+    """Wakes whoever waits for a project's log to grow; connect `log_grew` to the signal."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._closed = False
 
@@ -32,21 +33,18 @@ class Waiting:
             for event in events:
                 event.set()
 
-    def reopen(self) -> None:
-        """The process serves (again)."""
-        self._closed = False
-
-    def announce(self, project_id: str, *_: Any) -> None:
-        for event in self._waiters.get(project_id, ()):
+    def log_grew(self, grown: LogGrew) -> None:
+        """Wake those who wait for this project."""
+        for event in self._waiters.get(grown.project_id, ()):
             event.set()
 
     async def until_over(self, run: Run, seconds: float) -> Run:
-        """The run once it is over, or as it is when the time is up."""
+        """Return the run once it is over, or as it is when the time is up."""
         now = run
 
         async def over() -> bool:
             nonlocal now
-            now = await get_run(DB, run.id)
+            now = await get_run(self._database, run.id)
             return now.status in OVER
 
         await self.until(run.project_id, over, seconds)
@@ -55,7 +53,7 @@ class Waiting:
     async def until(
         self, project_id: str, fact: Callable[[], Awaitable[bool]], seconds: float
     ) -> bool:
-        """Whether the fact came true in time; it is asked whenever the project's log grows."""
+        """Return whether the fact came true in time; each growth of the log has it checked."""
         end = time.monotonic() + seconds
         grown = asyncio.Event()
         self._waiters[project_id].add(grown)
@@ -68,7 +66,7 @@ class Waiting:
                 if left <= 0 or self._closed:
                     return False
                 try:
-                    async with asyncio.timeout(min(left, LOOK)):
+                    async with asyncio.timeout(min(left, POLL_INTERVAL_SECONDS)):
                         await grown.wait()
                 except TimeoutError:
                     continue
@@ -79,15 +77,12 @@ class Waiting:
 
 
 def wait_of(request: AnyRequest) -> int:
-    """Seconds of `Prefer: wait=n`, at most a minute; 0 without."""
+    """Return the seconds of `Prefer: wait=n`, at most 60, or 0. Raises `InvalidInput`."""
     prefer = request.headers.get("prefer", "")
     for part in prefer.split(","):
         name, _, value = part.strip().partition("=")
         if name.lower() == "wait":
             if not _SECONDS.fullmatch(value):
                 raise InvalidInput("Prefer: wait= takes 1 to 60 seconds.")
-            return min(int(value), WAIT_MOST)
+            return min(int(value), MAX_WAIT_SECONDS)
     return 0
-
-
-WAITING = Waiting()

@@ -1,4 +1,4 @@
-"""What the chat of a project shows: its messages and its turns; pure values and their columns."""
+"""Messages and runs: pure values and their columns, and the signals about runs."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -21,6 +21,16 @@ MessageKind = Literal["message", "status", "error", "clarification"]
 MessageStatus = Literal["pending", "success", "error", "cancelled"]
 RunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 OVER: frozenset[RunStatus] = frozenset({"succeeded", "failed", "cancelled"})
+
+
+class RunQueued(msgspec.Struct, frozen=True):
+    """A signal: there may be a run to claim."""
+
+
+class CancelRequested(msgspec.Struct, frozen=True):
+    """A signal: somebody asked for a running run to stop."""
+
+    run_id: str
 
 
 class Message(msgspec.Struct, rename="camel", frozen=True, kw_only=True):

@@ -9,10 +9,8 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody
 
 from app.auth.model import Caller
-from app.chat.signals import SIGNALS
-from app.chat.waiting import WAITING, wait_of
 from app.generations import variations
-from app.generations.model import Generation, NewGenerations, Refinement
+from app.generations.model import Generation, GenerationQueued, NewGenerations, Refinement
 from app.generations.reads import batch_of
 from app.generations.routes import change_of
 from app.http.envelope import ActionResult, Envelope, Page, declare
@@ -20,7 +18,8 @@ from app.http.idempotency import Outcome, change
 from app.http.openapi import CHANGES
 from app.http.request import AnyRequest
 from app.projects.access import access_project
-from app.store.engine import DB, Tx
+from app.runs.waiting import Waiting, wait_of
+from app.store.database import Database, Tx
 
 Asking = NamedDependency[Caller]
 Answer = Response[Envelope[Page[Generation]]]
@@ -34,7 +33,12 @@ LATER: dict[str, Any] = {"status_code": 202, "responses": CHANGES["responses"] |
 
 @post("/projects/{project_id:uuid}/generations", **declare("generation.create", "editor", **LATER))
 async def create_generations(
-    request: AnyRequest, caller: Asking, project_id: FromPath[UUID], data: JSONBody[NewGenerations]
+    request: AnyRequest,
+    caller: Asking,
+    project_id: FromPath[UUID],
+    data: JSONBody[NewGenerations],
+    db: NamedDependency[Database],
+    waiting: NamedDependency[Waiting],
 ) -> Answer:
     """Begin 1 to 4 variations of a prompt; `Prefer: wait=n` answers 200 once all are over."""
     key = str(project_id)
@@ -42,18 +46,23 @@ async def create_generations(
 
     async def begin(tx: Tx) -> ActionResult[Page[Generation]]:
         begun = await variations.ask_variations(tx, caller, key, data)
-        tx.after_commit.append(SIGNALS.wake)
+        tx.send_after_commit(GenerationQueued())
         return begun
 
     begun = await change(
         request, caller.user_id, begin, scope=key, status=202, result_type=Page[Generation]
     )
-    return await _answer(request, caller, begun, wait)
+    return await _answer(request, caller, begun, wait, db, waiting)
 
 
 @post("/generations/{generation_id:uuid}/refine", **declare("generation.refine", "editor", **LATER))
 async def refine_generation(
-    request: AnyRequest, caller: Asking, generation_id: FromPath[UUID], data: JSONBody[Refinement]
+    request: AnyRequest,
+    caller: Asking,
+    generation_id: FromPath[UUID],
+    data: JSONBody[Refinement],
+    db: NamedDependency[Database],
+    waiting: NamedDependency[Waiting],
 ) -> Answer:
     """Begin children that start from its code; `Prefer: wait=n` answers 200 once all are over."""
     key = str(generation_id)
@@ -61,15 +70,20 @@ async def refine_generation(
 
     async def begin(tx: Tx) -> ActionResult[Page[Generation]]:
         begun = await variations.refine(tx, caller, key, data)
-        tx.after_commit.append(SIGNALS.wake)
+        tx.send_after_commit(GenerationQueued())
         return begun
 
     begun = await change_of(request, caller, key, begin, status=202, result_type=Page[Generation])
-    return await _answer(request, caller, begun, wait)
+    return await _answer(request, caller, begun, wait, db, waiting)
 
 
 async def _answer(
-    request: AnyRequest, caller: Caller, begun: Outcome[Page[Generation]], wait: int
+    request: AnyRequest,
+    caller: Caller,
+    begun: Outcome[Page[Generation]],
+    wait: int,
+    db: Database,
+    waiting: Waiting,
 ) -> Answer:
     """What was begun, or with time enough what became of it."""
     if not wait:
@@ -79,9 +93,9 @@ async def _answer(
     assert batch_id is not None
 
     async def over() -> bool:
-        return all(one.status != "pending" for one in await batch_of(DB, batch_id))
+        return all(one.status != "pending" for one in await batch_of(db, batch_id))
 
-    if not await WAITING.until(first.project_id, over, wait):
+    if not await waiting.until(first.project_id, over, wait):
         return begun.response()
 
     async def read(tx: Tx) -> ActionResult[Page[Generation]]:

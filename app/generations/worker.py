@@ -1,0 +1,191 @@
+"""The worker that makes variations: it writes pending generations beside the runs."""
+
+import asyncio
+import logging
+import time
+
+from app.brain.decide import write_code
+from app.brain.model import Context, ContextScene, Provider, WriteJob, answering_model
+from app.generations import leases
+from app.generations.leases import LeasedGeneration
+from app.generations.model_calls import recorded_call
+from app.generations.records import generated_code
+from app.problems import (
+    AiError,
+    DatabaseError,
+    InternalError,
+    LeaseLost,
+    Problem,
+    ServiceUnavailable,
+    ValidationFailed,
+)
+from app.runs.worker import LeasedWorker, Source
+from app.scenes.model import DURATION, Scene
+from app.scenes.reads import live_scenes
+from app.store.database import Database
+from app.store.query import named
+from app.store.tasks import run_to_completion
+
+MAX_ATTEMPT_SECONDS = 180.0
+CONCURRENCY = 8  # variations of one process
+POLL_INTERVAL_SECONDS = 2.0
+GRACE_SECONDS = 3.0  # for variations under way at shutdown
+
+OPEN_CALL = named("""
+    insert into model_call (
+        id, generation_id, project_id, attempt, stage, provider, model, status, request_id
+    )
+    select :id, id, project_id, attempt, 'write', :provider, :model, 'open', request_id
+    from generation
+    where id = :generation_id and status = 'pending' and lease_epoch = :lease_epoch for share
+""")
+
+FPS = "select fps from project where id = $1"
+
+logger = logging.getLogger(__name__)
+
+
+class GenerationWorker(LeasedWorker[LeasedGeneration]):
+    """Makes up to `concurrency` variations at once."""
+
+    def __init__(
+        self, database: Database, provider: Provider, *, concurrency: int = CONCURRENCY
+    ) -> None:
+        super().__init__(concurrency=concurrency, grace=GRACE_SECONDS)
+        self.provider = provider
+        self._database = database
+
+    def sources(self) -> list[Source[LeasedGeneration]]:
+        return [Source("claim variations", self._claim, POLL_INTERVAL_SECONDS, wakes=True)]
+
+    async def _claim(self, worker: str) -> LeasedGeneration | None:
+        leased = await leases.claim(self._database, worker)
+        if leased is None:
+            await leases.give_up(self._database)
+        return leased
+
+    def job_id(self, lease: LeasedGeneration) -> str:
+        return lease.generation.id
+
+    def describe(self, lease: LeasedGeneration) -> str:
+        return f"variation {lease.generation.id}, attempt {lease.generation.attempt}"
+
+    async def perform(self, lease: LeasedGeneration) -> None:
+        await make(lease, self.provider)
+
+    async def renew(self, lease: LeasedGeneration) -> bool:
+        await leases.renew(lease)
+        return False
+
+    async def release(self, lease: LeasedGeneration) -> None:
+        await leases.release(lease)
+
+
+async def make(leased: LeasedGeneration, provider: Provider) -> None:
+    """Write one variation and end it; every failure ends it in words.
+
+    Raises `DatabaseError` and `ServiceUnavailable`: then it is made in another attempt.
+    """
+    model = answering_model(provider, leased.model)
+    try:
+        try:
+            async with asyncio.timeout(MAX_ATTEMPT_SECONDS):
+                began = time.perf_counter()
+                job = await _job_of(leased)
+                async with recorded_call(
+                    leased.database,
+                    OPEN_CALL,
+                    generation_id=leased.generation.id,
+                    provider=provider.name,
+                    model=model,
+                    lease_epoch=leased.lease_epoch,
+                ) as ledger:
+                    written = await write_code(
+                        provider,
+                        job,
+                        model=leased.model,
+                        on_delta=ledger.saw_text,
+                        on_restart=_nothing,
+                    )
+                    ledger.usage = written.usage
+            if written.code == leased.base_code:
+                raise ValidationFailed(written.note or "Nothing changed.")
+            await run_to_completion(leases.keep(leased, generated_code(written, model, began)))
+        except TimeoutError:
+            slow = AiError("This took longer than three minutes.")
+            await _fail(leased, slow, model, "TIMEOUT")
+        except (DatabaseError, ServiceUnavailable):
+            raise
+        except Problem as problem:
+            await _fail(leased, problem, model)
+        except LeaseLost:
+            raise
+        except Exception:
+            logger.exception("variation %s broke", leased.generation.id)
+            await _fail(leased, InternalError(), model)
+    except LeaseLost:
+        logger.info("variation %s is someone else's now, or nobody's", leased.generation.id)
+
+
+async def _fail(
+    leased: LeasedGeneration, problem: Problem, model: str, code: str | None = None
+) -> None:
+    logger.warning("variation %s failed: %s", leased.generation.id, problem.message)
+    await run_to_completion(leases.keep_error(leased, code or problem.code, problem.message, model))
+
+
+async def _nothing() -> None:
+    """Nobody follows the text while it grows: there is nothing to take back."""
+
+
+async def _job_of(leased: LeasedGeneration) -> WriteJob:
+    """The instruction, the code it starts from, and the video around it; no chat."""
+    generation = leased.generation
+    scenes = await live_scenes(leased.database, generation.project_id)
+    fps = await leased.database.fetchval(
+        "select fps from project where id = $1", generation.project_id
+    )
+    board = [_seen(scene, number) for number, scene in enumerate(scenes, 1)]
+    return WriteJob(
+        instruction=generation.instruction,
+        context=Context(
+            prompt=generation.instruction, format=generation.format, fps=fps, scenes=board
+        ),
+        scene=_start(leased, board),
+        duration=generation.duration,
+        variation=generation.variation_index or 0,
+        variations=generation.variation_count or 1,
+    )
+
+
+def _seen(scene: Scene, number: int) -> ContextScene:
+    return ContextScene(
+        id=scene.id,
+        number=number,
+        name=scene.name,
+        tsx_code=scene.tsx_code,
+        duration=scene.duration,
+    )
+
+
+def _start(leased: LeasedGeneration, board: list[ContextScene]) -> ContextScene | None:
+    """The code that is to be changed, as the scene that it stands for."""
+    if leased.base_code is None:
+        return None
+    generation = leased.generation
+    for scene in board:
+        if scene.id == generation.scene_id:
+            return ContextScene(
+                id=scene.id,
+                number=scene.number,
+                name=scene.name,
+                tsx_code=leased.base_code,
+                duration=generation.duration or scene.duration,
+            )
+    return ContextScene(
+        id=generation.id,
+        number=len(board) + 1,
+        name="Draft",
+        tsx_code=leased.base_code,
+        duration=generation.duration or DURATION,
+    )
