@@ -31,8 +31,8 @@ from app.problems import (
 )
 from app.scenes.history import Cause
 from app.scenes.model import Scene
+from app.store.concurrency import run_to_completion
 from app.store.ids import step_id
-from app.store.tasks import run_to_completion
 from app.tools.registry import TOOLS, run_tool
 
 RUN_MOST = 300.0  # seconds of one attempt

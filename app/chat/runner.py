@@ -8,8 +8,8 @@ from app.chat.leases import LeasedRun
 from app.chat.live import LiveSink
 from app.chat.perform import RunAttempt
 from app.runs.worker import CANCEL, LeasedWorker, Source
+from app.store.concurrency import run_to_completion
 from app.store.database import Database
-from app.store.tasks import run_to_completion
 
 CONCURRENCY = 24  # runs of one process, of different projects
 POLL_INTERVAL_SECONDS = 1.0  # for runs that wait

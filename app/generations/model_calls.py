@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 
 from app.brain.model import TokenUsage
 from app.problems import LeaseLost
+from app.store.concurrency import run_to_completion
 from app.store.database import Database
 from app.store.ids import new_id
 from app.store.query import Statement, named
-from app.store.tasks import run_to_completion
 
 MAX_ERROR_CHARACTERS = 500
 

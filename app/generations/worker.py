@@ -22,9 +22,9 @@ from app.problems import (
 from app.runs.worker import LeasedWorker, Source
 from app.scenes.model import DURATION, Scene
 from app.scenes.reads import live_scenes
+from app.store.concurrency import run_to_completion
 from app.store.database import Database
 from app.store.query import named
-from app.store.tasks import run_to_completion
 
 MAX_ATTEMPT_SECONDS = 180.0
 CONCURRENCY = 8  # variations of one process

@@ -12,7 +12,7 @@ from typing import Generic, Self, TypeVar
 import msgspec
 
 from app.problems import LeaseLost, Problem
-from app.store.tasks import run_to_completion, spawn
+from app.store.concurrency import run_to_completion, spawn
 
 RENEWAL_INTERVAL_SECONDS = 3.0  # of a lease; much less than a lease lasts
 RETRY_PAUSE_SECONDS = 1.0  # before a job that met a failing database is tried again

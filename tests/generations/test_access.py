@@ -15,6 +15,7 @@ from app.generations.variation_routes import router as variations
 from app.http.errors import HANDLERS
 from app.http.policy import CREDENTIALS, handlers_of, require_access
 from app.http.strict import StrictRequest
+from app.runs.waiting import Waiting
 from app.settings import Settings
 from app.store.ids import new_id
 from tests.harness.database import DB
@@ -43,6 +44,7 @@ def generations_app() -> Litestar:
         dependencies={
             "caller": Provide(credentials.provide_caller),
             "db": Provide(lambda: DB, sync_to_thread=False),
+            "waiting": Provide(lambda: Waiting(DB), sync_to_thread=False),
         },
         exception_handlers=HANDLERS,
         openapi_config=OpenAPIConfig(title="R", version="1", use_handler_docstrings=True),
