@@ -1,4 +1,4 @@
-"""One part of the scenario: its people, its requests, and what was recorded of them."""
+"""A part of the scenario, which sends requests to one server and records the answers."""
 
 import json
 import re
@@ -17,8 +17,9 @@ from tests.recordings.client import (
     open_stream,
     request_of,
 )
+from tests.recordings.entry import Entry
 from tests.recordings.people import People, Person
-from tests.recordings.transcript import Entry, Transcript
+from tests.recordings.transcript import Transcript
 
 ABSENT = "00000000-0000-7000-8000-000000000000"
 NOTHING: Any = object()
@@ -27,7 +28,7 @@ JSON, MSGPACK = "reelroom.v1.json", "reelroom.v1.msgpack"
 
 
 class Chapter:
-    """Sends requests to one server and keeps what comes back.
+    """Sends requests to one server and keeps the answers as entries.
 
     Each chapter has a loopback address of its own, for limits are counted by address, and its own
     accounts, so that chapters can run beside each other. The id of a request is made of the names
@@ -68,14 +69,14 @@ class Chapter:
         reply = await self.exchange(step, who, method, path, body, raw=raw, headers=headers)
         kept = self.transcript.reply(reply, self.request_id(step), body=keep_body)
         entry = self._begun(step, method, path, body, headers) | kept
-        self.transcript.add(entry)
+        self.transcript.entries.append(entry)
         kind = reply.header("content-type") or ""
         return reply.data if kind.startswith("application/json") and reply.body else None
 
     async def data(
         self, who: Person | None, method: str, path: str, body: Any = NOTHING, **more: Any
     ) -> Any:
-        """The data of an answer that is not kept."""
+        """Return the data of an answer that must be a success and is not kept."""
         reply = await self.exchange("unrecorded", who, method, path, body, **more)
         assert reply.status.split(" ")[1] < "300", (method, path, reply)
         return reply.data["data"]
@@ -99,12 +100,12 @@ class Chapter:
         return reply
 
     async def spoken(self, step: str, data: bytes, *, says: str = "") -> None:
-        """Send bytes that are no decent request and keep the answer; `says` shows them."""
+        """Send bytes as they are and keep the answer; `says` stands for them in the entry."""
         async with await Connection.open(self.server) as connection:
             await connection.send(data)
             reply = await connection.reply()
         entry: Entry = {"step": step, "sent": says or self.transcript.line(data.decode("latin-1"))}
-        self.transcript.add(entry | self.transcript.reply(reply, self.request_id(step)))
+        self.transcript.entries.append(entry | self.transcript.reply(reply, self.request_id(step)))
 
     async def follow(
         self,
@@ -116,12 +117,12 @@ class Chapter:
         body: Any = NOTHING,
         headers: Iterable[Header] = (),
     ) -> EventStream:
-        """Open a stream of events; keep the head of its answer."""
+        """Open a stream of events and keep the head of its answer."""
         headers = [("accept", "text/event-stream"), *headers]
         sent, content = self._request(step, who, method, path, body, None, headers)
         stream = await open_stream(self.server, method, path, sent, content)
         entry = self._begun(step, method, path, body, headers[1:])
-        self.transcript.add(entry)
+        self.transcript.entries.append(entry)
         if isinstance(stream, Reply):
             entry |= self.transcript.reply(stream, self.request_id(step))
             raise AssertionError(f"no stream: {entry}")
@@ -131,12 +132,12 @@ class Chapter:
         return stream
 
     def events(self, step: str, stream: EventStream, *, live: bool = True) -> None:
-        """Keep the events that have come since the last time; without `live` the durable ones."""
+        """Keep the events since the last call; without `live` only the durable ones."""
         blocks = [one for one in stream.blocks.take() if live or "\nid: " in one]
         self._add(step, self.transcript.blocks(blocks), stream.blocks.over)
 
     async def event(self, step: str, stream: EventStream | Socket, kind: str, holds: str) -> None:
-        """Wait for an event of a kind that has no place among others, and keep it alone."""
+        """Wait for an event of an unordered type that holds a text, and keep that event."""
         keep = frozenset({kind})
         if isinstance(stream, EventStream):
             found = self.transcript.blocks([await stream.find(kind, holds)], keep=keep)
@@ -152,13 +153,13 @@ class Chapter:
         *protocols: str,
         headers: Iterable[Header] = (),
     ) -> Socket:
-        """Open a WebSocket; keep the head of the answer, or the whole of one that refuses it."""
+        """Open a WebSocket and keep the head of the answer, or the whole answer of a refusal."""
         sent, _ = self._request(step, who, "GET", path, NOTHING, None, headers)
         origin = [] if any(name == "origin" for name, _ in headers) else [self.origin]
         offer = [("sec-websocket-protocol", ", ".join(protocols))] if protocols else []
         socket = await open_socket(self.server, path, [*sent, *origin, *offer])
         entry = self._begun(step, "GET", path, NOTHING, [*headers, *offer], kind="websocket")
-        self.transcript.add(entry)
+        self.transcript.entries.append(entry)
         if isinstance(socket, Reply):
             entry |= self.transcript.reply(socket, self.request_id(step))
             return Socket.__new__(Socket)
@@ -169,24 +170,25 @@ class Chapter:
         return socket
 
     def frames(self, step: str, socket: Socket) -> None:
-        """Keep the frames that have come since the last time."""
+        """Keep the frames since the last call."""
         self._add(step, self.transcript.frames(socket.frames.take()), socket.frames.over)
 
     async def person(self, name: str) -> Person:
-        """A new account with a token."""
+        """Make an account with a token."""
         return await self._people.make(name, self.name)
 
     async def project(self, who: Person, **fields: Any) -> str:
-        """The id of a new project."""
+        """Make a project and return its id."""
         return str((await self.data(who, "POST", "/api/projects", fields))["id"])
 
     async def member(self, owner: Person, project: str, who: Person, role: str) -> None:
-        """Have somebody join a project."""
+        """Make a person a member of a project, by an invite of its owner."""
         path = f"/api/projects/{project}/invites"
         invite = await self.data(owner, "POST", path, {"role": role})
         await self.data(who, "POST", f"/api/invites/{invite['token']}/accept", {})
 
     async def scene(self, who: Person, project: str, **fields: Any) -> Any:
+        """Make a scene and return it."""
         return await self.data(who, "POST", f"/api/projects/{project}/scenes", fields)
 
     @property
@@ -247,4 +249,6 @@ class Chapter:
     def _add(self, step: str, found: list[Any], over: bool) -> None:
         assert step not in self._steps, f"{self.name} has two steps {step}"
         self._steps.add(step)
-        self.transcript.add({"step": step, "came": found, **({"over": True} if over else {})})
+        self.transcript.entries.append(
+            {"step": step, "came": found, **({"over": True} if over else {})}
+        )

@@ -1,4 +1,4 @@
-"""HTTP/1.1 and WebSocket connections that show what came over the wire byte for byte."""
+"""Connections of HTTP/1.1 and WebSocket that hand out what came over the wire as it came."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ Header = tuple[str, str]
 
 
 class Address(NamedTuple):
-    """A server, and the loopback address that its client connects from."""
+    """Names a server's port, and the loopback address that its client connects from."""
 
     port: int
     source: str = "127.0.0.1"
@@ -28,7 +28,7 @@ class Address(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """A whole HTTP answer; chunked bodies are joined."""
+    """Holds a whole HTTP answer; the chunks of its body are joined."""
 
     status: str
     headers: list[Header]
@@ -43,7 +43,7 @@ class Reply(NamedTuple):
 
 
 class Connection:
-    """A TCP connection to a server, with HTTP/1.1 framing."""
+    """Speaks HTTP/1.1 over one TCP connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
@@ -64,13 +64,13 @@ class Connection:
             await self.writer.wait_closed()
 
     async def send(self, data: bytes) -> None:
-        """Write, also to a server that has answered already and does not read any more."""
+        """Write; a server that has answered and closed already is no error."""
         self.writer.write(data)
         with contextlib.suppress(OSError):
             await self.writer.drain()
 
     async def head(self) -> tuple[str, list[Header]]:
-        """The status line and the headers, in the order and spelling in which they came."""
+        """Read the status line and the headers, in their order and spelling."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             text = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         status, *lines = text.removesuffix("\r\n\r\n").split("\r\n")
@@ -79,6 +79,7 @@ class Connection:
         ]
 
     async def reply(self, *, bodiless: bool = False) -> Reply:
+        """Read a whole answer; to a HEAD request it is `bodiless`."""
         status, headers = await self.head()
         known = {name.lower(): value for name, value in headers}
         body = b""
@@ -95,7 +96,7 @@ class Connection:
         return Reply(status, headers, body)
 
     async def chunk(self) -> bytes:
-        """The next chunk of a body; empty behind the last one, or when the server has left."""
+        """Read a chunk of a body; it is empty at the end, also when the server has left."""
         try:
             size = int(await self.reader.readuntil(b"\r\n"), 16)
             return (await self.reader.readexactly(size + 2))[:-2]
@@ -104,13 +105,13 @@ class Connection:
 
 
 def request_of(method: str, target: str, headers: list[Header], body: bytes = b"") -> bytes:
-    """The bytes of a request; headers as they are given."""
+    """Return the bytes of a request; nothing is added to its headers."""
     head = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
     return "\r\n".join([*head, "", ""]).encode("latin-1") + body
 
 
 class Arriving:
-    """Things that arrive one after the other, from a reader that runs beside its owner."""
+    """Collects items from a reader task, and lets others wait for them."""
 
     def __init__(self) -> None:
         self.items: list[Any] = []
@@ -127,7 +128,7 @@ class Arriving:
         self._news.set()
 
     async def until(self, matches: Callable[[Any], bool], what: str) -> Any:
-        """The first item that matches and was not taken yet; everything up to it stays there."""
+        """Wait for the first item that matches and was not taken; nothing is taken by that."""
         seen = self._taken
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -143,7 +144,7 @@ class Arriving:
             raise AssertionError(f"no {what}: {self.items[self._taken :]}") from None
 
     async def find(self, matches: Callable[[Any], bool], what: str) -> Any:
-        """The first item that matches behind the last one found, whether it was taken or not."""
+        """Wait for the first match after the last one that this found, taken or not."""
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while True:
@@ -164,13 +165,13 @@ class Arriving:
                 await self._news.wait()
 
     def take(self) -> list[Any]:
-        """All that came since the last time."""
+        """Return the items since the last call."""
         taken, self._taken = self.items[self._taken :], len(self.items)
         return taken
 
 
 class EventStream:
-    """Server-Sent Events of one request; `blocks` are the texts between blank lines."""
+    """Reads the Server-Sent Events of one answer; `blocks` are what blank lines separate."""
 
     def __init__(self, connection: Connection, status: str, headers: list[Header]) -> None:
         self.status, self.headers = status, headers
@@ -189,7 +190,7 @@ class EventStream:
         self.blocks.end()
 
     async def until(self, kind: str, holds: str = "") -> Any:
-        """The next event of that type whose block holds a text, as its JSON."""
+        """Wait for an event of a type whose block holds a text, and return its JSON."""
         block = await self.blocks.until(_names(kind, holds), f"{kind} with {holds}")
         return json.loads(block.partition("data: ")[2])
 
@@ -203,7 +204,7 @@ class EventStream:
 
 
 class Socket:
-    """A WebSocket; `frames` are pairs of a kind, such as `text`, and the payload."""
+    """Speaks over a WebSocket; `frames` are pairs of a kind, such as `text`, and a payload."""
 
     def __init__(self, connection: Connection, status: str, headers: list[Header]) -> None:
         self.status, self.headers = status, headers
@@ -212,7 +213,7 @@ class Socket:
         self._reading = asyncio.create_task(self._read())
 
     async def send(self, value: Any, *, packed: bool = False) -> None:
-        """A frame with the value as JSON or msgpack; text and bytes go out as they are."""
+        """Send a frame with the value as JSON or msgpack; text and bytes stay as they are."""
         if packed:
             await self.send_frame(2, value if isinstance(value, bytes) else msgpack.encode(value))
         else:
@@ -230,7 +231,7 @@ class Socket:
         await self._connection.send(bytes([0x80 | opcode]) + length + MASK + payload)
 
     async def until(self, kind: str, holds: str = "") -> Any:
-        """The next event of that type whose JSON holds a text, from a frame of either encoding."""
+        """Wait for an event of a type whose JSON holds a text, and return it."""
         return event_of(await self.frames.until(_is(kind, holds), f"{kind} with {holds}"))
 
     async def find(self, kind: str, holds: str) -> tuple[str, bytes]:
@@ -288,7 +289,7 @@ def _is(kind: str, holds: str) -> Callable[[tuple[str, bytes]], bool]:
 async def open_stream(
     to: Address, method: str, target: str, headers: list[Header], body: bytes = b""
 ) -> EventStream | Reply:
-    """The stream, or the answer of a server that opens none."""
+    """Open a stream; return the whole answer instead when it is not one."""
     connection = await Connection.open(to)
     await connection.send(request_of(method, target, headers, body))
     status, found = await connection.head()
@@ -301,7 +302,7 @@ async def open_stream(
 
 
 async def open_socket(to: Address, target: str, headers: list[Header]) -> Socket | Reply:
-    """The WebSocket, or the answer of a server that refuses the handshake."""
+    """Open a WebSocket; return the answer instead when the handshake is refused."""
     connection = await Connection.open(to)
     handshake = [
         *headers,

@@ -20,7 +20,7 @@ DECISION: dict[str, Any] = {
 
 
 def component(title: str) -> str:
-    """Code of a scene that can be played."""
+    """Return the code of a scene that can be played."""
     return (
         "import {AbsoluteFill} from 'remotion';\n\n"
         f"const TITLE = '{title}';\n\n"
@@ -31,7 +31,7 @@ def component(title: str) -> str:
 
 
 class Gate:
-    """Where an answer stops until it is opened; `reached` says that it is there."""
+    """Stops an answer until it is opened; `reached` is set when the answer is there."""
 
     def __init__(self) -> None:
         self.reached = asyncio.Event()
@@ -46,7 +46,7 @@ class Gate:
 
 
 class Answer:
-    """Text in pieces, with gates between them, and how it ends.
+    """Describes an answer: text in pieces, gates between them, and its end.
 
     `tool` gives it as the arguments of a call when tools were offered. `finish` None breaks off
     without an end. `status` other than 200 is an error, given `times` times.
@@ -97,12 +97,12 @@ class Answer:
 
 
 def decide(*gates: Gate, **fields: Any) -> Answer:
-    """A decision; `fields` change the usual one, which adds a scene. It waits for its gates."""
+    """Return a decision behind its gates; `fields` change the usual one, which adds a scene."""
     return Answer(*gates, json.dumps({**DECISION, **fields}), tool=True)
 
 
 def write(title: str, *, cut_at: int | None = None, **more: Any) -> Answer:
-    """Code with that title, in two pieces; `cut_at` breaks it off."""
+    """Return code with that title, in two pieces; `cut_at` characters end it early."""
     code = component(title)
     if cut_at is not None:
         return Answer(code[:cut_at], finish=None, **more)
@@ -111,26 +111,26 @@ def write(title: str, *, cut_at: int | None = None, **more: Any) -> Answer:
 
 
 def halting(title: str, gate: Gate) -> Answer:
-    """Code whose second half waits for a gate."""
+    """Return code whose second half waits for a gate."""
     code = component(title)
     half = len(code) // 2
     return Answer(code[:half], gate, code[half:])
 
 
 def error(status: int, *, times: int = 1, **fields: Any) -> Answer:
-    """An error object; it is asked for again at once where that makes sense."""
+    """Return an error whose `Retry-After` asks for the next try at once."""
     return Answer(status=status, times=times, message="Scripted", **fields)
 
 
 class Model:
-    """The server; `url` is what `OPENAI_BASE_URL` takes."""
+    """Runs the server; `url` is what `OPENAI_BASE_URL` takes."""
 
     def __init__(self) -> None:
         self._scripts: defaultdict[str, deque[Answer]] = defaultdict(deque)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def script(self, model: str, *answers: Answer) -> str:
-        """Add answers for a model's name; returns the name."""
+        """Add answers for a model's name, and return the name."""
         for answer in answers:
             self._scripts[model].extend([answer] * answer.times)
         return model

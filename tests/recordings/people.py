@@ -1,4 +1,4 @@
-"""Accounts with API tokens, written into the database: to register costs a slow hash each."""
+"""Accounts with API tokens. They are inserted into the database: a registration is slow."""
 
 import asyncio
 import hashlib
@@ -11,7 +11,7 @@ from tests.recordings.client import Header
 
 
 class Person(NamedTuple):
-    """An account with an API token; its id says whose it is."""
+    """Holds the id and the API token of an account."""
 
     id: str
     token: str
@@ -22,19 +22,20 @@ class Person(NamedTuple):
 
 
 class People:
-    """Makes accounts in one database."""
+    """Inserts accounts into one database."""
 
     def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         self._connection = connection
         self._lock = asyncio.Lock()
 
     async def make_local(self) -> None:
-        """Make the local admin, which `reelroom serve` makes by itself."""
+        """Insert the local admin, whom a server without `reelroom serve` lacks."""
         await self._connection.execute(
             "insert into user_account (id, name, role) values ('local', 'Local admin', 'admin')"
         )
 
     async def make(self, name: str, chapter: str) -> Person:
+        """Insert an account whose id and token name the chapter."""
         person = Person(f"{chapter}-{name}", f"rr_{chapter}-{name}")
         async with self._lock, self._connection.transaction():
             await self._connection.execute(

@@ -12,7 +12,7 @@ from app.settings import Settings
 
 
 class Server(uvicorn.Server):
-    """One that says where it is to be found."""
+    """Prints its address when it is ready, as `reelroom serve` does."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

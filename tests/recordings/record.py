@@ -17,7 +17,7 @@ DATA = Path(__file__).with_name("data")
 
 
 async def record(checkout: Path, delivery: Delivery) -> Recording:
-    """Start what a server needs, and play the scenario."""
+    """Start PostgreSQL and Redis, and play the scenario against servers of the checkout."""
     binary = shutil.which("redis-server")
     assert binary, "redis-server is not installed"
     with tempfile.TemporaryDirectory() as name:

@@ -1,4 +1,4 @@
-"""Everything that is asked of a server, in chapters that run beside each other."""
+"""All chapters, and the servers that they are played against, at once where that is possible."""
 
 import asyncio
 import itertools
@@ -60,7 +60,7 @@ MODELLED: dict[str, Callable[..., Awaitable[None]]] = {
     "meanwhile": meanwhile.record,
     "variations": variations.record,
 }
-# Whose answers are those of any request, however the server writes them: played once is enough.
+# They do not depend on how a server writes its answers, and are played through one delivery only.
 ALIKE = (
     "accounts",
     "faults",

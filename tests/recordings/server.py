@@ -1,4 +1,4 @@
-"""Servers in processes of their own, of this checkout or of another one."""
+"""Server processes of this checkout or of another one."""
 
 import asyncio
 import os
@@ -21,13 +21,13 @@ START_SECONDS = 60
 
 
 class Server:
-    """A running server. `link` is the path of the login link that it printed, if it did."""
+    """Holds a running server; `link` is the path in the address that it printed."""
 
     def __init__(self, process: Process, port: int, link: str) -> None:
         self.process, self.port, self.link = process, port, link
 
     def leave(self) -> None:
-        """Ask it to end; it tells its clients to come again."""
+        """Send SIGTERM: the server ends its streams, finishes what it can, and exits."""
         self.process.send_signal(signal.SIGTERM)
 
 
@@ -35,7 +35,7 @@ class Server:
 async def running(
     checkout: Path, delivery: Delivery, folder: Path, **settings: str
 ) -> AsyncIterator[Server]:
-    """Start it and return once it is ready; its log is in `folder`."""
+    """Start a server and wait until it is ready; its log is in `folder`."""
     environment = {
         "REELROOM_LOCAL_TOKEN": LOCAL_TOKEN,
         **_environment(checkout, folder),
@@ -56,7 +56,7 @@ async def running(
 
 
 async def migrated(checkout: Path, folder: Path, database: str) -> None:
-    """Bring a database to the schema of the checkout."""
+    """Migrate a database to the schema of the checkout."""
     environment = {**_environment(checkout, folder), "DATABASE_URL": database}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "app", "migrate", cwd=checkout, env=environment, stdout=DEVNULL

@@ -1,7 +1,8 @@
-"""Nothing has changed on the wire: every answer and every event is as it was recorded.
+"""Every answer and every event on the wire is as it was recorded.
 
-The recordings in `data` were made of the server before its inside was redrawn. When the API is
-changed on purpose, `python -m tests.recordings.record .` writes them anew; the diff is the change.
+The recordings in `data` prove that a change inside the server is none for its clients. When the
+API is changed on purpose, `python -m tests.recordings.record .` writes them again, and the diff of
+the data shows the change.
 """
 
 import asyncio
@@ -82,7 +83,7 @@ Playing = dict[Delivery, asyncio.Task[Recording]]
 async def playing(
     new_database: NewDatabase, redis_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Playing]:
-    """The scenario through both deliveries at once, for each of them mostly waits."""
+    """Play the scenario through both deliveries at once: each of them mostly waits."""
     found: Playing = {}
     for delivery in DELIVERIES:
         databases = await new_database(), await new_database()
@@ -135,7 +136,7 @@ def test_the_recordings_hold_every_kind_of_event_error_and_close() -> None:
 
 
 def entries() -> list[Any]:
-    """Of all chapters, with what they share put back where it belongs."""
+    """Return the entries of all chapters, with the objects that they refer to."""
     found = []
     for path in sorted(DATA.glob("*.json")):
         chapter = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""Models that fail, in every way that a client is told of."""
+"""Faults of models, and what a client gets to know of them."""
 
 from tests.recordings.chapter import ABSENT, Chapter
 from tests.recordings.chapters.turns import WAIT
@@ -6,6 +6,9 @@ from tests.recordings.model import Answer, Model, component, decide, error, writ
 from tests.recordings.people import Person
 
 HALF = component("Half")[:40]
+BROKEN = Answer(HALF + "\n}")
+
+Scripts = dict[str, list[Answer]]
 
 
 async def record(ch: Chapter, model: Model) -> None:
@@ -16,52 +19,7 @@ async def record(ch: Chapter, model: Model) -> None:
     body = {"prompt": "A title", "model": good}
     made = await ch.call("good", ann, "POST", path, body, headers=WAIT)
     scene = made["data"][0]["id"]
-    edit = {"toolName": "editScene", "targetSceneId": scene}
-    trim = {"toolName": "trimScene", "targetSceneId": scene}
-    broken = Answer(HALF + "\n}")
-    for step, answers in {
-        "cut-off": [decide(), write("X", cut_at=40, times=2)],
-        "too-long": [decide(), Answer(HALF, finish="length")],
-        "filtered": [decide(), Answer(HALF, finish="content_filter")],
-        "odd-end": [decide(), Answer(HALF, finish="tired")],
-        "unplayable": [decide(), broken, broken],
-        "no-code": [decide(), Answer("I cannot do that.", times=2)],
-        "unavailable": [error(503, times=3)],
-        "busy": [error(429, times=3)],
-        "used-up": [error(429, code="insufficient_quota")],
-        "credentials": [error(401)],
-        "no-model": [error(404)],
-        "rejected": [error(400), error(400), error(400), error(400), error(400), error(400)],
-        "no-json": [Answer("let me think", tool=True, times=2)],
-        "two-objects": [Answer("{} {}", tool=True, times=2)],
-        "unknown-tool": [decide(toolName="flyAway"), decide(toolName="flyAway")],
-        "no-scene": [
-            decide(toolName="editScene", targetSceneId=ABSENT),
-            decide(toolName="editScene", targetSceneId=ABSENT),
-        ],
-        "no-target": [decide(toolName="editScene"), decide(toolName="editScene")],
-        "no-frames": [decide(**trim), decide(**trim)],
-        "no-choice": [decide(toolName=None), decide(toolName=None)],
-        "wrong-type": [decide(reasoning=7), decide(reasoning=7)],
-        "repaired": [decide(toolName="flyAway"), decide(), write("Repaired")],
-        "written-anew": [decide(), broken, write("Anew")],
-        "unchanged": [decide(**edit), write("Good")],
-        "question": [
-            decide(toolName=None, needsClarification=True, clarificationQuestion="Which one?")
-        ],
-        "workflow": [
-            decide(
-                toolName=None,
-                workflow=[
-                    {"toolName": "addScene", "context": "A second one"},
-                    {"toolName": "trimScene", "context": "x", "targetSceneId": scene,
-                     "targetDuration": 33},
-                    {"toolName": "deleteScene", "context": "x", "targetSceneId": scene},
-                ],
-            ),
-            write("Second"),
-        ],
-    }.items():  # fmt: skip
+    for step, answers in {**_codes(scene), **_decisions(scene)}.items():
         name = model.script(f"faults-{step}", *answers)
         body = {"prompt": f"Try {step}", "model": name}
         await ch.call(step, ann, "POST", path, body, headers=WAIT)
@@ -69,8 +27,51 @@ async def record(ch: Chapter, model: Model) -> None:
     await _generation(ch, model, ann, project)
 
 
+def _decisions(scene: str) -> Scripts:
+    trim = {"toolName": "trimScene", "targetSceneId": scene}
+    absent = decide(toolName="editScene", targetSceneId=ABSENT)
+    question = {"needsClarification": True, "clarificationQuestion": "Which one?"}
+    steps = [
+        {"toolName": "addScene", "context": "A second one"},
+        {**trim, "context": "x", "targetDuration": 33},
+        {"toolName": "deleteScene", "context": "x", "targetSceneId": scene},
+    ]
+    return {
+        "unavailable": [error(503, times=3)],
+        "busy": [error(429, times=3)],
+        "used-up": [error(429, code="insufficient_quota")],
+        "credentials": [error(401)],
+        "no-model": [error(404)],
+        "rejected": [error(400, times=6)],
+        "no-json": [Answer("let me think", tool=True, times=2)],
+        "two-objects": [Answer('{"toolName": null} {}', tool=True, times=2)],
+        "unknown-tool": [decide(toolName="flyAway"), decide(toolName="flyAway")],
+        "no-scene": [absent, absent],
+        "no-target": [decide(toolName="editScene"), decide(toolName="editScene")],
+        "no-frames": [decide(**trim), decide(**trim)],
+        "no-choice": [decide(toolName=None), decide(toolName=None)],
+        "wrong-type": [decide(reasoning=7), decide(reasoning=7)],
+        "repaired": [decide(toolName="flyAway"), decide(), write("Repaired")],
+        "question": [decide(toolName=None, **question)],
+        "workflow": [decide(toolName=None, workflow=steps), write("Second")],
+    }
+
+
+def _codes(scene: str) -> Scripts:
+    return {
+        "cut-off": [decide(), write("X", cut_at=40, times=2)],
+        "too-long": [decide(), Answer(HALF, finish="length")],
+        "filtered": [decide(), Answer(HALF, finish="content_filter")],
+        "odd-end": [decide(), Answer(HALF, finish="tired"), Answer(HALF, finish="tired")],
+        "unplayable": [decide(), BROKEN, BROKEN],
+        "no-code": [decide(), Answer("I cannot do that.", times=2)],
+        "written-anew": [decide(), BROKEN, write("Anew")],
+        "unchanged": [decide(toolName="editScene", targetSceneId=scene), write("Good")],
+    }
+
+
 async def _streamed(ch: Chapter, model: Model, ann: Person, project: str) -> None:
-    """What is said of a turn that fails, and what is left of it."""
+    """Follow a turn that fails, and read what it left."""
     name = model.script("faults-stream", decide(), write("X", cut_at=40, times=2))
     body = {"prompt": "A title", "model": name}
     path = f"/api/projects/{project}/runs"

@@ -1,4 +1,4 @@
-"""Going back, undo and redo, the timeline, what was before, and branches."""
+"""History: reverts, undo and redo, the timeline, earlier snapshots, and branches."""
 
 from typing import Any
 
@@ -16,14 +16,16 @@ async def record(ch: Chapter) -> None:
     for verb in ("undo", "redo"):
         await ch.call(f"{verb}.nothing", ann, "POST", f"{base}/{verb}")
     await ch.call("timeline.empty", ann, "GET", f"{base}/timeline")
-    scene = await _iterations(ch, ann, bob, project)
+    scene, iterations = await _iterations(ch, ann, bob, project)
+    await _differences(ch, ann, project, iterations)
     await _undo(ch, ann, bob, base, scene)
     await _messages(ch, ann, project)
     await _timeline(ch, ann, base)
     await _past(ch, ann, base)
 
 
-async def _iterations(ch: Chapter, ann: Person, bob: Person, project: str) -> str:
+async def _iterations(ch: Chapter, ann: Person, bob: Person, project: str) -> tuple[str, list[str]]:
+    """Go back to iterations of a scene; return its id and theirs, the newest first."""
     scene = (await ch.scene(ann, project, name="One", tsxCode="one"))["id"]
     second = (await ch.scene(ann, project, name="Two", tsxCode="two"))["id"]
     path = f"/api/scenes/{scene}"
@@ -50,6 +52,13 @@ async def _iterations(ch: Chapter, ann: Person, bob: Person, project: str) -> st
     keyed = [("idempotency-key", "back")]
     await ch.call("revert.keyed", bob, "POST", revert.format(trimmed), forced, headers=keyed)
     await ch.call("revert.keyed-again", bob, "POST", revert.format(trimmed), forced, headers=keyed)
+    return str(scene), [trimmed, edited, created]
+
+
+async def _differences(ch: Chapter, ann: Person, project: str, iterations: list[str]) -> None:
+    """Compare iterations with each other and with that of an order."""
+    _, edited, created = iterations
+    eve = await ch.person("eva")
     diff = "/api/iterations/{}/diff/{}"
     await ch.call("diff", ann, "GET", diff.format(created, edited))
     await ch.call("diff.same", ann, "GET", diff.format(edited, edited))
@@ -67,9 +76,8 @@ async def _iterations(ch: Chapter, ann: Person, bob: Person, project: str) -> st
         if change["operationType"] == "reorder"
     )
     await ch.call("diff.order", ann, "GET", diff.format(created, order_entry["iterationId"]))
-    ordered = order_entry["iterationId"]
-    await ch.call("revert.order", ann, "POST", revert.format(ordered), {"target": "before"})
-    return str(scene)
+    path = f"/api/iterations/{order_entry['iterationId']}/revert"
+    await ch.call("revert.order", ann, "POST", path, {"target": "before"})
 
 
 async def _undo(ch: Chapter, ann: Person, bob: Person, base: str, scene: str) -> None:
@@ -87,7 +95,7 @@ async def _undo(ch: Chapter, ann: Person, bob: Person, base: str, scene: str) ->
     await ch.call("undo.unknown", ann, "POST", f"{base}/undo", {"force": True})
     await ch.data(ann, "DELETE", path)
     await ch.call("undo.delete", ann, "POST", f"{base}/undo")
-    eve = await ch.person("eva")
+    eve = await ch.person("eda")
     await ch.call("undo.foreign", eve, "POST", f"{base}/undo")
     headers = [("idempotency-key", "undo")]
     await ch.data(bob, "PATCH", path, {"duration": 77})

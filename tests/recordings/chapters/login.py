@@ -1,4 +1,4 @@
-"""The one-time link that the server prints when it has no accounts yet."""
+"""The one-time login link, and a request whose head does not end."""
 
 from tests.recordings.chapter import Chapter
 
@@ -6,7 +6,7 @@ from tests.recordings.chapter import Chapter
 async def record(ch: Chapter, link: str) -> None:
     reply = await ch.exchange("link", None, "GET", link)
     entry = {"step": "link", "sent": f"GET {ch.transcript.line(link)}"}
-    ch.transcript.add(entry | ch.transcript.reply(reply, ch.request_id("link")))
+    ch.transcript.entries.append(entry | ch.transcript.reply(reply, ch.request_id("link")))
     cookie = (reply.header("set-cookie") or "").partition(";")[0]
     await ch.call("me", None, "GET", "/api/auth/me", headers=[("cookie", cookie)])
     await ch.call("link.used", None, "GET", link)

@@ -1,4 +1,4 @@
-"""What happens while a turn is at work: joining it, stopping it, and getting in its way.
+"""Requests while a turn runs: joining it, cancelling it, and changing what it works on.
 
 The model stops at a gate, so that everything else happens at a known moment.
 """
@@ -39,7 +39,7 @@ async def _followed(ch: Chapter, step: str, who: Person, project: str) -> EventS
 
 
 async def _joining(ch: Chapter, model: Model, ann: Person) -> None:
-    """A turn whose code is half written."""
+    """Join a turn whose code is half written, in every way."""
     project = await ch.project(ann, title="Joining")
     base = f"/api/projects/{project}"
     stream = await _followed(ch, "first", ann, project)
@@ -61,16 +61,8 @@ async def _joining(ch: Chapter, model: Model, ann: Person) -> None:
     follower = await ch.follow("late.run", ann, f"{run}/events")
     await follower.until("run.snapshot")
     await ch.call("late.poll", ann, "GET", f"{base}/changes?after={cursor}")
-    await ch.call("running.snapshot", ann, "GET", f"{base}/snapshot")
     await ch.call("running.run", ann, "GET", run)
-    runs = f"{base}/runs"
-    await ch.call("reject", ann, "POST", runs, {"prompt": "x", "onBusy": "reject"})
-    undone = await ch.data(ann, "GET", f"/api/generations?projectId={project}")
-    made = f"/api/generations/{undone['items'][0]['id']}"
-    await ch.call("generation.pending", ann, "GET", made)
-    await ch.call("generation.delete", ann, "DELETE", made)
-    await ch.call("generation.apply", ann, "POST", f"{made}/apply")
-    await ch.call("generation.refine", ann, "POST", f"{made}/refine", {"refinementPrompt": "x"})
+    await _asking(ch, ann, project)
     gate.open()
     for one in (stream, late, packed):
         await one.until("run.finished")
@@ -83,8 +75,22 @@ async def _joining(ch: Chapter, model: Model, ann: Person) -> None:
         await one.close()
 
 
+async def _asking(ch: Chapter, ann: Person, project: str) -> None:
+    """Request what depends on whether a turn runs and writes."""
+    base = f"/api/projects/{project}"
+    await ch.call("running.snapshot", ann, "GET", f"{base}/snapshot")
+    body = {"prompt": "x", "onBusy": "reject"}
+    await ch.call("reject", ann, "POST", f"{base}/runs", body)
+    pending = await ch.data(ann, "GET", f"/api/generations?projectId={project}")
+    made = f"/api/generations/{pending['items'][0]['id']}"
+    await ch.call("generation.pending", ann, "GET", made)
+    await ch.call("generation.delete", ann, "DELETE", made)
+    await ch.call("generation.apply", ann, "POST", f"{made}/apply")
+    await ch.call("generation.refine", ann, "POST", f"{made}/refine", {"refinementPrompt": "x"})
+
+
 async def _queue(ch: Chapter, model: Model, ann: Person) -> None:
-    """One turn at work, others behind it, until no more are taken."""
+    """Queue turns behind a running one until no more are accepted."""
     project = await ch.project(ann, title="Queue")
     base = f"/api/projects/{project}"
     gate = Gate()
@@ -144,7 +150,7 @@ async def _interrupting(ch: Chapter, model: Model, ann: Person) -> None:
 
 
 async def _workflow(ch: Chapter, model: Model, ann: Person) -> None:
-    """The first of two steps is done, the second is being written."""
+    """Try to go back over a turn whose first step is done and whose second is being written."""
     project = await ch.project(ann, title="Workflow")
     stream = await _followed(ch, "workflow", ann, project)
     gate = Gate()
@@ -164,7 +170,7 @@ async def _workflow(ch: Chapter, model: Model, ann: Person) -> None:
 
 
 async def _stale(ch: Chapter, model: Model, ann: Person) -> None:
-    """Somebody edits the scene that a turn writes: once, twice; or deletes it."""
+    """Change the scene that a turn writes once, twice, or delete it."""
     for step, changes in {"once": 1, "twice": 2, "deleted": 0}.items():
         project = await ch.project(ann, title=f"Stale {step}")
         scene = (await ch.scene(ann, project, name="One", tsxCode=component("One")))["id"]
@@ -193,7 +199,7 @@ async def _stale(ch: Chapter, model: Model, ann: Person) -> None:
 
 
 async def _rights(ch: Chapter, model: Model, ann: Person) -> None:
-    """Whoever asked for the turn may not do so any more when it is written."""
+    """Take the role of whoever began a turn away before its decision."""
     for step in ("lowered", "removed"):
         project = await ch.project(ann, title=step)
         guest = await ch.person(step)

@@ -1,10 +1,11 @@
-"""The server without its Redis, and without its database."""
+"""Answers without Redis, and without the database."""
 
 import asyncio
 
 from tests.fault_proxy import FaultProxy
 from tests.recordings.chapter import JSON, NOTHING, Chapter
 from tests.recordings.chapters.sockets import path_of
+from tests.recordings.client import PATIENCE_SECONDS
 
 
 async def record(ch: Chapter, database: FaultProxy, redis: FaultProxy) -> None:
@@ -33,7 +34,7 @@ async def record(ch: Chapter, database: FaultProxy, redis: FaultProxy) -> None:
     await socket.closed()
     ch.frames("no-database.socket.frames", socket)
     database.refuse = redis.refuse = False
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while b'"ok"' not in (await ch.exchange("x", None, "GET", "/health/ready")).body:
             await asyncio.sleep(0.05)
     await ch.call("ready.again", None, "GET", "/health/ready")

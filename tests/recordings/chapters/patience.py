@@ -1,4 +1,4 @@
-"""What happens when nothing comes: heartbeats, and the ends of what is waited for in vain."""
+"""Heartbeats, and the ends of connections on which a client sends too little."""
 
 from tests.recordings.chapter import JSON, MSGPACK, Chapter
 from tests.recordings.chapters.sockets import HELLO, path_of
@@ -23,7 +23,7 @@ async def record(ch: Chapter) -> None:
         await half.send(head.encode())
         reply = await half.reply()
     entry = {"step": "half-a-body", "sent": "POST /api/projects"}
-    ch.transcript.add(entry | ch.transcript.reply(reply, ch.request_id("half-a-body")))
+    ch.transcript.entries.append(entry | ch.transcript.reply(reply, ch.request_id("half-a-body")))
     await silent.closed()
     ch.frames("silent.frames", silent)
     await ch.event("stream.heartbeat", stream, "sync.heartbeat", "")

@@ -1,4 +1,4 @@
-"""Projects and the people in them."""
+"""Projects, their members and invites."""
 
 from tests.recordings.chapter import ABSENT, NOTHING, Chapter
 from tests.recordings.people import Person
@@ -7,7 +7,11 @@ from tests.recordings.people import Person
 async def record(ch: Chapter) -> None:
     ann = await ch.person("ann")
     await _projects(ch, ann)
-    await _members(ch, ann)
+    project = await ch.project(ann, title="Shared")
+    cem, dee = await ch.person("cem"), await ch.person("dee")
+    await _invites(ch, ann, cem, dee, project)
+    await _viewer(ch, ann, cem, dee, project)
+    await _roles(ch, ann, cem, dee, project)
 
 
 async def _projects(ch: Chapter, ann: Person) -> None:
@@ -48,10 +52,8 @@ async def _projects(ch: Chapter, ann: Person) -> None:
     await ch.call("title-free-again", ann, "POST", path, {"title": "Another"})
 
 
-async def _members(ch: Chapter, ann: Person) -> None:
-    project = await ch.project(ann, title="Shared")
+async def _invites(ch: Chapter, ann: Person, cem: Person, dee: Person, project: str) -> None:
     base = f"/api/projects/{project}"
-    cem, dee = await ch.person("cem"), await ch.person("dee")
     invite = await ch.call("invite", ann, "POST", f"{base}/invites", {"role": "viewer"})
     for step, body in {
         "hours": {"role": "editor", "expiresInHours": 1},
@@ -70,6 +72,9 @@ async def _members(ch: Chapter, ann: Person) -> None:
     own = await ch.data(ann, "POST", f"{base}/invites", {"role": "viewer"})
     await ch.call("accept.lower", ann, "POST", f"/api/invites/{own['token']}/accept")
 
+
+async def _viewer(ch: Chapter, ann: Person, cem: Person, dee: Person, project: str) -> None:
+    base = f"/api/projects/{project}"
     for step, method, path, body in (
         ("update", "PATCH", base, {"title": "Mine"}),
         ("delete", "DELETE", base, NOTHING),
@@ -84,6 +89,9 @@ async def _members(ch: Chapter, ann: Person) -> None:
     await ch.call("members.foreign", dee, "GET", f"{base}/members")
     await ch.call("list.member", cem, "GET", "/api/projects")
 
+
+async def _roles(ch: Chapter, ann: Person, cem: Person, dee: Person, project: str) -> None:
+    base = f"/api/projects/{project}"
     role = f"{base}/members/{cem.id}"
     await ch.call("role", ann, "PUT", role, {"role": "editor"})
     await ch.call("role.same", ann, "PUT", role, {"role": "editor"})

@@ -1,15 +1,21 @@
-"""What is wrong with a request before any route looks at what it means."""
+"""Requests that are refused before a route sees them, methods, and idempotency keys."""
 
 from tests.recordings.chapter import ABSENT, Chapter
 from tests.recordings.client import Header
-from tests.recordings.transcript import Entry
+from tests.recordings.entry import Entry
+from tests.recordings.people import Person
 
 DEEP = b'{"title":' + b"[" * 3000 + b"]" * 3000 + b"}"
 MEGABYTE = 1024 * 1024
+PATH = "/api/projects"
+KIND = [("content-type", "application/json")]
 
 
 async def record(ch: Chapter) -> None:
-    await _bodies(ch)
+    ann = await ch.person("ann")
+    await _unreadable(ch, ann)
+    await _fields(ch, ann)
+    await _sizes(ch, ann)
     await _media_types(ch)
     await _addresses(ch)
     await _heads(ch)
@@ -17,10 +23,7 @@ async def record(ch: Chapter) -> None:
     await _idempotency(ch)
 
 
-async def _bodies(ch: Chapter) -> None:
-    ann = await ch.person("ann")
-    path = "/api/projects"
-    kind = [("content-type", "application/json")]
+async def _unreadable(ch: Chapter, ann: Person) -> None:
     for step, raw in {
         "not-json": b'{"title": ',
         "two-values": b"{} {}",
@@ -38,9 +41,12 @@ async def _bodies(ch: Chapter) -> None:
         "key-twice": b'{"title":"one","title":"two"}',
         "byte-order-mark": b"\xef\xbb\xbf{}",
     }.items():
-        await ch.call(f"body.{step}", ann, "POST", path, raw=raw, headers=kind)
-    await ch.call("body.none", ann, "POST", path)
-    await ch.call("body.empty-typed", ann, "POST", path, headers=[*kind, ("content-length", "0")])
+        await ch.call(f"body.{step}", ann, "POST", PATH, raw=raw, headers=KIND)
+    await ch.call("body.none", ann, "POST", PATH)
+    await ch.call("body.empty-typed", ann, "POST", PATH, headers=[*KIND, ("content-length", "0")])
+
+
+async def _fields(ch: Chapter, ann: Person) -> None:
     for step, value in {
         "wrong-type": {"title": 3},
         "unknown-field": {"titel": "x"},
@@ -56,15 +62,18 @@ async def _bodies(ch: Chapter) -> None:
         "true-for-number": {"fps": True},
         "null-for-number": {"fps": None},
     }.items():
-        await ch.call(f"field.{step}", ann, "POST", path, value)
+        await ch.call(f"field.{step}", ann, "POST", PATH, value)
+
+
+async def _sizes(ch: Chapter, ann: Person) -> None:
     large = b'{"title":"' + b"x" * MEGABYTE + b'"}'
-    await ch.call("body.too-large", ann, "POST", path, raw=large, headers=kind)
-    chunked = [*kind, ("transfer-encoding", "chunked")]
+    await ch.call("body.too-large", ann, "POST", PATH, raw=large, headers=KIND)
+    chunked = [*KIND, ("transfer-encoding", "chunked")]
     raw = b"2\r\n{}\r\n0\r\n\r\n"
-    await ch.call("body.chunked", ann, "POST", path, raw=raw, headers=chunked)
+    await ch.call("body.chunked", ann, "POST", PATH, raw=raw, headers=chunked)
     raw = b"%x\r\n%b\r\n0\r\n\r\n" % (len(large), large)
-    await ch.call("body.chunked-too-large", ann, "POST", path, raw=raw, headers=chunked)
-    await ch.call("body.of-a-read", ann, "GET", path + "?limit=1", raw=b"ignored")
+    await ch.call("body.chunked-too-large", ann, "POST", PATH, raw=raw, headers=chunked)
+    await ch.call("body.of-a-read", ann, "GET", PATH + "?limit=1", raw=b"ignored")
 
 
 async def _media_types(ch: Chapter) -> None:
@@ -142,7 +151,7 @@ async def _heads(ch: Chapter) -> None:
         shown = headers if len(headers) < 5 else [(f"{len(headers)} headers", "")]
         entry: Entry = {"step": f"head.{step}", "sent": f"GET {path}"}
         entry |= {"with": {name: ch.transcript.line(value[:80]) for name, value in shown}}
-        ch.transcript.add(entry | ch.transcript.reply(reply, ch.request_id(step)))
+        ch.transcript.entries.append(entry | ch.transcript.reply(reply, ch.request_id(step)))
     line = f"GET {path} HTTP/1.1\r\n"
     own = f"x-request-id: {ch.name}.spoken\r\n"
     host = f"host: {ch.server.host}\r\n"

@@ -1,4 +1,4 @@
-"""A server that is asked to leave, and another one that goes on with its work."""
+"""The end of a server, and the takeover of its turn by another one."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -15,7 +15,7 @@ NewServer = Callable[[], AbstractAsyncContextManager[Server]]
 
 
 class Unfinished(NamedTuple):
-    """A turn that the server which left was working on."""
+    """Names a turn that the server was working on when it ended."""
 
     who: Person
     project: str
@@ -24,7 +24,7 @@ class Unfinished(NamedTuple):
 
 
 async def leaving(ch: Chapter, model: Model, server: Server, left: list[Unfinished]) -> None:
-    """The ends of what is open when the server is asked to leave."""
+    """End a server with open streams, WebSockets and a running turn."""
     ann = await ch.person("ann")
     project = await ch.project(ann, title="Restart")
     base = f"/api/projects/{project}"
@@ -63,7 +63,7 @@ async def leaving(ch: Chapter, model: Model, server: Server, left: list[Unfinish
 
 
 async def going_on(ch: Chapter, left: list[Unfinished], another: NewServer) -> None:
-    """Another server takes the turn over, once the one that leaves has given it up."""
+    """Follow the turn on another server, which takes it over."""
     who, project, cursor, run = left.pop()
     async with another() as successor:
         ch.server = Address(successor.port, ch.server.source)

@@ -1,4 +1,4 @@
-"""Scenes, their order, and what was done to them by hand."""
+"""Scenes, their order, and direct changes of both."""
 
 from tests.recordings.chapter import ABSENT, Chapter
 from tests.recordings.people import Person

@@ -1,4 +1,4 @@
-"""Turns of the offline model, asked for in every way."""
+"""Turns of the offline model: begun, awaited, streamed, resumed and refused."""
 
 from tests.recordings.chapter import ABSENT, Chapter
 from tests.recordings.chapters.history import PROMPT
@@ -14,6 +14,7 @@ async def record(ch: Chapter) -> None:
     await _answers(ch, ann, project)
     await _streams(ch, ann, project)
     await _refusals(ch, ann, project)
+    await _access(ch, ann, project)
 
 
 async def _asking(ch: Chapter, ann: Person, project: str) -> None:
@@ -103,15 +104,19 @@ async def _refusals(ch: Chapter, ann: Person, project: str) -> None:
     body = {"prompt": "x", "selectedSceneId": foreign}
     await ch.call("refused.foreign-scene", ann, "POST", path, body)
     await ch.call("refused.absent", ann, "POST", f"/api/projects/{ABSENT}/runs", {"prompt": "x"})
-    await ch.call("run.absent", ann, "GET", f"/api/runs/{ABSENT}")
-    await ch.call("run.odd", ann, "GET", "/api/runs/7")
-    await ch.call("events.absent", ann, "GET", f"/api/runs/{ABSENT}/events")
-    await ch.call("cancel.absent", ann, "POST", f"/api/runs/{ABSENT}/cancel")
     streamed = [("accept", "text/event-stream")]
     absent = f"/api/projects/{ABSENT}/runs"
     await ch.call("stream.absent", ann, "POST", absent, {"prompt": "x"}, headers=streamed)
     await ch.call("stream.blank", ann, "POST", path, {"prompt": " "}, headers=streamed)
+
+
+async def _access(ch: Chapter, ann: Person, project: str) -> None:
+    await ch.call("run.absent", ann, "GET", f"/api/runs/{ABSENT}")
+    await ch.call("run.odd", ann, "GET", "/api/runs/7")
+    await ch.call("events.absent", ann, "GET", f"/api/runs/{ABSENT}/events")
+    await ch.call("cancel.absent", ann, "POST", f"/api/runs/{ABSENT}/cancel")
     eve = await ch.person("eve")
+    path = f"/api/projects/{project}/runs"
     await ch.data(ann, "POST", path, {"prompt": "Do something"}, headers=WAIT)
     messages = await ch.data(ann, "GET", f"/api/projects/{project}/messages?limit=1")
     run = messages["items"][0]["runId"]

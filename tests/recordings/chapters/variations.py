@@ -1,8 +1,9 @@
-"""Generations that are being written: how many there may be, and giving one up."""
+"""Generations that are being written: their limit, and the deletion of a pending one."""
 
 import asyncio
 
 from tests.recordings.chapter import Chapter
+from tests.recordings.client import PATIENCE_SECONDS
 from tests.recordings.model import Gate, Model, halting
 
 
@@ -24,9 +25,12 @@ async def record(ch: Chapter, model: Model) -> None:
     begun = await ch.call("late", ann, "POST", path, late, headers=keyed)
     for gate in gates:
         gate.open()
-    one = f"/api/generations/{begun['data']['items'][0]['id']}"
-    async with asyncio.timeout(30):
-        while (await ch.data(ann, "GET", one))["status"] == "pending":
+    every = f"/api/generations?limit=100&projectId={project}"
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while any(
+            one["status"] == "pending" for one in (await ch.data(ann, "GET", every))["items"]
+        ):
             await asyncio.sleep(0.05)
+    one = f"/api/generations/{begun['data']['items'][0]['id']}"
     await ch.call("late.read", ann, "GET", one)
     await ch.call("late.again", ann, "POST", path, late, headers=keyed)
