@@ -40,7 +40,6 @@ class Chapter:
         self._people = people
         self.server = server
         self.transcript = Transcript()
-        self.requests: set[str] = set()  # "GET /api/…", for what is covered
         self._steps: set[str] = set()
         self._open = AsyncExitStack()
 
@@ -153,7 +152,20 @@ class Chapter:
         *protocols: str,
         headers: Iterable[Header] = (),
     ) -> Socket:
-        """Open a WebSocket and keep the head of the answer, or the whole answer of a refusal."""
+        """Open a WebSocket and keep the head of the answer."""
+        socket = await self.handshake(step, who, path, *protocols, headers=headers)
+        assert isinstance(socket, Socket), socket
+        return socket
+
+    async def handshake(
+        self,
+        step: str,
+        who: Person | None,
+        path: str,
+        *protocols: str,
+        headers: Iterable[Header] = (),
+    ) -> Socket | Reply:
+        """Ask for a WebSocket; keep the head of the answer, or all of one that refuses it."""
         sent, _ = self._request(step, who, "GET", path, NOTHING, None, headers)
         origin = [] if any(name == "origin" for name, _ in headers) else [self.origin]
         offer = [("sec-websocket-protocol", ", ".join(protocols))] if protocols else []
@@ -162,7 +174,7 @@ class Chapter:
         self.transcript.entries.append(entry)
         if isinstance(socket, Reply):
             entry |= self.transcript.reply(socket, self.request_id(step))
-            return Socket.__new__(Socket)
+            return socket
         entry["status"] = socket.status.removeprefix("HTTP/1.1 ")
         headers = sorted((name.lower(), value) for name, value in socket.headers)
         entry["headers"] = self.transcript.headers(headers, self.request_id(step))
@@ -208,7 +220,6 @@ class Chapter:
         raw: bytes | None,
         headers: Iterable[Header],
     ) -> tuple[list[Header], bytes]:
-        self.requests.add(f"{method} {path.partition('?')[0]}")
         given = {name.lower() for name, _ in headers}
         sent = [("host", self.server.host)] if "host" not in given else []
         if "x-request-id" not in given:

@@ -10,6 +10,8 @@ has no fixed order or amount is reduced to what is promised of it:
   of a stream's events unless a step waits for one of them.
 - The methods of an `allow` header come in any order, and so do the headers that accept a WebSocket.
 - Headers that are about the connection alone are each server's own and left out, as is the date.
+
+An entry of an answer without headers has those of `API_HEADERS`.
 """
 
 import json

@@ -147,11 +147,11 @@ async def _handshakes(ch: Chapter, ann: Person, project: str) -> None:
         "other-host": [("host", "other.test")],
     }.items():
         # A bearer token needs no origin; the cookie of a session does.
-        await ch.connect(f"origin.{step}", None, path, JSON, headers=headers)
+        await ch.handshake(f"origin.{step}", None, path, JSON, headers=headers)
     socket = await ch.connect("origin.bad-with-token", ann, path, JSON, headers=[bad])
     await socket.close()
     for step, target in {"no-route": "/api/nothing", "odd": "/api/projects/7/socket"}.items():
-        await ch.connect(f"address.{step}", ann, target, JSON)
+        await ch.handshake(f"address.{step}", ann, target, JSON)
 
 
 async def _endings(ch: Chapter, ann: Person) -> None:
