@@ -4,31 +4,28 @@ import asyncio
 import itertools
 import os
 import shutil
-import socket
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
 import httpx
 import pytest
-import uvicorn
 from hypothesis import settings as hypothesis_settings
 
 from app.lifecycle.check import check
-from app.main import create_app
-from app.realtime.accelerated.protocols import (
-    AcceleratedHttpProtocol,
-    AcceleratedWebSocketProtocol,
-)
 from app.settings import Settings
 from app.store.database import Database
 from app.store.embedded import Embedded, start
 from app.store.migration import migrate
 from tests.harness.database import DB, connected
-from tests.people import Person, make_person
+from tests.harness.deployment import Deployment
+from tests.harness.model_server import ModelServer
+from tests.harness.person import Person
+from tests.harness.person import new_person as person_at
+from tests.harness.redis import RedisServer
+from tests.harness.server import serving_reelroom
+from tests.harness.studio import Studio
 
 MUST = os.environ.get("CI") == "true"  # then a missing server is a failure, not a skip
 _numbers = itertools.count(1)
@@ -49,7 +46,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def missing(what: str) -> None:
-    """Skip, or fail where nothing may be missing."""
+    """Skip the test, or fail it where nothing may be missing."""
     if MUST:
         pytest.fail(f"{what} is not installed")
     pytest.skip(f"{what} is not installed")
@@ -57,7 +54,7 @@ def missing(what: str) -> None:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    """One server for the whole session."""
+    """One PostgreSQL for the whole session."""
     with start(tmp_path_factory.mktemp("postgres"), durable=False) as server:
         yield server
 
@@ -91,119 +88,37 @@ async def new_database(postgres: Embedded, template: str) -> NewDatabase:
 
 @pytest.fixture(scope="session")
 async def database_url(new_database: NewDatabase) -> str:
-    """The address of this process's database."""
+    """The DSN of the database behind `DB`."""
     return await new_database()
 
 
 @pytest.fixture(scope="session")
 async def pool(database_url: str) -> AsyncIterator[Database]:
-    """The database of this process, held open; every server of this process shares it."""
+    """`DB`, open for the whole session; every server of this process shares it."""
     async with connected(database_url, connections=20):
         yield DB
 
 
 @pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`REDIS_URL`, else a server of our own."""
-    if given := os.environ.get("REDIS_URL"):
-        yield given
-        return
-    binary = shutil.which("redis-server")
-    if binary is None:
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One Redis for the whole session; a test that stops it starts it again."""
+    if shutil.which("redis-server") is None:
         missing("redis-server")
-    assert binary is not None
-    with started_redis(binary, tmp_path_factory.mktemp("redis")) as url:
-        yield url
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
 
 
-class started_redis:  # noqa: N801  reads as a verb where it is used
-    """A Redis of our own on a free port; `process` may be stopped, killed and started again."""
-
-    def __init__(self, binary: str, folder: Path) -> None:
-        self.binary, self.folder = binary, folder
-        self.port = free_port()
-
-    def __enter__(self) -> str:
-        self.start()
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def start(self) -> None:
-        words = ["--port", str(self.port), "--save", "", "--bind", "127.0.0.1"]
-        self.process = subprocess.Popen(
-            [self.binary, *words], cwd=self.folder, stdout=subprocess.DEVNULL
-        )
-        while True:
-            assert self.process.poll() is None, "redis did not start"
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-def _own_ports() -> Iterator[int]:
-    """Below the range of ephemeral ports, and no other worker's."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    low, many = 20_000 + 1500 * (worker % 8), 1500
-    return itertools.cycle(low + (os.getpid() + step) % many for step in range(many))
-
-
-_ports = _own_ports()
-
-
-def free_port() -> int:
-    """A port that nobody listens on, nor was given it just now."""
-    for port in _ports:
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RuntimeError("no free port")
-
-
-Serving = Callable[..., AbstractAsyncContextManager[str]]
-
-
-@asynccontextmanager
-async def serving(settings: Settings, *, run_jobs: bool = True) -> AsyncIterator[str]:
-    """The whole app under uvicorn on this loop, with the session's database; yields its address."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
-    config = uvicorn.Config(
-        create_app(settings, database=DB, run_jobs=run_jobs),
-        log_level="warning",
-        http=AcceleratedHttpProtocol,
-        ws=AcceleratedWebSocketProtocol,
-        ws_per_message_deflate=False,
-        timeout_graceful_shutdown=3,
-    )
-    server = QuietServer(config)
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started:
-        assert not task.done(), "the server did not start"
-        await asyncio.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await task
-
-
-class QuietServer(uvicorn.Server):
-    """pytest keeps its own signal handlers."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+@pytest.fixture
+def redis_url(request: pytest.FixtureRequest) -> str:
+    """`REDIS_URL`, else the address of the session's Redis."""
+    given = os.environ.get("REDIS_URL")
+    return given or str(request.getfixturevalue("redis_server").url)
 
 
 @pytest.fixture(scope="session")
 async def server(pool: None, database_url: str) -> AsyncIterator[str]:
     """One server with the offline model for all tests that need nothing special."""
-    async with serving(Settings(database_url=database_url)) as url:
+    async with serving_reelroom(Settings(database_url=database_url)) as url:
         yield url
 
 
@@ -213,16 +128,17 @@ NewPerson = Callable[..., Awaitable[Person]]
 @pytest.fixture
 async def person(server: str) -> AsyncIterator[Person]:
     """Somebody with an account of their own, signed in by token."""
-    async with await make_person(server) as somebody:
+    async with await person_at(server) as somebody:
         yield somebody
 
 
 @pytest.fixture
 async def new_person(server: str) -> AsyncIterator[NewPerson]:
+    """A function that makes one more account."""
     made: list[Person] = []
 
     async def make(url: str = server) -> Person:
-        made.append(await make_person(url))
+        made.append(await person_at(url))
         return made[-1]
 
     yield make
@@ -230,18 +146,84 @@ async def new_person(server: str) -> AsyncIterator[NewPerson]:
         await one.aclose()
 
 
+@pytest.fixture
+async def studio(server: str) -> AsyncIterator[Studio]:
+    """The server and people of this test's own; the logs of their projects give the snapshots."""
+    one = Studio(server)
+    try:
+        yield one
+        await one.check()
+    finally:
+        await one.close()
+
+
+@pytest.fixture
+async def client(server: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody who is not signed in."""
+    async with httpx.AsyncClient(base_url=server, timeout=20) as client:
+        yield client
+
+
+@pytest.fixture
+async def deployment(new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[Deployment]:
+    """A deployment without processes yet; all invariants hold at the end."""
+    async with ModelServer() as model:
+        one = Deployment(await new_database(), model, tmp_path)
+        try:
+            yield one
+            await one.check()
+        finally:
+            await one.close()
+
+
+@pytest.fixture(scope="session")
+async def model_deployment(
+    new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Deployment]:
+    """A deployment of one process, for all tests of what a model may do wrong."""
+    async with ModelServer() as model:
+        one = Deployment(await new_database(), model, tmp_path_factory.mktemp("deployment"))
+        try:
+            await one.start()
+            yield one
+        finally:
+            await one.close()
+
+
+@pytest.fixture
+async def modelled(model_deployment: Deployment) -> AsyncIterator[Person]:
+    """The local admin of `model_deployment`; its invariants hold after every test."""
+    async with model_deployment.processes[0].local_admin() as person:
+        yield person
+    model = model_deployment.model
+    assert (model.forget_script(), model.open_streams) == (0, 0)
+    await model_deployment.check()
+
+
 @pytest.fixture(autouse=True)
 async def invariants_hold(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     """After every test that used the server all invariants of the data hold."""
     began = datetime.now(UTC)
     yield
-    if "server" in request.fixturenames and "breaks_invariants" not in request.keywords:
+    if "server" in request.fixturenames:
         async with DB.reading(snapshot=True) as reader:
             assert [str(violation) for violation in await check(reader, since=began)] == []
 
 
-@pytest.fixture
-async def client(server: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Nobody in particular."""
-    async with httpx.AsyncClient(base_url=server, timeout=20) as client:
-        yield client
+@pytest.fixture(autouse=True)
+def redis_runs_again(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After every test that used the session's Redis it runs, whatever the test did to it."""
+    yield
+    if "redis_server" in request.fixturenames:
+        request.getfixturevalue("redis_server").start()
+
+
+@pytest.fixture(autouse=True)
+async def connections_come_back(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """After every test that used the server its pool is idle: no connection was lost."""
+    yield
+    if "server" not in request.fixturenames:
+        return
+    async with asyncio.timeout(10):
+        while DB.pool.get_idle_size() != DB.pool.get_size():
+            await asyncio.sleep(0.02)

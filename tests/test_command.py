@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import Reelroom, run, wait_until
+from tests.harness.process import Reelroom, run
+from tests.harness.waiting import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +90,7 @@ def test_every_end_leaves_no_process_and_a_database_that_starts_again(
             assert made.status_code == 201, made.text
         assert len(reelroom.family()) > 2
         for name in signals[:-1]:
-            reelroom.tell(getattr(signal, f"SIG{name}"))
+            reelroom.send_signal(getattr(signal, f"SIG{name}"))
         last = getattr(signal, f"SIG{signals[-1]}")
         assert reelroom.end(last) == (-last if last == signal.SIGKILL else 0), reelroom.err
         assert "Traceback" not in reelroom.err
@@ -106,7 +107,7 @@ def test_a_storm_of_signals_hurries_nothing_that_must_be_done(data: str, tmp_pat
     with Reelroom(cwd=tmp_path, REELROOM_DATA_DIR=data) as reelroom:
         reelroom.ready()
         while reelroom.process.poll() is None:
-            reelroom.tell(signal.SIGTERM)
+            reelroom.send_signal(signal.SIGTERM)
             time.sleep(0.005)
         assert reelroom.family() == []
         assert reelroom.process.returncode == 0

@@ -1,11 +1,13 @@
 """A server in operation: told to end at work, several workers, databases that go, and its logs."""
 
 import asyncio
+import contextlib
+import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,15 @@ import pytest
 import websockets
 
 from app.store.embedded import Embedded, start
-from tests.conftest import free_port, started_redis
-from tests.model_server import ModelServer, decide, stall
-from tests.running import Reelroom, run, wait_until
+from tests.harness.events import Received
+from tests.harness.model_server import ModelServer, decide, stall
+from tests.harness.ports import free_port
+from tests.harness.process import LOCAL_TOKEN, Reelroom, run, started
+from tests.harness.redis import RedisServer
+from tests.harness.waiting import eventually, wait_until
 
 OLDEST = Path("/usr/lib/postgresql/15/bin")  # where Debian's packages put it
-TOKEN = "local-token-of-these-tests"
+PATIENCE = 30.0  # seconds until what must happen has happened
 
 
 @pytest.fixture(scope="module")
@@ -87,26 +92,15 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.close()
 
 
-@asynccontextmanager
-async def serving(*arguments: str, cwd: Path, **settings: str) -> AsyncIterator[Reelroom]:
-    settings = {"REELROOM_LOCAL_TOKEN": TOKEN, "REELROOM_DATA_DIR": str(cwd / "data"), **settings}
-    with Reelroom(*arguments, cwd=cwd, **settings) as reelroom:
-        await asyncio.to_thread(reelroom.ready)
-        yield reelroom
+def serving(*arguments: str, cwd: Path, **settings: str) -> AbstractAsyncContextManager[Reelroom]:
+    """A server with a data folder of its own, unless the settings name a database."""
+    return started(*arguments, cwd=cwd, **{"REELROOM_DATA_DIR": str(cwd / "data"), **settings})
 
 
 def talking(reelroom: Reelroom) -> httpx.AsyncClient:
-    headers = {"authorization": f"Bearer {TOKEN}"}
+    headers = {"authorization": f"Bearer {LOCAL_TOKEN}"}
     limits = httpx.Limits(max_keepalive_connections=0)
     return httpx.AsyncClient(base_url=reelroom.url, headers=headers, limits=limits, timeout=30)
-
-
-async def eventually(fact: Any, seconds: float = 30) -> Any:
-    end = time.monotonic() + seconds
-    while not (found := await fact()):
-        assert time.monotonic() < end, "it did not happen in time"
-        await asyncio.sleep(0.05)
-    return found
 
 
 async def project_of(client: httpx.AsyncClient) -> str:
@@ -127,42 +121,49 @@ class Crowd:
 
     def __init__(self, reelroom: Reelroom, project: str) -> None:
         self._reelroom, self._project = reelroom, project
-        self.bodies: list[str] = [""] * 20
-        self.codes: list[int | None] = []
-        self.here = 0
+        self.streams = [Received() for _ in range(20)]
+        self.sockets = [Received() for _ in range(5)]
+
+    @property
+    def all_ready(self) -> bool:
+        return all("sync.ready" in one.types for one in [*self.streams, *self.sockets])
+
+    def all_streams_have(self, kind: str) -> bool:
+        """Whether an event of this type has come over every stream."""
+        return all(kind in stream.types for stream in self.streams)
+
+    def assert_goodbye(self) -> None:
+        """Assert that each of them was ended by the server, with a hint to come again."""
+        assert all(b": come again\nretry: " in stream.raw for stream in self.streams)
+        assert [stream.code for stream in self.streams] == [None] * 20
+        assert [socket.code for socket in self.sockets] == [1012] * 5
 
     async def follow(self) -> None:
+        """Receive until all have ended."""
         async with asyncio.TaskGroup() as group:
-            for index in range(20):
-                group.create_task(self._stream(index))
-            for _ in range(5):
-                group.create_task(self._socket())
+            for stream in self.streams:
+                group.create_task(self._stream(stream))
+            for socket in self.sockets:
+                group.create_task(self._socket(socket))
 
-    async def _stream(self, index: int) -> None:
+    async def _stream(self, received: Received) -> None:
         async with talking(self._reelroom) as client:
-            path = f"/api/projects/{self._project}/events"
-            async with client.stream("GET", path, timeout=60) as answer:
-                assert answer.status_code == 200
-                async for text in answer.aiter_text():
-                    if "event: sync.ready" not in self.bodies[index]:
-                        self.here += "event: sync.ready" in self.bodies[index] + text
-                    self.bodies[index] += text
+            await received.read(client, f"/api/projects/{self._project}/events", timeout=60)
 
-    async def _socket(self) -> None:
+    async def _socket(self, received: Received) -> None:
         url = self._reelroom.url.replace("http", "ws", 1)
         async with websockets.connect(
             f"{url}/api/projects/{self._project}/socket",
             subprotocols=[websockets.Subprotocol("reelroom.v1.json")],
-            additional_headers={"authorization": f"Bearer {TOKEN}"},
+            additional_headers={"authorization": f"Bearer {LOCAL_TOKEN}"},
             origin=websockets.Origin(self._reelroom.url),
         ) as socket:
             await socket.send('{"type":"hello"}')
-            try:
+            with contextlib.suppress(websockets.ConnectionClosed):
                 while True:
-                    frame = await socket.recv()
-                    self.here += "sync.ready" in str(frame)
-            except websockets.ConnectionClosed:
-                self.codes.append(socket.close_code)
+                    received.add(json.loads(await socket.recv()))
+            received.code = socket.close_code
+            received.end()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -184,17 +185,14 @@ async def test_told_to_end_at_work_it_says_goodbye_and_the_run_goes_on_after_the
                     timeout=90,
                 )
             )
-
-            async def at_work() -> bool:
-                return crowd.here == 25 and all("event: code.delta" in b for b in crowd.bodies)
-
-            await eventually(at_work)
+            await eventually(
+                lambda: crowd.all_ready and crowd.all_streams_have("code.delta"), PATIENCE
+            )
             status, seconds = await ended(reelroom, number)
             assert status == 0, reelroom.err
             assert seconds < 10
             await following
-            assert all(": come again\nretry: " in body for body in crowd.bodies)
-            assert crowd.codes == [1012] * 5
+            crowd.assert_goodbye()
             assert (await waiting).status_code == 202
             assert "Traceback" not in reelroom.err
             assert "uvicorn.error" not in {line["logger"] for line in reelroom.lines()}
@@ -222,31 +220,22 @@ async def test_two_workers_are_one_server(
         project = await project_of(client)
         crowd = Crowd(reelroom, project)
         following = asyncio.create_task(crowd.follow())
-
-        async def here() -> bool:
-            return crowd.here == 25
-
-        await eventually(here)
+        await eventually(lambda: crowd.all_ready, PATIENCE)
         begun = await client.post(
             f"/api/projects/{project}/runs",
             json={"prompt": 'A title "Both"'},
             headers={"prefer": "wait=30"},
         )
         assert begun.status_code == 200, begun.text
-
-        async def seen() -> bool:
-            return all("event: run.finished" in body for body in crowd.bodies)
-
-        await eventually(seen)
-        for body in crowd.bodies:
-            assert body.count("event: scene.created") == 1
-            assert body.count("event: run.started") == 1
+        await eventually(lambda: crowd.all_streams_have("run.finished"), PATIENCE)
+        for stream in crowd.streams:
+            assert stream.types.count("scene.created") == 1
+            assert stream.types.count("run.started") == 1
         status, seconds = await ended(reelroom)
         assert status == 0, reelroom.err
         assert seconds < 10
         await following
-        assert all(": come again\nretry: " in body for body in crowd.bodies)
-        assert crowd.codes == [1012] * 5
+        crowd.assert_goodbye()
         assert "Traceback" not in reelroom.err
         workers = {line["process"] for line in reelroom.lines() if line["logger"] == "app.access"}
         assert len(workers) == 2, "both have answered"
@@ -279,7 +268,7 @@ async def test_ctrl_c_reaches_all_workers_at_once(
 ) -> None:
     async with serving("serve", "--workers", "2", cwd=tmp_path, REDIS_URL=redis_url) as reelroom:
         for _ in range(times - 1):
-            reelroom.tell(signal.SIGINT)
+            reelroom.send_signal(signal.SIGINT)
         status, seconds = await ended(reelroom, signal.SIGINT)
         assert (status, seconds < 10) == (0, True)
         assert "Traceback" not in reelroom.err
@@ -302,7 +291,7 @@ async def test_a_worker_that_dies_is_replaced(
             now = [pid for pid in reelroom.family() if b"spawn_main" in _command(pid)]
             return len(now) == 2 and children[0] not in now
 
-        await eventually(replaced)
+        await eventually(replaced, PATIENCE)
 
         def told() -> list[dict[str, Any]]:
             return [line for line in reelroom.lines() if line["logger"] == "app.supervisor"]
@@ -310,7 +299,7 @@ async def test_a_worker_that_dies_is_replaced(
         async def is_told() -> bool:
             return bool(told())
 
-        await eventually(is_told)
+        await eventually(is_told, PATIENCE)
         (line,) = told()
         now = [pid for pid in reelroom.family() if b"spawn_main" in _command(pid)]
         assert line["level"] == "WARNING"
@@ -344,7 +333,7 @@ async def test_runs_are_left_to_a_worker_apart(
         assert queued.status_code == 202
         assert queued.json()["data"]["run"]["status"] == "queued"
         with Reelroom("worker", cwd=tmp_path, **settings) as worker:
-            await eventually(lambda: _succeeded(client, project))
+            await eventually(lambda: _succeeded(client, project), PATIENCE)
             status, seconds = await ended(worker)
             assert (status, seconds < 10) == (0, True), worker.err
         assert (await ended(reelroom))[0] == 0
@@ -376,7 +365,7 @@ async def test_it_works_on_postgresql_15(tmp_path: Path) -> None:
         ):
             project = await project_of(client)
             await client.post(f"/api/projects/{project}/runs", json={"prompt": 'A title "15"'})
-            await eventually(lambda: _succeeded(client, project))
+            await eventually(lambda: _succeeded(client, project), PATIENCE)
             assert (await ended(reelroom))[0] == 0
         checked = await asyncio.to_thread(run, "check", cwd=tmp_path, DATABASE_URL=server.dsn)
         assert checked.stdout == "all invariants hold\n"
@@ -406,7 +395,7 @@ async def test_a_database_that_is_away_at_the_start_is_waited_for(
         await asyncio.to_thread(_log_in, reelroom)
         project = await project_of(client)
         await client.post(f"/api/projects/{project}/runs", json={"prompt": 'A title "Late"'})
-        await eventually(lambda: _succeeded(client, project))
+        await eventually(lambda: _succeeded(client, project), PATIENCE)
 
         await door.shut()  # and once more, at work
         assert (await client.get("/health/ready")).status_code == 503
@@ -427,7 +416,7 @@ async def test_a_database_that_is_away_at_the_start_is_waited_for(
                 "runs"
             ]
 
-        await eventually(answered)
+        await eventually(answered, PATIENCE)
         assert (await ended(reelroom))[0] == 0
         await door.shut()
 
@@ -451,10 +440,9 @@ async def test_it_ends_when_the_late_database_turns_out_to_lack_its_schema(
 
 
 async def test_health_says_what_is_there(empty_database: str, tmp_path: Path) -> None:
-    redis = started_redis("redis-server", tmp_path)
-    with redis as redis_url:
+    with RedisServer(tmp_path) as redis:
         async with (
-            serving(cwd=tmp_path, DATABASE_URL=empty_database, REDIS_URL=redis_url) as reelroom,
+            serving(cwd=tmp_path, DATABASE_URL=empty_database, REDIS_URL=redis.url) as reelroom,
             talking(reelroom) as client,
         ):
 
@@ -462,13 +450,12 @@ async def test_health_says_what_is_there(empty_database: str, tmp_path: Path) ->
                 return bool((await client.get("/health/ready")).json()["status"] == status)
 
             assert await says("ok")
-            redis.process.kill()
-            redis.process.wait()
+            redis.kill()
             await eventually(lambda: says("degraded"), 5)
             assert (await client.get("/health/ready")).status_code == 200
             project = await project_of(client)
             await client.post(f"/api/projects/{project}/runs", json={"prompt": "A title"})
-            await eventually(lambda: _succeeded(client, project))
+            await eventually(lambda: _succeeded(client, project), PATIENCE)
             redis.start()
             await eventually(lambda: says("ok"), 5)
             metrics = await client.get("/metrics")

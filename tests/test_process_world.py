@@ -5,8 +5,7 @@ import contextlib
 import resource
 import shutil
 import signal
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +14,16 @@ import httpx
 from app.store.migration import MIGRATIONS, migrate
 from app.store.migration_rules import list_sources
 from tests.conftest import NewDatabase, missing
-from tests.model_server import CODE, ModelServer, decide
-from tests.running import Reelroom, run
-from tests.test_process_faults import TOKEN, Stream, add, streaming, until
+from tests.harness.events import Received
+from tests.harness.model_server import CODE, ModelServer, decide
+from tests.harness.process import LOCAL_TOKEN, Reelroom, run, started
+from tests.harness.waiting import eventually
+from tests.test_process_faults import add, know, streaming
 from tests.web.held import held
 
 PATIENCE = 60.0  # seconds
 SPARE = 24 * 1024 * 1024  # bytes that a process may still take
 DAY = 86_400  # seconds
-
-
-@asynccontextmanager
-async def started(cwd: Path, **settings: str) -> AsyncIterator[Reelroom]:
-    with Reelroom(cwd=cwd, **settings) as one:
-        await asyncio.to_thread(one.ready)
-        yield one
 
 
 async def checked(cwd: Path, dsn: str) -> None:
@@ -47,8 +41,8 @@ async def test_f09_without_memory_it_refuses_and_goes_on(
 ) -> None:
     """Bodies that do not fit, sent to a process that is given no more memory."""
     dsn = await new_database()
-    settings = {"DATABASE_URL": dsn, "REELROOM_LOCAL_TOKEN": "local"}
-    async with started(tmp_path, **settings) as one:
+    settings = {"DATABASE_URL": dsn}
+    async with started(cwd=tmp_path, **settings) as one:
         async with streaming(one, 5) as (client, project, streams):
             await add(client, project)
             pid = one.process.pid
@@ -72,8 +66,8 @@ async def test_f09_without_memory_it_refuses_and_goes_on(
             assert one.process.poll() is None
             resource.prlimit(pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
             last = await add(client, project)
-            await until(lambda: all(s.revisions[-1:] == [last] for s in streams), PATIENCE)
-            assert not any(stream.ended for stream in streams)
+            await eventually(lambda: know(streams, last), PATIENCE)
+            assert not any(stream.ended.is_set() for stream in streams)
         assert await asyncio.to_thread(one.end) == 0
     await checked(tmp_path, dsn)
 
@@ -84,7 +78,7 @@ async def _sent_in_vain(url: str, project: str, *, declared: bool) -> int:
     reader, writer = await asyncio.open_connection(host, int(port))
     length = "Content-Length: 50000000" if declared else "Transfer-Encoding: chunked"
     head = f"POST /api/projects/{project}/scenes HTTP/1.1\r\nHost: {host}:{port}\r\n{length}\r\n"
-    fields = f"Authorization: {TOKEN['authorization']}\r\nContent-Type: application/json\r\n\r\n"
+    fields = f"Authorization: Bearer {LOCAL_TOKEN}\r\nContent-Type: application/json\r\n\r\n"
     writer.write((head + fields).encode())
     piece = b"x" * 65_536
     answer = asyncio.create_task(reader.readline())
@@ -134,28 +128,27 @@ async def test_f13_clocks_that_differ_and_jump(
         settings = {
             "DATABASE_URL": dsn,
             "REDIS_URL": redis_url,
-            "REELROOM_LOCAL_TOKEN": "local",
             "OPENAI_BASE_URL": model.url,
             "OPENAI_API_KEY": "key",
         }
         servers = [
-            await stack.enter_async_context(started(tmp_path, **settings, **clock.settings))
+            await stack.enter_async_context(started(cwd=tmp_path, **settings, **clock.settings))
             for clock in clocks
         ]
         ahead, behind = servers
         async with (
-            httpx.AsyncClient(base_url=ahead.url, headers=TOKEN, timeout=PATIENCE) as here,
-            httpx.AsyncClient(base_url=behind.url, headers=TOKEN, timeout=PATIENCE) as there,
+            ahead.local_admin() as here,
+            behind.local_admin() as there,
         ):
             assert await _days_between(here, there) == 4
             cookies = await asyncio.to_thread(_log_in, ahead)
             made = await here.post("/api/projects", json={"title": "two clocks"})
             project = made.json()["data"]["id"]
-            streams = [Stream(), Stream()]
-            tasks = []
+            streams = [Received(), Received()]
+            path, tasks = f"/api/projects/{project}/events", []
             for stream, client in zip(streams, (here, there), strict=True):
-                tasks.append(asyncio.create_task(stream.read(client, project)))
-                await asyncio.wait_for(stream.ready.wait(), PATIENCE)
+                tasks.append(asyncio.create_task(stream.read(client, path)))
+                await stream.ready()
             for turn, client in enumerate((here, there)):
                 with held(CODE) as half:
                     model.script(decide(), half.behaviour)
@@ -175,7 +168,7 @@ async def test_f13_clocks_that_differ_and_jump(
                 for each in servers:
                     assert (await _me(each, cookies)).status_code == 200
             last = await add(there, project)
-            await until(lambda: all(s.revisions[-1:] == [last] for s in streams), PATIENCE)
+            await eventually(lambda: know(streams, last), PATIENCE)
             for stream in streams:
                 assert stream.revisions == list(range(stream.revisions[0], last + 1))
             assert abs(streams[0].revisions[0] - streams[1].revisions[0]) <= 1
@@ -275,7 +268,7 @@ async def test_f14_an_older_version_works_on_the_schema_of_a_newer_one(
     dsn = await new_database()
     settings = {"DATABASE_URL": dsn, "HOST": "0.0.0.0", "WEB_CONCURRENCY": "1"}
     account = {"email": "a@example.test", "password": "correct horse battery", "name": "A"}
-    async with started(tmp_path, **settings) as old:
+    async with started(cwd=tmp_path, **settings) as old:
         origin = old.url.replace("0.0.0.0", "127.0.0.1")
         async with httpx.AsyncClient(
             base_url=origin, headers={"origin": origin}, timeout=PATIENCE
@@ -287,18 +280,18 @@ async def test_f14_an_older_version_works_on_the_schema_of_a_newer_one(
             made = await client.post("/api/projects", json={"title": "old and new"})
             project = made.json()["data"]["id"]
             await _turn(client, project, "Add a title")
-            stream = Stream()
+            stream, path = Received(), f"/api/projects/{project}/events"
             async with httpx.AsyncClient(base_url=origin, headers=token, timeout=PATIENCE) as other:
-                reading = asyncio.create_task(stream.read(other, project))
-                await stream.ready.wait()
+                reading = asyncio.create_task(stream.read(other, path))
+                await stream.ready()
                 await _expand(dsn, tmp_path / "migrations")
                 await _turn(client, project, "Make it blue")
                 last = await add(client, project)
-                await until(lambda: stream.revisions[-1:] == [last], PATIENCE)
+                await stream.revision(last, PATIENCE)
                 assert await asyncio.to_thread(old.end) == 0
                 await reading
     assert "Traceback" not in old.err
-    async with started(tmp_path, **settings) as again:
+    async with started(cwd=tmp_path, **settings) as again:
         assert "is of a newer release" in again.err
         origin = again.url.replace("0.0.0.0", "127.0.0.1")
         async with httpx.AsyncClient(base_url=origin, headers=token, timeout=PATIENCE) as client:

@@ -13,7 +13,7 @@ from app.auth.accounts import set_password
 from app.settings import Settings
 from tests.auth.conftest import PASSWORD, Client, Opener, auth_app, registered
 from tests.harness.database import DB
-from tests.http.serving import serving
+from tests.harness.server import serving
 from tests.http.test_guard import problem
 
 

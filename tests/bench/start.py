@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.running import Reelroom
+from tests.harness.process import Reelroom
 
 SETTLE = 3.0  # seconds after the first answer, before the server is weighed
 

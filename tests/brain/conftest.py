@@ -7,7 +7,7 @@ import pytest
 
 from app.brain.openai import CallLimits, OpenAiModel
 from tests.brain.calls import FAST, SECRET, Make
-from tests.model_server import ModelServer
+from tests.harness.model_server import ModelServer
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from app.brain.decide import decide, write_code
 from app.brain.model import Context, End, WriteJob
 from app.brain.openai import OpenAiModel
 from app.problems import AiError
-from tests.model_server import CODE, ModelServer, truncate
+from tests.harness.model_server import CODE, ModelServer, truncate
 
 
 async def test_its_default_answers_are_a_decision_and_code_that_can_be_played(
@@ -40,7 +40,7 @@ async def test_its_default_answers_are_a_decision_and_code_that_can_be_played(
 
 async def test_it_prints_its_url_and_answers() -> None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.model_server", "--port", "0"),
+        *(sys.executable, "-m", "tests.harness.model_server", "--port", "0"),
         stdout=asyncio.subprocess.PIPE,
     )
     try:

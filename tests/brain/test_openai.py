@@ -9,15 +9,17 @@ import pytest
 from app.brain.model import Decision, Provider, Text
 from app.brain.openai import OpenAiModel
 from tests.brain.calls import CONTEXT, FAST, JOB, SECRET, Make, event, read_answer, read_fault
-from tests.model_server import (
+from tests.harness.model_server import (
     CODE,
+    USAGE,
+    Behaviour,
+    Exchange,
     ModelServer,
     chunks,
     code,
     decide,
     status,
 )
-from tests.model_socket import USAGE, Behaviour, Exchange
 
 
 def it_is_a_provider(model: OpenAiModel) -> Provider:

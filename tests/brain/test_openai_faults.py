@@ -23,8 +23,10 @@ from tests.brain.calls import (
     read_answer,
     read_fault,
 )
-from tests.model_server import (
+from tests.harness.model_server import (
     CODE,
+    Behaviour,
+    Exchange,
     ModelServer,
     broken_json,
     chunks,
@@ -42,7 +44,6 @@ from tests.model_server import (
     status,
     truncate,
 )
-from tests.model_socket import Behaviour, Exchange
 
 
 class TestFaultsInTheStream:

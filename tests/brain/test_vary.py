@@ -6,7 +6,7 @@ from app.brain.model import Context, ContextScene, Text, WriteJob
 from app.brain.offline import OfflineModel
 from app.brain.prompts import code_messages
 from app.tools.code import find_faults
-from tests.model_server import CODE
+from tests.harness.model_server import CODE
 
 PROMPTS = [
     'A title "Hello"',

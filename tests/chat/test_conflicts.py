@@ -11,20 +11,12 @@ from app.realtime.log import changing
 from app.scenes.history import Cause, update
 from app.scenes.reads import find_scene
 from app.store.ids import new_id
-from tests.chat.conftest import House
+from tests.chat.client import begin, iterations_of, message_of, run_now, scenes_of, until_over
 from tests.chat.test_model_faults import OTHER, one_scene
-from tests.chat.watching import (
-    Seen,
-    begin,
-    iterations_of,
-    message_of,
-    run_now,
-    scenes_of,
-    until_over,
-    watch,
-)
-from tests.model_server import CODE, code, decide, never_answer
-from tests.people import Person
+from tests.harness.deployment import Deployment
+from tests.harness.events import ReceivedTurn, receive_turn
+from tests.harness.model_server import CODE, code, decide, never_answer
+from tests.harness.person import Person
 
 BY_HAND = CODE.replace("Hello from the model", "By hand")
 SLOW = 0.15  # seconds between two of eight pieces
@@ -32,18 +24,18 @@ SLOW = 0.15  # seconds between two of eight pieces
 
 async def edit_meanwhile(
     person: Person, project: str, scene: Any, *changes: dict[str, Any], method: str = "PATCH"
-) -> Seen:
+) -> ReceivedTurn:
     """A turn, and after the first piece of each of its codes a change by hand."""
     path = f"/api/projects/{project}/runs"
     left = list(changes)
-    seen = Seen()
+    seen = ReceivedTurn()
     armed = False
-    async with person.listening(path, method="POST", json={"prompt": "Edit it"}) as events:
+    async with person.stream_events(path, method="POST", json={"prompt": "Edit it"}) as events:
         async for event in events:
-            seen.take(event)
-            if event.event in ("tool.started", "run.snapshot"):
+            seen.add(event)
+            if event["type"] in ("tool.started", "run.snapshot"):
                 armed = True
-            if event.event == "code.delta" and armed and left:
+            if event["type"] == "code.delta" and armed and left:
                 armed = False
                 body = left.pop(0)
                 at = f"/api/scenes/{scene['id']}"
@@ -54,29 +46,29 @@ async def edit_meanwhile(
 
 
 async def test_an_edit_by_hand_is_the_base_of_what_the_model_writes_anew(
-    model_house: House, modelled: Person
+    model_deployment: Deployment, modelled: Person
 ) -> None:
-    project, scene = await one_scene(model_house, modelled)
+    project, scene = await one_scene(model_deployment, modelled)
     edit = decide(toolName="editScene", targetSceneId=scene["id"])
-    model_house.model.script(edit, code(OTHER, delay=SLOW), code(OTHER, delay=SLOW))
+    model_deployment.model.script(edit, code(OTHER, delay=SLOW), code(OTHER, delay=SLOW))
     seen = await edit_meanwhile(modelled, project, scene, {"tsxCode": BY_HAND})
     assert seen.run["status"] == "succeeded"
     assert seen.gaps == []
     [iteration] = await iterations_of(modelled, project, seen.run["assistantMessageId"])
     assert (iteration["codeBefore"], iteration["codeAfter"]) == (BY_HAND, OTHER)
     assert seen.codes[iteration["callId"]] == OTHER
-    assert "By hand" in str(model_house.model.requests[-1])  # it saw the new base
+    assert "By hand" in str(model_deployment.model.requests[-1])  # it saw the new base
     message = seen.of("message.updated")[-1]["message"]
     assert seen.messages[message["id"]] == message["content"]
     assert message["content"].count(seen.of("tool.finished")[0]["summary"]) == 1
 
 
 async def test_two_edits_by_hand_are_kept_and_the_turn_fails(
-    model_house: House, modelled: Person
+    model_deployment: Deployment, modelled: Person
 ) -> None:
-    project, scene = await one_scene(model_house, modelled)
+    project, scene = await one_scene(model_deployment, modelled)
     edit = decide(toolName="editScene", targetSceneId=scene["id"])
-    model_house.model.script(edit, code(OTHER, delay=SLOW), code(OTHER, delay=SLOW))
+    model_deployment.model.script(edit, code(OTHER, delay=SLOW), code(OTHER, delay=SLOW))
     seen = await edit_meanwhile(
         modelled, project, scene, {"tsxCode": BY_HAND}, {"name": "By hand again"}
     )
@@ -87,106 +79,105 @@ async def test_two_edits_by_hand_are_kept_and_the_turn_fails(
 
 
 async def test_a_scene_that_was_deleted_meanwhile_stays_deleted(
-    model_house: House, modelled: Person
+    model_deployment: Deployment, modelled: Person
 ) -> None:
-    project, scene = await one_scene(model_house, modelled)
+    project, scene = await one_scene(model_deployment, modelled)
     edit = decide(toolName="editScene", targetSceneId=scene["id"])
-    model_house.model.script(edit, code(OTHER, delay=SLOW))
+    model_deployment.model.script(edit, code(OTHER, delay=SLOW))
     seen = await edit_meanwhile(modelled, project, scene, {}, method="DELETE")
     assert (seen.run["status"], seen.run["error"]["code"]) == ("failed", "NOT_FOUND")
     assert await scenes_of(modelled, project) == []
 
 
-async def member(house: House, owner: Person, project: str, name: str) -> Person:
+async def member(deployment: Deployment, owner: Person, project: str, name: str) -> Person:
     """Somebody else with an editor's role."""
-    await house.fetch(
+    await deployment.fetch(
         "insert into user_account (id, name, email) values ($1, $2, $3) returning 1",
         name,
         name.title(),
         f"{name}@example.test",
     )
-    await house.fetch(
+    await deployment.fetch(
         "insert into api_token (id, user_id, name, secret_hash) values ($1, $2, 't', $3)"
         " returning 1",
         new_id(),
         name,
         secret_hash(TOKEN_PREFIX + name),
     )
-    headers = {"authorization": f"Bearer {TOKEN_PREFIX}{name}"}
-    person = Person(base_url=owner.base_url, timeout=60, headers=headers)
-    person.id = name
-    invite = await owner.ok(
-        "POST", f"/api/projects/{project}/invites", 201, json={"role": "editor"}
-    )
-    await person.ok("POST", f"/api/invites/{invite['token']}/accept", json={})
+    person = Person(str(owner.base_url), name, TOKEN_PREFIX + name)
+    await owner.invite(person, project, "editor")
     return person
 
 
 async def test_a_turn_of_one_who_may_only_read_now_changes_nothing(
-    model_house: House, modelled: Person
+    model_deployment: Deployment, modelled: Person
 ) -> None:
     project = await modelled.project()
-    async with aclosing(await member(model_house, modelled, project, "lowered")) as guest:
-        model_house.model.script(decide(), code(delay=SLOW))
+    async with aclosing(await member(model_deployment, modelled, project, "lowered")) as guest:
+        model_deployment.model.script(decide(), code(delay=SLOW))
         running = await begin(guest, project, "Add a title")
         waiting = await begin(guest, project, "Add a title")
         path = f"/api/runs/{running['run']['id']}/events"
-        async with modelled.listening(path) as events:
-            await watch(events, until="code.delta")
-        asked = len(model_house.model.requests)
-        await modelled.ok(
-            "PUT", f"/api/projects/{project}/members/lowered", json={"role": "viewer"}
+        async with modelled.stream_events(path) as events:
+            await receive_turn(events, until="code.delta")
+        asked = len(model_deployment.model.requests)
+        await modelled.do(
+            "PUT", f"/api/projects/{project}/members/lowered", {"role": "viewer"}, status=200
         )
         for begun in (running, waiting):
             run = await until_over(modelled, begun["run"]["id"])
             assert (run["status"], run["error"]["code"]) == ("failed", "FORBIDDEN")
             message = await message_of(modelled, project, begun["assistantMessage"]["id"])
             assert message["status"] == "error"
-        assert len(model_house.model.requests) == asked  # nothing was paid for the second
+        assert len(model_deployment.model.requests) == asked  # nothing was paid for the second
     assert await scenes_of(modelled, project) == []
 
 
 async def test_a_turn_of_one_who_was_removed_changes_nothing(
-    model_house: House, modelled: Person
+    model_deployment: Deployment, modelled: Person
 ) -> None:
     project = await modelled.project()
-    async with aclosing(await member(model_house, modelled, project, "removed")) as guest:
-        model_house.model.script(decide(), code(delay=SLOW))
+    async with aclosing(await member(model_deployment, modelled, project, "removed")) as guest:
+        model_deployment.model.script(decide(), code(delay=SLOW))
         begun = await begin(guest, project, "Add a title")
-        await modelled.ok("DELETE", f"/api/projects/{project}/members/removed", json={})
+        await modelled.do("DELETE", f"/api/projects/{project}/members/removed", {}, status=200)
         run = await until_over(modelled, begun["run"]["id"])
     assert (run["status"], run["error"]["code"]) == ("failed", "FORBIDDEN")
     assert await scenes_of(modelled, project) == []
-    model_house.model._script.clear()  # what the refused turn did not ask for
+    model_deployment.model.forget_script()  # what the refused turn did not ask for
 
 
-async def test_the_turns_of_a_deleted_project_end(model_house: House, modelled: Person) -> None:
+async def test_the_turns_of_a_deleted_project_end(
+    model_deployment: Deployment, modelled: Person
+) -> None:
     project = await modelled.project()
-    model_house.model.script(decide(), never_answer())
+    model_deployment.model.script(decide(), never_answer())
     running = await begin(modelled, project, "Add a title")
     waiting = await begin(modelled, project, "Add a title")
-    async with modelled.listening(f"/api/runs/{running['run']['id']}/events") as events:
-        await watch(events, until="tool.started")
-    await modelled.ok("DELETE", f"/api/projects/{project}")
+    async with modelled.stream_events(f"/api/runs/{running['run']['id']}/events") as events:
+        await receive_turn(events, until="tool.started")
+    await modelled.do("DELETE", f"/api/projects/{project}", status=200)
     for begun in (running, waiting):
-        rows = await model_house.until(
+        rows = await model_deployment.until(
             "select status from run where id = $1 and ended_at is not null",
             begun["run"]["id"],
             seconds=15,
         )
         assert rows[0]["status"] == "cancelled"
     async with asyncio.timeout(20):
-        while model_house.model.open_streams:
+        while model_deployment.model.open_streams:
             await asyncio.sleep(0.02)
     assert (await modelled.get(f"/api/runs/{running['run']['id']}")).status_code == 404
 
 
-async def test_an_interruption_stops_the_model(model_house: House, modelled: Person) -> None:
+async def test_an_interruption_stops_the_model(
+    model_deployment: Deployment, modelled: Person
+) -> None:
     project = await modelled.project()
-    model_house.model.script(decide(), never_answer())
+    model_deployment.model.script(decide(), never_answer())
     stuck = await begin(modelled, project, "Add a title")
-    async with modelled.listening(f"/api/runs/{stuck['run']['id']}/events") as events:
-        await watch(events, until="tool.started")
+    async with modelled.stream_events(f"/api/runs/{stuck['run']['id']}/events") as events:
+        await receive_turn(events, until="tool.started")
     urgent = await begin(modelled, project, "Add a title", onBusy="interrupt")
     assert (await until_over(modelled, urgent["run"]["id"], 10))["status"] == "succeeded"
     assert (await run_now(modelled, stuck["run"]["id"]))["status"] == "cancelled"
@@ -194,17 +185,17 @@ async def test_an_interruption_stops_the_model(model_house: House, modelled: Per
 
 
 async def test_an_edit_at_the_moment_of_the_commit_takes_the_turn_s_words_back(
-    model_house: House, modelled: Person
+    model_deployment: Deployment, modelled: Person
 ) -> None:
     """The worker has looked and found its base unchanged; it waits for the project's lock."""
-    project, scene = await one_scene(model_house, modelled)
+    project, scene = await one_scene(model_deployment, modelled)
     edit = decide(toolName="editScene", targetSceneId=scene["id"])
-    model_house.model.script(edit, code(OTHER, delay=SLOW), code(OTHER, delay=SLOW))
+    model_deployment.model.script(edit, code(OTHER, delay=SLOW), code(OTHER, delay=SLOW))
 
     async def edit_when_it_waits() -> None:
-        async with model_house.reading() as tx, tx.connection.transaction():
+        async with model_deployment.reading() as tx, tx.connection.transaction():
             async with changing(tx, project, actor_id="local", request_id="by-hand") as change:
-                await model_house.until(
+                await model_deployment.until(
                     "select 1 from pg_stat_activity where datname = current_database()"
                     " and wait_event_type = 'Lock'",
                     seconds=10,
@@ -214,17 +205,17 @@ async def test_an_edit_at_the_moment_of_the_commit_takes_the_turn_s_words_back(
                 after = msgspec.structs.replace(before.state, tsx_code=BY_HAND)
                 await update(change, scene["id"], after, "edit", Cause(source="user", prompt=""))
 
-    seen = Seen()
+    seen = ReceivedTurn()
     other: asyncio.Task[None] | None = None
     path = f"/api/projects/{project}/runs"
-    async with modelled.listening(path, method="POST", json={"prompt": "Edit it"}) as events:
+    async with modelled.stream_events(path, method="POST", json={"prompt": "Edit it"}) as events:
         async for event in events:
-            seen.take(event)
-            if event.event == "code.delta" and other is None:
+            seen.add(event)
+            if event["type"] == "code.delta" and other is None:
                 other = asyncio.create_task(edit_when_it_waits())
     assert other is not None
     await other
-    assert "By hand" in str(model_house.model.requests[-1])  # written anew on its base
+    assert "By hand" in str(model_deployment.model.requests[-1])  # written anew on its base
     assert seen.run["status"] == "succeeded"
     assert seen.gaps == []
     [iteration] = await iterations_of(modelled, project, seen.run["assistantMessageId"])

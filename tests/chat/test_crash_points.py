@@ -9,17 +9,17 @@ import pytest
 from app.auth.model import Caller
 from app.projects.model import NewProject
 from app.projects.projects import create_project
-from tests.chat.conftest import House
 from tests.chat.crash import USER
+from tests.harness.deployment import Deployment
 
 SAMPLES = 12  # of the statements in a normal run; all with --long
 
 
-async def crash(house: House, points: list[int]) -> list[tuple[str, str]]:
+async def crash(deployment: Deployment, points: list[int]) -> list[tuple[str, str]]:
     """(project, `crashed` or the number of statements) for each point; 0 never crashes."""
-    projects = [await new_project(house) for _ in points]
+    projects = [await new_project(deployment) for _ in points]
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.chat.crash", house.database,
+        sys.executable, "-m", "tests.chat.crash", deployment.database,
         *(f"{project}:{point}" for project, point in zip(projects, points, strict=True)),
         stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
@@ -28,8 +28,8 @@ async def crash(house: House, points: list[int]) -> list[tuple[str, str]]:
     return list(zip(projects, out.decode().split(), strict=True))
 
 
-async def new_project(house: House) -> str:
-    async with house.reading() as tx, tx.connection.transaction():
+async def new_project(deployment: Deployment) -> str:
+    async with deployment.reading() as tx, tx.connection.transaction():
         await tx.execute(
             "insert into user_account (id, name, email) values ($1, 'Crash', 'c@example.test')"
             " on conflict do nothing",
@@ -40,16 +40,16 @@ async def new_project(house: House) -> str:
     return str(made.data.id)
 
 
-async def check_ended_once(house: House, project: str) -> bool:
+async def check_ended_once(deployment: Deployment, project: str) -> bool:
     """True when the turn had begun; then it has succeeded with both scenes, each made once."""
-    runs = await house.fetch("select * from run where project_id = $1", project)
+    runs = await deployment.fetch("select * from run where project_id = $1", project)
     events: list[Any] = [
         row["type"]
-        for row in await house.fetch(
+        for row in await deployment.fetch(
             "select type from project_event where project_id = $1 order by revision", project
         )
     ]
-    scenes = await house.fetch("select tsx_code from scene where project_id = $1", project)
+    scenes = await deployment.fetch("select tsx_code from scene where project_id = $1", project)
     if not runs:
         assert scenes == []
         assert "message.created" not in events
@@ -64,7 +64,7 @@ async def check_ended_once(house: House, project: str) -> bool:
         ("message.updated", 1), ("run.retrying", run["attempt"] - 1),
     ):  # fmt: skip
         assert events.count(kind) == number, (kind, events)
-    iterations = await house.fetch(
+    iterations = await deployment.fetch(
         "select distinct message_id from scene_iteration where project_id = $1", project
     )
     assert [row["message_id"] for row in iterations] == [run["assistant_message_id"]]
@@ -72,19 +72,21 @@ async def check_ended_once(house: House, project: str) -> bool:
 
 
 @pytest.mark.parametrize("share", ["some", pytest.param("all", marks=pytest.mark.long)])
-async def test_a_turn_that_dies_at_any_statement_is_done_once(house: House, share: str) -> None:
-    [(whole, said)] = await crash(house, [0])
-    assert await check_ended_once(house, whole)
+async def test_a_turn_that_dies_at_any_statement_is_done_once(
+    deployment: Deployment, share: str
+) -> None:
+    [(whole, said)] = await crash(deployment, [0])
+    assert await check_ended_once(deployment, whole)
     statements = int(said)
     assert statements > 30
     step = 1 if share == "all" else max(1, statements // SAMPLES)
     points = list(range(1, statements + 1, step))
     begun = []
-    for project, said in await crash(house, points):
-        begun.append(await check_ended_once(house, project))
+    for project, said in await crash(deployment, points):
+        begun.append(await check_ended_once(deployment, project))
         assert said == "crashed" or said.isdigit()
     assert begun[0] is False
     assert begun[-1] is True
-    attempts = await house.fetch("select attempt from run")
+    attempts = await deployment.fetch("select attempt from run")
     assert {row["attempt"] for row in attempts} == {1, 2}
-    await house.check()
+    await deployment.check()

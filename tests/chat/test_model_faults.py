@@ -5,17 +5,12 @@ from typing import Any
 import pytest
 
 from app.chat.perform import APOLOGY
-from tests.chat.conftest import House
-from tests.chat.watching import (
-    Seen,
-    followed,
-    iterations_of,
-    message_of,
-    scenes_of,
-    stream_turn,
-)
-from tests.model_server import (
+from tests.chat.client import iterations_of, message_of, scenes_of, stream_turn
+from tests.harness.deployment import Deployment
+from tests.harness.events import ReceivedTurn
+from tests.harness.model_server import (
     CODE,
+    Behaviour,
     broken_json,
     code,
     decide,
@@ -28,8 +23,7 @@ from tests.model_server import (
     status,
     truncate,
 )
-from tests.model_socket import Behaviour
-from tests.people import Person
+from tests.harness.person import Person
 
 OTHER = CODE.replace("Hello from the model", "Another text")
 BROKEN = CODE.replace("export default", "export defualt")
@@ -73,16 +67,18 @@ def repeated(behaviour: Behaviour, times: int = 2) -> Behaviour:
     return Behaviour(behaviour.answer, times)
 
 
-async def one_scene(house: House, person: Person) -> tuple[str, Any]:
+async def one_scene(deployment: Deployment, person: Person) -> tuple[str, Any]:
     """A project with a scene that the model made."""
     project = await person.project()
-    house.model.script(decide(), code())
+    deployment.model.script(decide(), code())
     assert (await person.turn(project, "Add a title"))["meta"]["success"]
     [scene] = await scenes_of(person, project)
     return project, scene
 
 
-async def check_failed(person: Person, project: str, seen: Seen, code: str = "AI_ERROR") -> None:
+async def check_failed(
+    person: Person, project: str, seen: ReceivedTurn, code: str = "AI_ERROR"
+) -> None:
     run = seen.run
     assert (run["status"], run["error"]["code"]) == ("failed", code), run
     message = await message_of(person, project, run["assistantMessageId"])
@@ -99,18 +95,18 @@ async def check_failed(person: Person, project: str, seen: Seen, code: str = "AI
 
 @pytest.mark.parametrize("what", WRITING)
 async def test_what_goes_wrong_while_writing_saves_nothing(
-    model_house: House, modelled: Person, what: str
+    model_deployment: Deployment, modelled: Person, what: str
 ) -> None:
-    project, scene = await one_scene(model_house, modelled)
-    model_house.model.script(
+    project, scene = await one_scene(model_deployment, modelled)
+    model_deployment.model.script(
         decide(toolName="editScene", targetSceneId=scene["id"]), WRITING[what]()
     )
-    async with followed(modelled, project):
+    async with modelled.replaying(project):
         seen = await stream_turn(modelled, project, "Make it blue")
     await check_failed(modelled, project, seen)
     assert [call["success"] for call in seen.of("tool.finished")] == [False]
     assert await scenes_of(modelled, project) == [scene]
-    calls = await model_house.fetch(
+    calls = await model_deployment.fetch(
         "select stage, status, error is not null as told, duration_ms from model_call"
         " where run_id = $1 order by created_at",
         seen.run["id"],
@@ -124,11 +120,11 @@ async def test_what_goes_wrong_while_writing_saves_nothing(
 
 @pytest.mark.parametrize("what", DECIDING)
 async def test_what_goes_wrong_while_deciding_saves_nothing(
-    model_house: House, modelled: Person, what: str
+    model_deployment: Deployment, modelled: Person, what: str
 ) -> None:
-    project, scene = await one_scene(model_house, modelled)
-    model_house.model.script(DECIDING[what]())
-    async with followed(modelled, project):
+    project, scene = await one_scene(model_deployment, modelled)
+    model_deployment.model.script(DECIDING[what]())
+    async with modelled.replaying(project):
         seen = await stream_turn(modelled, project, "Make it blue")
     await check_failed(modelled, project, seen)
     assert not seen.of("brain.decision", "tool.started", "code.delta")
@@ -136,10 +132,10 @@ async def test_what_goes_wrong_while_deciding_saves_nothing(
 
 
 async def test_one_who_waits_is_told_that_the_model_failed(
-    model_house: House, modelled: Person
+    model_deployment: Deployment, modelled: Person
 ) -> None:
     project = await modelled.project()
-    model_house.model.script(decide(), repeated(truncate(100)))
+    model_deployment.model.script(decide(), repeated(truncate(100)))
     answer = await modelled.post(
         f"/api/projects/{project}/runs", json={"prompt": "x"}, headers={"prefer": "wait=30"}
     )
@@ -158,15 +154,15 @@ async def test_one_who_waits_is_told_that_the_model_failed(
     ],
 )
 async def test_a_decision_that_does_not_fit_is_asked_for_once_more(
-    model_house: House, modelled: Person, wrong: Behaviour
+    model_deployment: Deployment, modelled: Person, wrong: Behaviour
 ) -> None:
     project = await modelled.project()
-    asked = len(model_house.model.requests)
-    model_house.model.script(wrong, decide(), code())
-    async with followed(modelled, project):
+    asked = len(model_deployment.model.requests)
+    model_deployment.model.script(wrong, decide(), code())
+    async with modelled.replaying(project):
         seen = await stream_turn(modelled, project, "Add a title")
     assert seen.run["status"] == "succeeded"
-    assert len(model_house.model.requests) == asked + 3
+    assert len(model_deployment.model.requests) == asked + 3
     assert len(seen.of("brain.decision")) == 1
     assert len(await scenes_of(modelled, project)) == 1
 
@@ -175,11 +171,11 @@ async def test_a_decision_that_does_not_fit_is_asked_for_once_more(
     "bad", [code(BROKEN, delay=0.05), truncate(400), no_finish(), hard_cut(400), broken_json(90)]
 )
 async def test_bad_code_is_taken_back_and_written_once_more(
-    model_house: House, modelled: Person, bad: Behaviour
+    model_deployment: Deployment, modelled: Person, bad: Behaviour
 ) -> None:
     project = await modelled.project()
-    model_house.model.script(decide(), bad, code(OTHER, delay=0.05))
-    async with followed(modelled, project):
+    model_deployment.model.script(decide(), bad, code(OTHER, delay=0.05))
+    async with modelled.replaying(project):
         seen = await stream_turn(modelled, project, "Add a title")
     assert seen.run["status"] == "succeeded"
     assert seen.gaps == []
@@ -187,8 +183,8 @@ async def test_bad_code_is_taken_back_and_written_once_more(
     back = [
         number
         for number, event in enumerate(seen.events)
-        if event.event == "run.snapshot"
-        and [call["code"] for call in event.data["data"]["calls"]] == [""]
+        if event["type"] == "run.snapshot"
+        and [call["code"] for call in event["data"]["calls"]] == [""]
     ]
     assert any(places[0] < place < places[-1] for place in back)
     [iteration] = await iterations_of(modelled, project, seen.run["assistantMessageId"])
@@ -196,16 +192,16 @@ async def test_bad_code_is_taken_back_and_written_once_more(
 
 
 async def test_a_model_that_is_busy_for_a_moment_is_asked_again(
-    model_house: House, modelled: Person
+    model_deployment: Deployment, modelled: Person
 ) -> None:
     project = await modelled.project()
-    model_house.model.script(status(429, retry_after=1), decide(), status(500), code())
+    model_deployment.model.script(status(429, retry_after=1), decide(), status(500), code())
     seen = await stream_turn(modelled, project, "Add a title")
     assert seen.run["status"] == "succeeded"
     [iteration] = await iterations_of(modelled, project, seen.run["assistantMessageId"])
     assert iteration["modelUsed"] == "gpt-5-mini"
     assert iteration["tokensUsed"] == 2 * 165
-    calls = await model_house.fetch(
+    calls = await model_deployment.fetch(
         "select input_tokens, output_tokens, cached_tokens, usage_source from model_call"
         " where run_id = $1",
         seen.run["id"],
@@ -214,17 +210,17 @@ async def test_a_model_that_is_busy_for_a_moment_is_asked_again(
 
 
 async def test_a_failing_second_step_leaves_the_first_done_and_says_so(
-    model_house: House, modelled: Person
+    model_deployment: Deployment, modelled: Person
 ) -> None:
-    project, scene = await one_scene(model_house, modelled)
+    project, scene = await one_scene(model_deployment, modelled)
     workflow = [
         {"toolName": "trimScene", "context": "shorter", "targetSceneId": scene["id"],
          "targetDuration": 60},
         {"toolName": "addScene", "context": "a title"},
         {"toolName": "deleteScene", "context": "away", "targetSceneId": scene["id"]},
     ]  # fmt: skip
-    model_house.model.script(decide(toolName=None, workflow=workflow), repeated(truncate(200)))
-    async with followed(modelled, project):
+    model_deployment.model.script(decide(toolName=None, workflow=workflow), repeated(truncate(200)))
+    async with modelled.replaying(project):
         seen = await stream_turn(modelled, project, "Shorter, add a title, delete the first")
     await check_failed(modelled, project, seen)
     calls = seen.of("tool.finished")
@@ -238,11 +234,11 @@ async def test_a_failing_second_step_leaves_the_first_done_and_says_so(
 
 
 async def test_text_beyond_the_basic_plane_is_counted_as_javascript_does(
-    model_house: House, modelled: Person
+    model_deployment: Deployment, modelled: Person
 ) -> None:
     project = await modelled.project()
     text = CODE.replace("Hello from the model", "👩‍👩‍👧 🎬🎞️ e\u0301 \u2028")
-    model_house.model.script(
+    model_deployment.model.script(
         decide(userFeedback="I add 👩‍👩‍👧 now."), code(text, pieces=200, delay=0.002)
     )
     seen = await stream_turn(modelled, project, "Add a family")
@@ -256,10 +252,10 @@ async def test_text_beyond_the_basic_plane_is_counted_as_javascript_does(
 @pytest.mark.long
 @pytest.mark.parametrize("after", [0, 200])
 async def test_a_model_that_falls_silent_is_given_up(
-    model_house: House, modelled: Person, after: int
+    model_deployment: Deployment, modelled: Person, after: int
 ) -> None:
-    project, scene = await one_scene(model_house, modelled)
-    model_house.model.script(
+    project, scene = await one_scene(model_deployment, modelled)
+    model_deployment.model.script(
         decide(toolName="editScene", targetSceneId=scene["id"]), repeated(stall(after))
     )
     seen = await stream_turn(modelled, project, "Make it blue")

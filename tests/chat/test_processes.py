@@ -6,32 +6,23 @@ from typing import Any
 
 import pytest
 
-from tests.chat.conftest import House
-from tests.chat.watching import (
-    Seen,
-    begin,
-    followed,
-    iterations_of,
-    message_of,
-    run_now,
-    scenes_of,
-    until_over,
-    watch,
-)
-from tests.model_server import CODE, code, decide, never_answer
-from tests.people import Person
+from tests.chat.client import begin, iterations_of, message_of, run_now, scenes_of, until_over
+from tests.harness.deployment import Deployment
+from tests.harness.events import ReceivedTurn, receive_turn
+from tests.harness.model_server import CODE, code, decide, never_answer
+from tests.harness.person import Person
 
 
-async def begin_slowly(house: House, person: Person, project: str) -> Any:
+async def begin_slowly(deployment: Deployment, person: Person, project: str) -> Any:
     """A turn whose code is being streamed now."""
-    house.model.script(decide(), code(pieces=60, delay=0.25))  # a quarter of a minute
+    deployment.model.script(decide(), code(pieces=60, delay=0.25))  # a quarter of a minute
     begun = await begin(person, project, "Add a title")
-    async with person.listening(f"/api/runs/{begun['run']['id']}/events") as events:
-        await watch(events, until="code.delta")
+    async with person.stream_events(f"/api/runs/{begun['run']['id']}/events") as events:
+        await receive_turn(events, until="code.delta")
     return begun
 
 
-async def check_once(house: House, person: Person, project: str, begun: Any) -> None:
+async def check_once(deployment: Deployment, person: Person, project: str, begun: Any) -> None:
     """The turn came to one good end, with one scene and one iteration."""
     run = await run_now(person, begun["run"]["id"])
     assert (run["status"], run["error"]) == ("succeeded", None)
@@ -42,25 +33,27 @@ async def check_once(house: House, person: Person, project: str, begun: Any) -> 
     message = await message_of(person, project, begun["assistantMessage"]["id"])
     assert message["status"] == "success"
     finished = "select 1 from project_event where type = 'run.finished'"
-    assert len(await house.fetch(finished)) == 1
-    await house.check()
+    assert len(await deployment.fetch(finished)) == 1
+    await deployment.check()
 
 
-async def test_a_killed_server_leaves_a_turn_that_another_finishes_once(house: House) -> None:
-    first = await house.start()
-    ann = await house.person(first)
+async def test_a_killed_server_leaves_a_turn_that_another_finishes_once(
+    deployment: Deployment,
+) -> None:
+    first = await deployment.start()
+    ann = deployment.person(first)
     project = await ann.project()
-    begun = await begin_slowly(house, ann, project)
+    begun = await begin_slowly(deployment, ann, project)
     cursor = (await ann.snapshot(project))["cursor"]
-    await first.kill()
-    assert await house.fetch("select 1 from scene") == []
+    first.kill()
+    assert await deployment.fetch("select 1 from scene") == []
 
-    second = await house.start()
-    ann = await house.person(second)
-    async with ann.listening(
+    second = await deployment.start()
+    ann = deployment.person(second)
+    async with ann.stream_events(
         f"/api/projects/{project}/events", headers={"last-event-id": cursor}
     ) as events:
-        seen = await watch(events, until="run.finished")
+        seen = await receive_turn(events, until="run.finished")
     assert "sync.reset" not in seen.types
     known = int(cursor.rpartition(".")[2])
     revisions = [event["revision"] for event in seen.durable]
@@ -69,11 +62,11 @@ async def test_a_killed_server_leaves_a_turn_that_another_finishes_once(house: H
     assert seen.durable[0]["data"]["run"]["attempt"] == 2
     assert seen.durable_types.count("brain.decision") == 0  # paid for once
     assert seen.gaps == []
-    await check_once(house, ann, project, begun)
+    await check_once(deployment, ann, project, begun)
     assert list(seen.codes.values()) == [CODE]
-    async with followed(ann, project):
+    async with ann.replaying(project):
         pass
-    calls = await house.fetch("select stage, status from model_call order by created_at")
+    calls = await deployment.fetch("select stage, status from model_call order by created_at")
     assert [tuple(call.values()) for call in calls] == [
         ("decide", "succeeded"),
         ("write", "abandoned"),
@@ -81,76 +74,76 @@ async def test_a_killed_server_leaves_a_turn_that_another_finishes_once(house: H
     ]
 
 
-async def test_a_server_that_is_told_to_leave_hands_its_turn_over(house: House) -> None:
-    first = await house.start()
-    ann = await house.person(first)
+async def test_a_server_that_is_told_to_leave_hands_its_turn_over(deployment: Deployment) -> None:
+    first = await deployment.start()
+    ann = deployment.person(first)
     project = await ann.project()
-    begun = await begin_slowly(house, ann, project)
-    second = await house.start()
-    first.signal(signal.SIGTERM)
+    begun = await begin_slowly(deployment, ann, project)
+    second = await deployment.start()
+    first.send_signal(signal.SIGTERM)
     async with asyncio.timeout(20):
-        assert await first.process.wait() in (0, -signal.SIGTERM)
+        assert await asyncio.to_thread(first.process.wait) in (0, -signal.SIGTERM)
     left = "attempt = 2 or status = 'succeeded' or lease_expires_at <= clock_timestamp()"
-    assert await house.fetch(f"select 1 from run where {left}")  # not after a whole lease
-    ann = await house.person(second)
+    assert await deployment.fetch(f"select 1 from run where {left}")  # not after a whole lease
+    ann = deployment.person(second)
     run = await until_over(ann, begun["run"]["id"], 15)
     assert run["attempt"] == 2
-    await check_once(house, ann, project, begun)
+    await check_once(deployment, ann, project, begun)
 
 
-async def test_a_worker_that_slept_over_its_lease_writes_nothing(house: House) -> None:
-    first = await house.start()
-    ann = await house.person(first)
+async def test_a_worker_that_slept_over_its_lease_writes_nothing(deployment: Deployment) -> None:
+    first = await deployment.start()
+    ann = deployment.person(first)
     project = await ann.project()
-    begun = await begin_slowly(house, ann, project)
-    second = await house.start()
-    bob = await house.person(second)
-    first.signal(signal.SIGSTOP)
+    begun = await begin_slowly(deployment, ann, project)
+    second = await deployment.start()
+    bob = deployment.person(second)
+    first.send_signal(signal.SIGSTOP)
     run = await until_over(bob, begun["run"]["id"], 60)
     assert (run["status"], run["attempt"]) == ("succeeded", 2)
     before = await bob.snapshot(project)
-    first.signal(signal.SIGCONT)
+    first.send_signal(signal.SIGCONT)
     async with asyncio.timeout(30):  # its next write is refused, and it lets the run go
-        while "someone else" not in first.log.read_text() and house.model.open_streams:
+        while "someone else" not in first.err and deployment.model.open_streams:
             await asyncio.sleep(0.1)
     await begin(ann, project, "Add a title")  # it serves and works as before
-    await house.until("select 1 from run where sequence > $1 and status = 'succeeded'",
+    await deployment.until("select 1 from run where sequence > $1 and status = 'succeeded'",
                       run["sequence"])  # fmt: skip
     assert len(await iterations_of(bob, project, begun["assistantMessage"]["id"])) == 1
     assert before["revision"] < (await bob.snapshot(project))["revision"]
     assert len(await scenes_of(bob, project)) == 2
 
 
-async def test_who_lost_the_lease_commits_nothing(house: House) -> None:
-    ann = await house.person(await house.start())
+async def test_who_lost_the_lease_commits_nothing(deployment: Deployment) -> None:
+    ann = deployment.person(await deployment.start())
     project = await ann.project()
-    house.model.script(decide(), code(pieces=8, delay=0.1))  # over before the lease is renewed
+    deployment.model.script(decide(), code(pieces=8, delay=0.1))  # over before the lease is renewed
     begun = await begin(ann, project, "Add a title")
-    async with ann.listening(f"/api/runs/{begun['run']['id']}/events") as events:
-        await watch(events, until="code.delta")
-    await house.fetch(
+    async with ann.stream_events(f"/api/runs/{begun['run']['id']}/events") as events:
+        await receive_turn(events, until="code.delta")
+    await deployment.fetch(
         "update run set lease_epoch = lease_epoch + 1,"
         " lease_expires_at = clock_timestamp() + interval '2 seconds' returning 1"
     )
     run = await until_over(ann, begun["run"]["id"], 30)
     assert run["attempt"] == 2
-    await check_once(house, ann, project, begun)
+    await check_once(deployment, ann, project, begun)
 
 
-async def test_a_turn_that_kills_its_workers_is_given_up(house: House) -> None:
-    first = await house.start()
-    ann = await house.person(first)
+async def test_a_turn_that_kills_its_workers_is_given_up(deployment: Deployment) -> None:
+    first = await deployment.start()
+    ann = deployment.person(first)
     project = await ann.project()
-    begun = await begin_slowly(house, ann, project)
+    begun = await begin_slowly(deployment, ann, project)
     run_id = begun["run"]["id"]
-    await first.kill()
-    await house.fetch(
+    first.kill()
+    await deployment.fetch(
         "update run set attempt = 4, lease_expires_at = clock_timestamp() where id = $1"
         " returning 1",
         run_id,
     )
-    second = await house.start()
-    ann = await house.person(second)
+    second = await deployment.start()
+    ann = deployment.person(second)
     run = await until_over(ann, run_id, 15)
     assert (run["status"], run["error"]["code"]) == ("failed", "WORKER_LOST")
     assert run["error"]["retryable"] is True
@@ -158,38 +151,42 @@ async def test_a_turn_that_kills_its_workers_is_given_up(house: House) -> None:
     assert (message["status"], message["kind"]) == ("error", "error")
     assert message["content"]
     assert await scenes_of(ann, project) == []
-    assert len(await house.fetch("select 1 from project_event where type = 'tool.finished'")) == 1
+    assert (
+        len(await deployment.fetch("select 1 from project_event where type = 'tool.finished'")) == 1
+    )
 
 
-async def test_a_dead_worker_s_turn_that_nobody_wants_is_cancelled(house: House) -> None:
-    first = await house.start()
-    ann = await house.person(first)
+async def test_a_dead_worker_s_turn_that_nobody_wants_is_cancelled(deployment: Deployment) -> None:
+    first = await deployment.start()
+    ann = deployment.person(first)
     project = await ann.project()
-    begun = await begin_slowly(house, ann, project)
+    begun = await begin_slowly(deployment, ann, project)
     run_id = begun["run"]["id"]
-    await first.kill()
-    await house.fetch(
+    first.kill()
+    await deployment.fetch(
         "update run set cancel_requested_at = clock_timestamp(),"
         " lease_expires_at = clock_timestamp() where id = $1 returning 1",
         run_id,
     )
-    ann = await house.person(await house.start())
+    ann = deployment.person(await deployment.start())
     assert (await until_over(ann, run_id, 15))["status"] == "cancelled"
-    finished = await house.fetch("select payload from project_event where type = 'tool.finished'")
+    finished = await deployment.fetch(
+        "select payload from project_event where type = 'tool.finished'"
+    )
     assert [row["payload"]["success"] for row in finished] == [False]
 
 
-async def test_the_next_turn_of_a_project_waits_for_the_takeover(house: House) -> None:
-    first = await house.start()
-    ann = await house.person(first)
+async def test_the_next_turn_of_a_project_waits_for_the_takeover(deployment: Deployment) -> None:
+    first = await deployment.start()
+    ann = deployment.person(first)
     project = await ann.project()
-    begun = await begin_slowly(house, ann, project)
+    begun = await begin_slowly(deployment, ann, project)
     later = await begin(ann, project, "Add another title")
-    await first.kill()
-    await house.fetch("update run set lease_expires_at = clock_timestamp() where attempt = 1")
-    ann = await house.person(await house.start())
+    first.kill()
+    await deployment.fetch("update run set lease_expires_at = clock_timestamp() where attempt = 1")
+    ann = deployment.person(await deployment.start())
     await until_over(ann, later["run"]["id"])
-    ends = await house.fetch(
+    ends = await deployment.fetch(
         "select run_id from project_event where type = 'run.finished' order by revision"
     )
     assert [row["run_id"] for row in ends] == [begun["run"]["id"], later["run"]["id"]]
@@ -198,11 +195,11 @@ async def test_the_next_turn_of_a_project_waits_for_the_takeover(house: House) -
 
 @pytest.mark.parametrize("redis", [False, True])
 async def test_of_many_workers_one_takes_each_turn(
-    house: House, request: pytest.FixtureRequest, redis: bool
+    deployment: Deployment, request: pytest.FixtureRequest, redis: bool
 ) -> None:
     settings = {"REDIS_URL": request.getfixturevalue("redis_url")} if redis else {}
-    ann = await house.person(await house.start(offline=True, **settings))
-    bob = await house.person(await house.start(offline=True, **settings))
+    ann = deployment.person(await deployment.start(offline=True, **settings))
+    bob = deployment.person(await deployment.start(offline=True, **settings))
     projects = [await ann.project() for _ in range(4)]
     begun = await asyncio.gather(
         *(
@@ -214,56 +211,56 @@ async def test_of_many_workers_one_takes_each_turn(
     runs = [await until_over(ann, each["run"]["id"]) for each in begun]
     assert {(run["status"], run["attempt"]) for run in runs} == {("succeeded", 1)}
     for project in projects:
-        starts = await house.fetch(
+        starts = await deployment.fetch(
             "select run_id from project_event where project_id = $1 and type = 'run.started'"
             " order by revision",
             project,
         )
-        queue = await house.fetch(
+        queue = await deployment.fetch(
             "select run_id from project_event where project_id = $1 and type = 'run.queued'"
             " order by revision",
             project,
         )
         assert starts == queue
-    calls = await house.fetch("select run_id, count(*) as n from model_call group by 1")
+    calls = await deployment.fetch("select run_id, count(*) as n from model_call group by 1")
     assert {call["n"] for call in calls} == {2}
 
 
-async def test_a_cancel_reaches_the_process_that_works(house: House, redis_url: str) -> None:
-    first = await house.start(REDIS_URL=redis_url)
-    ann = await house.person(first)
+async def test_a_cancel_reaches_the_process_that_works(
+    deployment: Deployment, redis_url: str
+) -> None:
+    first = await deployment.start(REDIS_URL=redis_url)
+    ann = deployment.person(first)
     project = await ann.project()
-    begun = await begin_slowly(house, ann, project)
-    bob = await house.person(await house.start(REDIS_URL=redis_url))
-    cancelled = await bob.ok("POST", f"/api/runs/{begun['run']['id']}/cancel", json={})
+    begun = await begin_slowly(deployment, ann, project)
+    bob = deployment.person(await deployment.start(REDIS_URL=redis_url))
+    cancelled = await bob.do("POST", f"/api/runs/{begun['run']['id']}/cancel", {}, status=200)
     assert cancelled["status"] == "cancelled"
     message = await message_of(bob, project, begun["assistantMessage"]["id"])
     assert message["content"] == "I am adding a scene."
     async with asyncio.timeout(2):
-        while house.model.open_streams:
+        while deployment.model.open_streams:
             await asyncio.sleep(0.01)
 
 
-async def test_a_cancel_without_a_word_to_the_worker_still_wins(house: House) -> None:
+async def test_a_cancel_without_a_word_to_the_worker_still_wins(deployment: Deployment) -> None:
     """Two processes that can't speak with each other: the database alone tells."""
-    ann = await house.person(await house.start())
-    bob = await house.person(await house.start())
+    ann = deployment.person(await deployment.start())
+    bob = deployment.person(await deployment.start())
     project = await ann.project()
-    house.model.script(never_answer())
+    deployment.model.script(never_answer())
     begun = await begin(ann, project, "Add a title")
-    await house.until("select 1 from model_call")
+    await deployment.until("select 1 from model_call")
     for person in (ann, bob):
-        run = await person.ok("POST", f"/api/runs/{begun['run']['id']}/cancel", json={})
+        run = await person.do("POST", f"/api/runs/{begun['run']['id']}/cancel", {}, status=200)
         assert run["status"] == "cancelled"
     async with asyncio.timeout(10):
-        while house.model.open_streams:
+        while deployment.model.open_streams:
             await asyncio.sleep(0.05)
 
 
 def test_the_fold_notices_a_gap() -> None:
-    from tests.people import Sse
-
-    seen = Seen()
+    seen = ReceivedTurn()
     data = {"messageId": "m", "offset": 1, "text": "x"}
-    seen.take(Sse("message.delta", None, {"data": data}))
+    seen.add({"type": "message.delta", "data": data})
     assert seen.gaps

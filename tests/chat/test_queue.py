@@ -7,18 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.chat.watching import (
-    begin,
-    followed,
-    message_of,
-    run_now,
-    scenes_of,
-    stream_turn,
-    until_over,
-    watch,
-)
+from tests.chat.client import begin, message_of, run_now, scenes_of, stream_turn, until_over
 from tests.harness.database import DB
-from tests.people import Person, read_events
+from tests.harness.events import SseParser, receive_turn
+from tests.harness.person import Person
 
 TITLE = 'Add a title "Hello"'
 
@@ -67,12 +59,12 @@ async def test_an_interruption_ends_what_runs_and_goes_before_what_waits(
 ) -> None:
     project = await person.project()
     path = f"/api/projects/{project}/runs"
-    async with person.listening(path, method="POST", json={"prompt": TITLE}) as events:
-        running = await watch(events, until="code.delta")
+    async with person.stream_events(path, method="POST", json={"prompt": TITLE}) as events:
+        running = await receive_turn(events, until="code.delta")
         waiting = await begin(person, project, 'Add a title "waiting"')
         urgent = await begin(person, project, 'Add a title "urgent"', onBusy="interrupt")
         async for event in events:
-            running.take(event)
+            running.add(event)
     assert running.run["status"] == "cancelled"
     for each in (waiting, urgent):
         assert (await until_over(person, each["run"]["id"]))["status"] == "succeeded"
@@ -101,7 +93,7 @@ async def test_the_twenty_first_waiting_prompt_is_told_when_to_come_again(
     assert most <= 20
     taken = [a.json()["data"]["run"]["id"] for a in answers if a.status_code == 202]
     ended = await asyncio.gather(
-        *(person.ok("POST", f"/api/runs/{run}/cancel", json={}) for run in taken)
+        *(person.do("POST", f"/api/runs/{run}/cancel", {}, status=200) for run in taken)
     )
     assert {run["status"] for run in ended} <= {"cancelled", "succeeded"}
     again = await begin(person, project, TITLE)  # there is room now
@@ -110,7 +102,7 @@ async def test_the_twenty_first_waiting_prompt_is_told_when_to_come_again(
 
 async def test_fifty_prompts_at_once_are_each_answered_once(person: Person) -> None:
     project = await person.project()
-    async with followed(person, project):
+    async with person.replaying(project):
         begun = await asyncio.gather(
             *(prompt_until_taken(person, project, f'Add a title "t{n}"') for n in range(50))
         )
@@ -155,7 +147,7 @@ async def test_ten_equal_prompts_with_one_key_are_one_turn(person: Person, kind:
     answers = [*answers, again]
     assert {answer.status_code for answer in answers} == {202 if kind == "accepted" else 200}
     if kind == "streamed":
-        told = [[e.data for e in await parsed(a) if "revision" in e.data] for a in answers]
+        told = [[e for e in parsed(a) if "revision" in e] for a in answers]
         assert all(events == told[0] for events in told)
         assert told[0][-1]["type"] == "run.finished"
     else:
@@ -166,8 +158,8 @@ async def test_ten_equal_prompts_with_one_key_are_one_turn(person: Person, kind:
     assert len(await scenes_of(person, project)) == 1
 
 
-async def parsed(answer: httpx.Response) -> list[Any]:
-    return [event async for event in read_events(answer)]
+def parsed(answer: httpx.Response) -> list[Any]:
+    return [event for event, _ in SseParser().feed(answer.content)]
 
 
 async def test_a_key_belongs_to_one_request_of_one_person(person: Person, new_person: Any) -> None:
@@ -177,11 +169,11 @@ async def test_a_key_belongs_to_one_request_of_one_person(person: Person, new_pe
     first = await person.post(path, json={"prompt": TITLE}, headers=key)
     other = await person.post(path, json={"prompt": "Add a list"}, headers=key)
     assert (other.status_code, other.json()["error"]["code"]) == (409, "CONFLICT")
-    invite = await person.ok(
-        "POST", f"/api/projects/{project}/invites", 201, json={"role": "editor"}
+    invite = await person.do(
+        "POST", f"/api/projects/{project}/invites", {"role": "editor"}, status=201
     )
     friend = await new_person()
-    await friend.ok("POST", f"/api/invites/{invite['token']}/accept", json={})
+    await friend.do("POST", f"/api/invites/{invite['token']}/accept", {}, status=200)
     hers = await friend.post(path, json={"prompt": TITLE}, headers=key)
     assert hers.status_code == 202
     runs = [answer.json()["data"]["run"]["id"] for answer in (first, hers)]
@@ -212,12 +204,12 @@ async def test_a_waiting_prompt_is_cancelled_at_once(person: Person) -> None:
     project = await person.project()
     first = await begin(person, project, TITLE)
     second = await begin(person, project, TITLE)
-    async with followed(person, project):
-        run = await person.ok("POST", f"/api/runs/{second['run']['id']}/cancel", json={})
+    async with person.replaying(project):
+        run = await person.do("POST", f"/api/runs/{second['run']['id']}/cancel", {}, status=200)
     assert run["status"] == "cancelled"
     message = await message_of(person, project, second["assistantMessage"]["id"])
     assert (message["status"], message["content"]) == ("cancelled", "")
-    again = await person.ok("POST", f"/api/runs/{second['run']['id']}/cancel", json={})
+    again = await person.do("POST", f"/api/runs/{second['run']['id']}/cancel", {}, status=200)
     assert again == run
     assert (await until_over(person, first["run"]["id"]))["status"] == "succeeded"
     assert len(await scenes_of(person, project)) == 1
@@ -226,11 +218,11 @@ async def test_a_waiting_prompt_is_cancelled_at_once(person: Person) -> None:
 async def test_a_cancelled_turn_keeps_what_was_said_and_no_scene(person: Person) -> None:
     project = await person.project()
     path = f"/api/projects/{project}/runs"
-    async with person.listening(path, method="POST", json={"prompt": TITLE}) as events:
-        seen = await watch(events, until="code.delta")
-        run = await person.ok("POST", f"/api/runs/{seen.run['id']}/cancel", json={})
+    async with person.stream_events(path, method="POST", json={"prompt": TITLE}) as events:
+        seen = await receive_turn(events, until="code.delta")
+        run = await person.do("POST", f"/api/runs/{seen.run['id']}/cancel", {}, status=200)
         async for event in events:
-            seen.take(event)
+            seen.add(event)
     assert run["status"] == seen.run["status"] == "cancelled"
     message = await message_of(person, project, run["assistantMessageId"])
     assert message["status"] == "cancelled"
@@ -243,7 +235,7 @@ async def test_an_ended_turn_stays_as_it_is(person: Person) -> None:
     project = await person.project()
     seen = await stream_turn(person, project, TITLE)
     before = await person.snapshot(project)
-    run = await person.ok("POST", f"/api/runs/{seen.run['id']}/cancel", json={})
+    run = await person.do("POST", f"/api/runs/{seen.run['id']}/cancel", {}, status=200)
     assert run == await run_now(person, run["id"])
     assert run["status"] == "succeeded"
     assert await person.snapshot(project) == before
@@ -260,7 +252,7 @@ async def test_whoever_wins_a_cancel_at_any_moment_wins_wholly(person: Person) -
         run_id = begun["run"]["id"]
         await asyncio.sleep(delay)
         answers = await asyncio.gather(
-            *(person.ok("POST", f"/api/runs/{run_id}/cancel", json={}) for _ in range(times))
+            *(person.do("POST", f"/api/runs/{run_id}/cancel", {}, status=200) for _ in range(times))
         )
         states = {answer["status"] for answer in answers}
         assert len(states) == 1, states

@@ -10,8 +10,8 @@ import httpx
 from app.projects.replay import State, replay, shown, state_of
 from app.realtime.events import Event
 from tests.conftest import NewDatabase
-from tests.people import Person
-from tests.running import Reelroom, run
+from tests.harness.person import Person
+from tests.harness.process import Reelroom, run
 
 
 def told(event: Any) -> Event:
@@ -47,9 +47,9 @@ async def test_commit_during_snapshot(person: Person) -> None:
     async def write(number: int) -> None:
         for turn in range(5):
             path = f"/api/projects/{project}/scenes"
-            scene = await person.ok("POST", path, 201, json={"name": f"{number} {turn}"})
+            scene = await person.do("POST", path, {"name": f"{number} {turn}"}, status=201)
             if turn % 2:
-                await person.ok("DELETE", f"/api/scenes/{scene['id']}")
+                await person.do("DELETE", f"/api/scenes/{scene['id']}", status=200)
 
     readers = [asyncio.create_task(read()) for _ in range(2)]
     await asyncio.gather(*(write(number) for number in range(4)))
@@ -94,7 +94,7 @@ async def test_link_atomicity(person: Person) -> None:
             assert iteration["messageId"] in messages
             linked += 1
             path = f"/api/projects/{project}/iterations"
-            found = await person.ok("GET", path, params={"messageIds": iteration["messageId"]})
+            found = await person.do("GET", path, params={"messageIds": iteration["messageId"]})
             assert iteration["id"] in [one["id"] for one in found["items"]]
     assert linked >= 3
 
@@ -180,7 +180,7 @@ async def _kill_one(doomed: Reelroom, other: Reelroom) -> None:
         for number in range(20):
             if number == 10:
                 killed.set()
-                doomed.tell(signal.SIGKILL)
+                doomed.send_signal(signal.SIGKILL)
             answer = await client.post(f"{other.url}{base}/scenes", json={"name": f"{number}"})
             assert answer.status_code == 201
         head = answer.json()["meta"]["revision"]
@@ -199,9 +199,9 @@ async def test_f01_a_client_that_leaves_in_mid_run_gets_the_rest(person: Person)
         cut += 1
         before: list[Any] = []
         body = {"prompt": f"Add a title {cut}"}
-        async with person.listening(path, method="POST", json=body) as events:
+        async with person.stream_events(path, method="POST", json=body) as events:
             async for event in events:
-                before += [event.data] if event.id else []
+                before += [event] if "revision" in event else []
                 if len(before) == cut:
                     break
         run_id = before[0]["runId"]
@@ -209,9 +209,9 @@ async def test_f01_a_client_that_leaves_in_mid_run_gets_the_rest(person: Person)
         again: list[Any] = []
         events_of = f"/api/runs/{run_id}/events"
         async with asyncio.timeout(60):
-            async with person.listening(events_of, headers={"last-event-id": last}) as events:
+            async with person.stream_events(events_of, headers={"last-event-id": last}) as events:
                 async for event in events:
-                    again += [event.data] if event.id else []
+                    again += [event] if "revision" in event else []
         whole = await person.changes(project, f"{last.partition('.')[0]}.0")
         assert before + again == [event for event in whole if event.get("runId") == run_id]
         assert whole[-1]["data"]["run"]["status"] == "succeeded"

@@ -9,12 +9,12 @@ import httpx
 
 from app.auth.model import Caller
 from app.projects.members import set_role
-from tests.chat.watching import run_now, until_over
+from tests.chat.client import run_now, until_over
 from tests.conftest import NewPerson
 from tests.harness.database import DB
-from tests.people import Person
+from tests.harness.person import Person
+from tests.harness.turns import begin_turn, end_turn
 from tests.projects.test_members import until_blocked
-from tests.turns import begin_turn, end_turn
 
 TITLE = 'Add a title "Hello"'
 Ask = Callable[[], Coroutine[Any, Any, httpx.Response]]
@@ -22,8 +22,8 @@ Ask = Callable[[], Coroutine[Any, Any, httpx.Response]]
 
 async def join(owner: Person, guest: Person, project: str, role: str) -> None:
     path = f"/api/projects/{project}/invites"
-    invite = await owner.ok("POST", path, 201, json={"role": role})
-    await guest.ok("POST", f"/api/invites/{invite['token']}/accept", json={})
+    invite = await owner.do("POST", path, {"role": role}, status=201)
+    await guest.do("POST", f"/api/invites/{invite['token']}/accept", {}, status=200)
 
 
 @asynccontextmanager
@@ -31,12 +31,12 @@ async def lowered_while_waiting(
     owner: Person, guest: Person, project: str, ask: Ask
 ) -> AsyncIterator[asyncio.Task[httpx.Response]]:
     """The guest asks, waits for the project, and is a viewer when it is free."""
-    caller = Caller(user_id=owner.id, name=owner.id, request_id="lowers")
+    caller = Caller(user_id=owner.user_id, name=owner.user_id, request_id="lowers")
     async with DB.transaction() as tx:
         await tx.execute("select 1 from project where id = $1 for update", project)
         waiting = asyncio.create_task(ask())
         await until_blocked()
-        await set_role(tx, caller, project, guest.id, "viewer")
+        await set_role(tx, caller, project, guest.user_id, "viewer")
     yield waiting
 
 
@@ -60,7 +60,7 @@ async def test_who_loses_the_role_while_waiting_for_the_project_stops_no_turn(
 ) -> None:
     project, guest = await person.project(), await new_person()
     await join(person, guest, project, "editor")
-    run = await begin_turn(person.id, project)
+    run = await begin_turn(person.user_id, project)
 
     async def ask() -> httpx.Response:
         return await guest.post(f"/api/runs/{run.id}/cancel", json={})
@@ -77,9 +77,9 @@ async def test_who_left_is_not_shown_what_became_of_their_turn(
     project, guest = await person.project(), await new_person()
     await join(person, guest, project, "editor")
     path, key = f"/api/projects/{project}/runs", {"idempotency-key": "the-turn"}
-    begun = await guest.ok("POST", path, 202, json={"prompt": TITLE}, headers=key)
+    begun = await guest.do("POST", path, {"prompt": TITLE}, status=202, headers=key)
     await until_over(person, begun["run"]["id"])
-    await person.ok("DELETE", f"/api/projects/{project}/members/{guest.id}")
+    await person.do("DELETE", f"/api/projects/{project}/members/{guest.user_id}", status=200)
     answer = await guest.post(path, json={"prompt": TITLE}, headers={**key, "prefer": "wait=1"})
     assert answer.status_code == 404, answer.text
 
@@ -90,8 +90,8 @@ async def test_who_left_is_not_shown_what_became_of_their_variations(
     project, guest = await person.project(), await new_person()
     await join(person, guest, project, "editor")
     path, key = f"/api/projects/{project}/generations", {"idempotency-key": "variations"}
-    await guest.ok("POST", path, 202, json={"prompt": TITLE}, headers=key)
-    await person.ok("DELETE", f"/api/projects/{project}/members/{guest.id}")
+    await guest.do("POST", path, {"prompt": TITLE}, status=202, headers=key)
+    await person.do("DELETE", f"/api/projects/{project}/members/{guest.user_id}", status=200)
     answer = await guest.post(path, json={"prompt": TITLE}, headers={**key, "prefer": "wait=20"})
     assert answer.status_code == 404, answer.text
 
@@ -107,5 +107,5 @@ async def test_numbers_beyond_every_limit_are_refused(person: Person) -> None:
     for before in (2**63, 10**30):
         answer = await person.get(f"{path}/messages", params={"before": before})
         assert (answer.status_code, answer.json()["error"]["code"]) == (422, "VALIDATION_FAILED")
-    await person.ok("GET", f"{path}/messages", params={"before": 2**63 - 1})
+    await person.do("GET", f"{path}/messages", params={"before": 2**63 - 1})
     assert (await person.snapshot(project))["messages"] == []

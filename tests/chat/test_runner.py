@@ -12,18 +12,12 @@ from app.realtime.events import LiveEvent
 from app.realtime.live import Admission, GrowingText, LiveRun, LiveRuns
 from app.realtime.publisher import LivePublisher
 from app.store.concurrency import run_to_completion
-from tests.chat.conftest import House
+from tests.chat.client import begin, iterations_of, run_now, scenes_of, until_over
 from tests.chat.test_crash_points import new_project
-from tests.chat.watching import (
-    begin,
-    iterations_of,
-    run_now,
-    scenes_of,
-    until_over,
-    watch,
-)
 from tests.harness.database import DB
-from tests.model_server import CODE, code, decide
+from tests.harness.deployment import Deployment
+from tests.harness.events import receive_turn
+from tests.harness.model_server import CODE, code, decide
 
 
 async def test_what_has_begun_to_end_is_ended_however_often_its_task_is_cancelled() -> None:
@@ -65,19 +59,21 @@ async def test_a_commit_is_told_although_its_task_was_cancelled_meanwhile() -> N
     await DB.fetch("drop table ending")
 
 
-async def test_a_run_that_is_stopped_before_its_first_step_leaves_its_place(house: House) -> None:
-    project = await new_project(house)
+async def test_a_run_that_is_stopped_before_its_first_step_leaves_its_place(
+    deployment: Deployment,
+) -> None:
+    project = await new_project(deployment)
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.chat.stopped", house.database, project,
+        sys.executable, "-m", "tests.chat.stopped", deployment.database, project,
         stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, _ = await child.communicate()
     assert out.decode().split() == ["cancelled", "0"]
 
 
-async def locked(house: House, project: str) -> asyncpg.Connection:
+async def locked(deployment: Deployment, project: str) -> asyncpg.Connection:
     """A connection that holds the project's row."""
-    connection = await asyncpg.connect(house.database)
+    connection = await asyncpg.connect(deployment.database)
     await connection.execute("begin")
     await connection.fetch("select 1 from project where id = $1 for update", project)
     return connection
@@ -85,15 +81,15 @@ async def locked(house: House, project: str) -> asyncpg.Connection:
 
 @pytest.mark.parametrize(("seconds", "attempts"), [(4.5, 1), (11.5, 2)])
 async def test_a_project_that_is_locked_for_long_costs_no_turn(
-    house: House, seconds: float, attempts: int
+    deployment: Deployment, seconds: float, attempts: int
 ) -> None:
-    ann = await house.person(await house.start())
+    ann = deployment.person(await deployment.start())
     project = await ann.project()
-    house.model.script(decide(), code(pieces=8, delay=0.1))
+    deployment.model.script(decide(), code(pieces=8, delay=0.1))
     begun = await begin(ann, project, "Add a title")
-    async with ann.listening(f"/api/runs/{begun['run']['id']}/events") as events:
-        await watch(events, until="code.delta")
-    holder = await locked(house, project)
+    async with ann.stream_events(f"/api/runs/{begun['run']['id']}/events") as events:
+        await receive_turn(events, until="code.delta")
+    holder = await locked(deployment, project)
     await asyncio.sleep(seconds)
     await holder.close()
     run = await until_over(ann, begun["run"]["id"])
@@ -103,16 +99,16 @@ async def test_a_project_that_is_locked_for_long_costs_no_turn(
     assert len(await scenes_of(ann, project)) == 1
 
 
-async def test_a_lost_database_connection_costs_no_turn(house: House) -> None:
-    ann = await house.person(await house.start())
+async def test_a_lost_database_connection_costs_no_turn(deployment: Deployment) -> None:
+    ann = deployment.person(await deployment.start())
     project = await ann.project()
-    house.model.script(decide(), code(pieces=20, delay=0.1))
+    deployment.model.script(decide(), code(pieces=20, delay=0.1))
     begun = await begin(ann, project, "Add a title")
-    async with ann.listening(f"/api/runs/{begun['run']['id']}/events") as events:
-        await watch(events, until="code.delta")
+    async with ann.stream_events(f"/api/runs/{begun['run']['id']}/events") as events:
+        await receive_turn(events, until="code.delta")
     async with asyncio.timeout(60):
-        while (await house.fetch("select ended_at from run"))[0]["ended_at"] is None:
-            await house.fetch(
+        while (await deployment.fetch("select ended_at from run"))[0]["ended_at"] is None:
+            await deployment.fetch(
                 "select pg_terminate_backend(pid) from pg_stat_activity where pid <>"
                 " pg_backend_pid() and datname = current_database() and random() < 0.5"
             )

@@ -4,23 +4,15 @@ from typing import Any
 
 import pytest
 
-from tests.chat.watching import (
-    Seen,
-    followed,
-    iterations_of,
-    message_of,
-    run_now,
-    scenes_of,
-    stream_turn,
-    watch,
-)
-from tests.people import Person
+from tests.chat.client import iterations_of, message_of, run_now, scenes_of, stream_turn
+from tests.harness.events import ReceivedTurn, receive_turn
+from tests.harness.person import Person
 
 TITLE = 'Add a title "Hello"'
 TWO_LINES = 'Add a title "One" and add a title "Two"'
 
 
-def check_order(seen: Seen, steps: int) -> None:
+def check_order(seen: ReceivedTurn, steps: int) -> None:
     """Contract 7: what comes before what in a run."""
     types = [kind for kind in seen.types if kind not in ("run.progress", "run.snapshot")]
     assert types[:3] == ["message.created", "message.created", "run.queued"]
@@ -39,7 +31,7 @@ def check_order(seen: Seen, steps: int) -> None:
     assert types.count("run.finished") == 1
 
 
-async def check_texts(person: Person, seen: Seen) -> None:
+async def check_texts(person: Person, seen: ReceivedTurn) -> None:
     """Concatenated deltas are the stored text and the stored code."""
     run = seen.run
     message = await message_of(person, run["projectId"], run["assistantMessageId"])
@@ -53,7 +45,7 @@ async def check_texts(person: Person, seen: Seen) -> None:
             assert seen.codes[iteration["callId"]] == iteration["codeAfter"]
 
 
-def check_commits(seen: Seen) -> None:
+def check_commits(seen: ReceivedTurn) -> None:
     """Events of one transaction stand together, and `commit` is the revision of the last."""
     commits = [event["commit"] for event in seen.durable]
     assert commits == sorted(commits)
@@ -65,7 +57,7 @@ def check_commits(seen: Seen) -> None:
 
 async def test_a_prompt_becomes_a_scene_with_its_whole_history(person: Person) -> None:
     project = await person.project()
-    async with followed(person, project):
+    async with person.replaying(project):
         seen = await stream_turn(person, project, TITLE, headers={"x-request-id": "the-request"})
     check_order(seen, 1)
     check_commits(seen)
@@ -96,7 +88,7 @@ async def test_a_prompt_becomes_a_scene_with_its_whole_history(person: Person) -
     assert iteration["tokensUsed"] > 0
     assert {event["requestId"] for event in seen.durable} == {"the-request"}
     assert {event["runId"] for event in seen.durable} == {run["id"]}
-    assert {event["actorId"] for event in seen.durable} == {person.id}
+    assert {event["actorId"] for event in seen.durable} == {person.user_id}
     last = seen.durable[-1]["commit"]
     together = [event["type"] for event in seen.durable if event["commit"] == last]
     assert together[:3] == ["scene.created", "iteration.created", "tool.finished"]
@@ -123,7 +115,7 @@ async def test_every_kind_of_turn_tells_and_stores_the_same(
     await person.turn(project, 'Add a list "a", "b"')
     selected = (await scenes_of(person, project))[0]["id"] if len(operations) == 1 else None
     more = {"selectedSceneId": selected} if selected else {}
-    async with followed(person, project):
+    async with person.replaying(project):
         seen = await stream_turn(person, project, prompt, **more)
     check_order(seen, len(operations))
     check_commits(seen)
@@ -146,7 +138,7 @@ async def test_nothing_to_change_is_said_and_touches_no_scene(person: Person) ->
     await person.turn(project, TITLE)
     await person.turn(project, "Make it 3 seconds")
     before = await scenes_of(person, project)
-    async with followed(person, project):
+    async with person.replaying(project):
         seen = await stream_turn(person, project, "Make it 3 seconds")
     check_order(seen, 1)
     await check_texts(person, seen)
@@ -188,8 +180,8 @@ async def test_a_turn_is_accepted_with_the_rows_it_starts_with(person: Person) -
     assert data["run"]["assistantMessageId"] == data["assistantMessage"]["id"]
     assert data["assistantMessage"]["status"] == "pending"
     assert answer.json()["meta"]["affectedIds"] == [data["run"]["id"]]
-    async with person.listening(f"/api/runs/{data['run']['id']}/events") as events:
-        seen = await watch(events)
+    async with person.stream_events(f"/api/runs/{data['run']['id']}/events") as events:
+        seen = await receive_turn(events)
     assert seen.types[-1] == "run.finished"
     assert (await run_now(person, data["run"]["id"]))["status"] == "succeeded"
 
@@ -201,25 +193,25 @@ async def test_a_finished_run_is_replayed_from_its_first_event_to_its_last(
     first = await stream_turn(person, project, TITLE)
     await person.turn(project, "Make it 3 seconds")
     path = f"/api/runs/{first.run['id']}/events"
-    async with person.listening(path) as events:
-        again = await watch(events)
+    async with person.stream_events(path) as events:
+        again = await receive_turn(events)
     assert again.durable == first.durable
     middle = first.durable[4]
     cursor = (await person.snapshot(project))["epoch"] + f".{middle['commit']}"
-    async with person.listening(path, headers={"last-event-id": cursor}) as events:
-        rest = await watch(events)
+    async with person.stream_events(path, headers={"last-event-id": cursor}) as events:
+        rest = await receive_turn(events)
     assert rest.durable == [e for e in first.durable if e["revision"] > middle["commit"]]
 
 
 async def test_one_who_joins_in_the_middle_holds_the_whole_text(person: Person) -> None:
     project = await person.project()
     path = f"/api/projects/{project}/runs"
-    async with person.listening(path, method="POST", json={"prompt": TWO_LINES}) as events:
-        begun = await watch(events, until="code.delta")
-        async with person.listening(f"/api/runs/{begun.run['id']}/events") as others:
-            joined = await watch(others)
+    async with person.stream_events(path, method="POST", json={"prompt": TWO_LINES}) as events:
+        begun = await receive_turn(events, until="code.delta")
+        async with person.stream_events(f"/api/runs/{begun.run['id']}/events") as others:
+            joined = await receive_turn(others)
         async for event in events:
-            begun.take(event)
+            begun.add(event)
     assert begun.gaps == joined.gaps == []
     await check_texts(person, begun)
     await check_texts(person, joined)
@@ -252,11 +244,11 @@ async def test_a_broken_prompt_leaves_nothing_behind(
 
 async def test_who_may_only_read_may_not_prompt_or_cancel(person: Person, new_person: Any) -> None:
     project = await person.project()
-    invite = await person.ok(
-        "POST", f"/api/projects/{project}/invites", 201, json={"role": "viewer"}
+    invite = await person.do(
+        "POST", f"/api/projects/{project}/invites", {"role": "viewer"}, status=201
     )
     reader, stranger = await new_person(), await new_person()
-    await reader.ok("POST", f"/api/invites/{invite['token']}/accept", json={})
+    await reader.do("POST", f"/api/invites/{invite['token']}/accept", {}, status=200)
     path = f"/api/projects/{project}/runs"
     for somebody, status in ((reader, 403), (stranger, 404)):
         assert (await somebody.post(path, json={"prompt": TITLE})).status_code == status

@@ -9,17 +9,18 @@ from app.generations.records import GeneratedCode, NewGeneration, begin, succeed
 from app.realtime.log import changing
 from app.scenes.blank import BLANK
 from tests.harness.database import DB
-from tests.people import Person
+from tests.harness.person import Person
 
 WAIT = {"prefer": "wait=30"}
 
 
 async def variations(person: Person, project: str, prompt: str, **fields: Any) -> list[Any]:
     """Variations that are over."""
-    page = await person.ok(
+    page = await person.do(
         "POST",
         f"/api/projects/{project}/generations",
-        json={"prompt": prompt, **fields},
+        {"prompt": prompt, **fields},
+        status=200,
         headers=WAIT,
     )
     items: list[Any] = page["items"]
@@ -28,10 +29,11 @@ async def variations(person: Person, project: str, prompt: str, **fields: Any) -
 
 async def refined(person: Person, parent: str, prompt: str, **fields: Any) -> list[Any]:
     """Children of a generation that are over."""
-    page = await person.ok(
+    page = await person.do(
         "POST",
         f"/api/generations/{parent}/refine",
-        json={"refinementPrompt": prompt, **fields},
+        {"refinementPrompt": prompt, **fields},
+        status=200,
         headers=WAIT,
     )
     items: list[Any] = page["items"]
@@ -39,23 +41,15 @@ async def refined(person: Person, parent: str, prompt: str, **fields: Any) -> li
 
 
 async def read(person: Person, generation: str) -> Any:
-    return await person.ok("GET", f"/api/generations/{generation}")
+    return await person.do("GET", f"/api/generations/{generation}")
 
 
 async def chain(person: Person, generation: str) -> Any:
-    return await person.ok("GET", f"/api/generations/{generation}/chain")
+    return await person.do("GET", f"/api/generations/{generation}/chain")
 
 
 async def apply(person: Person, generation: str, status: int = 200, **body: Any) -> Any:
-    return await person.ok("POST", f"/api/generations/{generation}/apply", status, json=body)
-
-
-async def refused(person: Person, method: str, path: str, **more: Any) -> tuple[int, str]:
-    """Status and code of a request that must fail."""
-    answer = await person.request(method, path, **more)
-    body = answer.json()
-    assert body["data"] is None
-    return answer.status_code, body["error"]["code"]
+    return await person.do("POST", f"/api/generations/{generation}/apply", body, status=status)
 
 
 def code_of(number: int) -> str:
@@ -70,7 +64,7 @@ async def line_of(person: Person, project: str, depth: int) -> list[str]:
     for number in range(depth):
         async with (
             DB.transaction() as tx,
-            changing(tx, project, actor_id=person.id, request_id="a-line") as change,
+            changing(tx, project, actor_id=person.user_id, request_id="a-line") as change,
         ):
             if parent is not None:
                 parent = await find_generation(tx, parent.id)

@@ -19,7 +19,8 @@ from app.runs.waiting import Waiting
 from app.settings import Settings
 from app.store.ids import new_id
 from tests.harness.database import DB
-from tests.studio import Person, Studio, snapshot_of
+from tests.harness.person import Person
+from tests.harness.studio import Studio, snapshot_of
 
 RANK = {"viewer": 1, "editor": 2, "owner": 3}
 BODIES: dict[str, Any] = {
@@ -99,7 +100,7 @@ async def test_a_route_is_open_to_its_role_and_those_above(
     }
     wait = {"prefer": "wait=30"}
     page = await ann.do(
-        "POST", f"/api/projects/{project}/generations", {"prompt": "A title"}, **wait
+        "POST", f"/api/projects/{project}/generations", {"prompt": "A title"}, headers=wait
     )
     ids = {"project_id": project, "generation_id": page["items"][0]["id"]}
     before = await snapshot_of(project)

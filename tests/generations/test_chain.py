@@ -6,9 +6,9 @@ from app.generations.reads import CHAIN
 from app.problems import NotFound
 from app.store.ids import new_id
 from tests.conftest import NewPerson
-from tests.generations.making import chain, line_of, read, refined, refused, variations
+from tests.generations.making import chain, line_of, read, refined, variations
 from tests.harness.database import DB
-from tests.people import Person
+from tests.harness.person import Person
 
 
 async def test_a_chain_is_root_first(person: Person) -> None:
@@ -73,27 +73,27 @@ async def test_children_are_listed_oldest_first_in_pages(person: Person) -> None
     found: list[str] = []
     query = {"parentId": parent["id"], "limit": "2"}
     while True:
-        page = await person.ok("GET", "/api/generations", params=query)
+        page = await person.do("GET", "/api/generations", params=query)
         assert len(page["items"]) <= 2
         found += [one["id"] for one in page["items"]]
         if page["nextCursor"] is None:
             break
         query["after"] = page["nextCursor"]
     assert found == made
-    everything = await person.ok("GET", "/api/generations", params={"projectId": project})
+    everything = await person.do("GET", "/api/generations", params={"projectId": project})
     assert [one["id"] for one in everything["items"]][:4] == [parent["id"], *made]
     assert len(everything["items"]) == 5
     both = {"projectId": project, "parentId": parent["id"]}
-    assert len((await person.ok("GET", "/api/generations", params=both))["items"]) == 3
+    assert len((await person.do("GET", "/api/generations", params=both))["items"]) == 3
     other = {"projectId": await person.project(), "parentId": parent["id"]}
-    assert (await refused(person, "GET", "/api/generations", params=other))[1] == "NOT_FOUND"
-    assert (await refused(person, "GET", "/api/generations"))[1] == "INVALID_INPUT"
+    assert (await person.refused("GET", "/api/generations", params=other))[1] == "NOT_FOUND"
+    assert (await person.refused("GET", "/api/generations"))[1] == "INVALID_INPUT"
 
 
 async def test_what_lost_its_middle_keeps_its_line(person: Person) -> None:
     project = await person.project()
     ids = await line_of(person, project, 4)
-    gone = await person.ok("DELETE", f"/api/generations/{ids[1]}")
+    gone = await person.do("DELETE", f"/api/generations/{ids[1]}", status=200)
     assert (gone["tsxCode"], gone["status"]) == (None, "success")
     assert gone["deletedAt"]
     found = await chain(person, ids[3])
@@ -101,11 +101,11 @@ async def test_what_lost_its_middle_keeps_its_line(person: Person) -> None:
     assert [one["deletedAt"] is not None for one in found["items"]] == [False, True, False, False]
     assert await read(person, ids[1]) == gone
     assert (await read(person, ids[2]))["parentGenerationId"] == ids[1]
-    assert (await refused(person, "DELETE", f"/api/generations/{ids[1]}"))[1] == "NOT_FOUND"
+    assert (await person.refused("DELETE", f"/api/generations/{ids[1]}"))[1] == "NOT_FOUND"
     asked = {"refinementPrompt": "Better"}
     path = f"/api/generations/{ids[1]}"
-    assert (await refused(person, "POST", f"{path}/refine", json=asked))[1] == "NOT_FOUND"
-    assert (await refused(person, "POST", f"{path}/apply", json={}))[1] == "CONFLICT"
+    assert (await person.refused("POST", f"{path}/refine", asked))[1] == "NOT_FOUND"
+    assert (await person.refused("POST", f"{path}/apply", {}))[1] == "CONFLICT"
     told = await DB.fetchval(
         "select count(*) from project_event where project_id = $1 and payload::text like '%tsx%'",
         project,

@@ -12,12 +12,11 @@ from tests.generations.making import (
     line_of,
     read,
     refined,
-    refused,
     variations,
 )
 from tests.harness.database import DB
-from tests.people import Person
-from tests.studio import Studio, snapshot_of
+from tests.harness.person import Person
+from tests.harness.studio import Studio, snapshot_of
 
 
 async def test_a_variation_becomes_a_new_scene(person: Person) -> None:
@@ -27,7 +26,7 @@ async def test_a_variation_becomes_a_new_scene(person: Person) -> None:
     assert scene["tsxCode"] == other["tsxCode"]
     assert (scene["duration"], scene["position"]) == (75, 0)
     assert scene["generationId"] == other["id"]
-    [iteration] = (await person.ok("GET", f"/api/scenes/{scene['id']}/iterations"))["items"]
+    [iteration] = (await person.do("GET", f"/api/scenes/{scene['id']}/iterations"))["items"]
     assert iteration["changeSource"] == "user"
     assert iteration["operationType"] == "create"
     assert iteration["generationId"] == other["id"]
@@ -45,7 +44,7 @@ async def test_a_variation_replaces_a_scene_s_code(person: Person) -> None:
     assert changed["tsxCode"] == made["tsxCode"]
     assert (changed["name"], changed["duration"]) == (scene["name"], 60)
     assert changed["revision"] == scene["revision"] + 1
-    newest, first = (await person.ok("GET", f"/api/scenes/{scene['id']}/iterations"))["items"]
+    newest, first = (await person.do("GET", f"/api/scenes/{scene['id']}/iterations"))["items"]
     assert newest["before"] == first["after"]
     assert newest["codeAfter"] == made["tsxCode"]
     assert newest["generationId"] == made["id"]
@@ -78,29 +77,29 @@ async def test_a_stale_revision_is_told(person: Person) -> None:
     project = await person.project()
     [scene] = (await person.turn(project, "Add a title"))["data"]
     [made] = await variations(person, project, "Make it red", sceneId=scene["id"])
-    await person.ok("PATCH", f"/api/scenes/{scene['id']}", json={"name": "Mine"})
+    await person.do("PATCH", f"/api/scenes/{scene['id']}", {"name": "Mine"}, status=200)
     path = f"/api/generations/{made['id']}/apply"
     body = {"sceneId": scene["id"], "baseRevision": scene["revision"]}
     answer = await person.post(path, json=body)
     assert answer.status_code == 409
     assert answer.json()["error"]["details"]["scene"]["name"] == "Mine"
     tag = {"if-match": f'"{scene["revision"] + 1}"'}
-    changed = await person.ok("POST", path, json={"sceneId": scene["id"]}, headers=tag)
+    changed = await person.do("POST", path, {"sceneId": scene["id"]}, status=200, headers=tag)
     assert changed["name"] == "Mine"
 
 
 async def test_only_scenes_of_its_project_take_it(person: Person, new_person: NewPerson) -> None:
     project, other = await person.project(), await person.project()
     [made] = await variations(person, project, "A title")
-    elsewhere = await person.ok("POST", f"/api/projects/{other}/scenes", 201, json={})
+    elsewhere = await person.do("POST", f"/api/projects/{other}/scenes", {}, status=201)
     bob = await new_person()
-    foreign = await bob.ok("POST", f"/api/projects/{await bob.project()}/scenes", 201, json={})
+    foreign = await bob.do("POST", f"/api/projects/{await bob.project()}/scenes", {}, status=201)
     path = f"/api/generations/{made['id']}/apply"
     for scene, expected in ((elsewhere, (403, "FORBIDDEN")), (foreign, (404, "NOT_FOUND"))):
-        assert await refused(person, "POST", path, json={"sceneId": scene["id"]}) == expected
+        assert await person.refused("POST", path, {"sceneId": scene["id"]}) == expected
     gone = await apply(person, made["id"], 201)
-    await person.ok("DELETE", f"/api/scenes/{gone['id']}")
-    assert (await refused(person, "POST", path, json={"sceneId": gone["id"]}))[0] == 404
+    await person.do("DELETE", f"/api/scenes/{gone['id']}", status=200)
+    assert (await person.refused("POST", path, {"sceneId": gone["id"]}))[0] == 404
 
 
 async def test_what_a_scene_shows_stays(person: Person) -> None:
@@ -108,9 +107,9 @@ async def test_what_a_scene_shows_stays(person: Person) -> None:
     [made] = await variations(person, project, "A title")
     scene = await apply(person, made["id"], 201)
     path = f"/api/generations/{made['id']}"
-    assert await refused(person, "DELETE", path) == (409, "CONFLICT")
-    await person.ok("DELETE", f"/api/scenes/{scene['id']}")
-    assert await refused(person, "DELETE", path) == (409, "CONFLICT")  # it may come back
+    assert await person.refused("DELETE", path) == (409, "CONFLICT")
+    await person.do("DELETE", f"/api/scenes/{scene['id']}", status=200)
+    assert await person.refused("DELETE", path) == (409, "CONFLICT")  # it may come back
     assert (await read(person, made["id"]))["tsxCode"] == scene["tsxCode"]
 
 
@@ -131,7 +130,7 @@ async def test_old_snapshot_and_events_give_the_new_snapshot(studio: Studio) -> 
     path = f"/api/projects/{project}/generations"
     async with studio.watching(project) as events:
         wait = {"prefer": "wait=30"}
-        page = await ann.do("POST", path, {"prompt": "A title", "count": 2}, **wait)
+        page = await ann.do("POST", path, {"prompt": "A title", "count": 2}, headers=wait)
         one, other = (item["id"] for item in page["items"])
         scene = await ann.do("POST", f"/api/generations/{one}/apply", {})
         await ann.do("POST", f"/api/generations/{other}/apply", {"sceneId": scene["id"]})
@@ -156,14 +155,14 @@ async def gathered(*asked: Any) -> list[int]:
 @pytest.mark.parametrize("round_", range(5))
 async def test_of_two_that_are_applied_at_once_one_wins(person: Person, round_: int) -> None:
     project = await person.project()
-    scene = await person.ok("POST", f"/api/projects/{project}/scenes", 201, json={})
+    scene = await person.do("POST", f"/api/projects/{project}/scenes", {}, status=201)
     ids = await line_of(person, project, 2)
     body = {"sceneId": scene["id"], "baseRevision": 1}
     answers = await gathered(
         *(person.post(f"/api/generations/{one}/apply", json=body) for one in ids)
     )
     assert answers == [200, 409]
-    now = await person.ok("GET", f"/api/scenes/{scene['id']}")
+    now = await person.do("GET", f"/api/scenes/{scene['id']}")
     assert now["revision"] == 2
     assert now["tsxCode"] == (await read(person, now["generationId"]))["tsxCode"]
 
@@ -171,7 +170,7 @@ async def test_of_two_that_are_applied_at_once_one_wins(person: Person, round_: 
 @pytest.mark.parametrize("based", [True, False])
 async def test_an_apply_and_an_edit_at_once(person: Person, based: bool) -> None:
     project = await person.project()
-    scene = await person.ok("POST", f"/api/projects/{project}/scenes", 201, json={})
+    scene = await person.do("POST", f"/api/projects/{project}/scenes", {}, status=201)
     [one] = await line_of(person, project, 1)
     base = {"baseRevision": 1} if based else {}
     answers = await gathered(
@@ -181,7 +180,7 @@ async def test_an_apply_and_an_edit_at_once(person: Person, based: bool) -> None
         ),
     )
     assert answers == ([200, 409] if based else [200, 200])
-    page = await person.ok("GET", f"/api/scenes/{scene['id']}/iterations")
+    page = await person.do("GET", f"/api/scenes/{scene['id']}/iterations")
     after = [item["after"] for item in page["items"]]
     before = [item["before"] for item in page["items"]]
     assert after[1:] == before[:-1]  # each saw what the one before it made
@@ -221,7 +220,7 @@ async def test_a_delete_and_an_apply_at_once(person: Person, round_: int) -> Non
 async def test_nothing_deletes_a_row(person: Person) -> None:
     project = await person.project()
     [one] = await line_of(person, project, 1)
-    await person.ok("DELETE", f"/api/generations/{one}")
+    await person.do("DELETE", f"/api/generations/{one}", status=200)
     async with DB.reading() as reader:
         assert await reader.fetchval("select count(*) from generation where id = $1", one) == 1
     assert await DB.fetchval("select tsx_code from generation where id = $1", one) is None

@@ -11,7 +11,7 @@ from app.problems import LeaseLost
 from app.realtime.log import changing
 from app.scenes.blank import BLANK
 from tests.harness.database import DB
-from tests.people import Person
+from tests.harness.person import Person
 
 MADE = GeneratedCode(code=BLANK, model="tests", usage=TokenUsage(), milliseconds=1)
 
@@ -20,7 +20,7 @@ async def taken_by_us(person: Person, *, attempt: int = 1) -> LeasedGeneration:
     """A pending variation that no worker of the server can claim: the lease is ours at once."""
     project = await person.project()
     async with DB.transaction() as tx:
-        async with changing(tx, project, actor_id=person.id, request_id="ours") as change:
+        async with changing(tx, project, actor_id=person.user_id, request_id="ours") as change:
             generation = await begin(change, NewGeneration(prompt="x", format="square"))
             await tx.execute(
                 "update generation set attempt = $2, lease_owner = 'tests', lease_epoch = 7,"

@@ -4,129 +4,137 @@ import asyncio
 import signal
 from typing import Any
 
-from tests.chat.conftest import House
+from tests.chat.client import until_over
 from tests.chat.test_processes import begin_slowly as begin_turn
-from tests.chat.watching import until_over
-from tests.model_server import CODE, code
-from tests.people import Person
+from tests.harness.deployment import Deployment
+from tests.harness.model_server import CODE, code
+from tests.harness.person import Person
 
 PENDING = "select 1 from generation where status = 'pending'"
 
 
-async def begin_slowly(house: House, person: Person, project: str, count: int = 1) -> list[Any]:
+async def begin_slowly(
+    deployment: Deployment, person: Person, project: str, count: int = 1
+) -> list[Any]:
     """Variations whose code is being streamed now."""
-    house.model.script(*[code(pieces=60, delay=0.25) for _ in range(count)])
-    page = await person.ok(
+    deployment.model.script(*[code(pieces=60, delay=0.25) for _ in range(count)])
+    page = await person.do(
         "POST",
         f"/api/projects/{project}/generations",
-        202,
-        json={"prompt": "A title", "count": count},
+        {"prompt": "A title", "count": count},
+        status=202,
     )
     async with asyncio.timeout(20):
-        while house.model.open_streams < count:
+        while deployment.model.open_streams < count:
             await asyncio.sleep(0.05)
     items: list[Any] = page["items"]
     return items
 
 
-async def over(house: House, seconds: float = 60) -> list[dict[str, Any]]:
+async def over(deployment: Deployment, seconds: float = 60) -> list[dict[str, Any]]:
     """All variations, once none is pending."""
     async with asyncio.timeout(seconds):
-        while await house.fetch(PENDING):
+        while await deployment.fetch(PENDING):
             await asyncio.sleep(0.05)
-    return await house.fetch("select * from generation order by revision")
+    return await deployment.fetch("select * from generation order by revision")
 
 
-async def endings(house: House) -> int:
-    return len(await house.fetch("select 1 from project_event where type = 'generation.updated'"))
+async def endings(deployment: Deployment) -> int:
+    return len(
+        await deployment.fetch("select 1 from project_event where type = 'generation.updated'")
+    )
 
 
-async def test_what_a_killed_server_was_making_is_made_by_another_once(house: House) -> None:
-    first = await house.start()
-    ann = await house.person(first)
+async def test_what_a_killed_server_was_making_is_made_by_another_once(
+    deployment: Deployment,
+) -> None:
+    first = await deployment.start()
+    ann = deployment.person(first)
     project = await ann.project()
-    await begin_slowly(house, ann, project, count=2)
-    await first.kill()
-    assert len(await house.fetch(PENDING)) == 2
-    await house.start()
-    rows = await over(house)
+    await begin_slowly(deployment, ann, project, count=2)
+    first.kill()
+    assert len(await deployment.fetch(PENDING)) == 2
+    await deployment.start()
+    rows = await over(deployment)
     assert [(row["status"], row["attempt"]) for row in rows] == [("success", 2)] * 2
     assert {row["tsx_code"] for row in rows} == {CODE}
-    assert await endings(house) == 2
-    calls = await house.fetch("select status from model_call order by created_at")
+    assert await endings(deployment) == 2
+    calls = await deployment.fetch("select status from model_call order by created_at")
     assert sorted(call["status"] for call in calls) == ["abandoned"] * 2 + ["succeeded"] * 2
-    await house.check()
+    await deployment.check()
 
 
-async def test_a_worker_that_slept_over_its_lease_writes_nothing(house: House) -> None:
-    first = await house.start()
-    ann = await house.person(first)
+async def test_a_worker_that_slept_over_its_lease_writes_nothing(deployment: Deployment) -> None:
+    first = await deployment.start()
+    ann = deployment.person(first)
     project = await ann.project()
-    [one] = await begin_slowly(house, ann, project)
-    first.signal(signal.SIGSTOP)
-    second = await house.start()
-    [row] = await over(house)
+    [one] = await begin_slowly(deployment, ann, project)
+    first.send_signal(signal.SIGSTOP)
+    second = await deployment.start()
+    [row] = await over(deployment)
     assert (row["status"], row["attempt"]) == ("success", 2)
-    first.signal(signal.SIGCONT)
+    first.send_signal(signal.SIGCONT)
     async with asyncio.timeout(30):
-        while "someone else" not in first.log.read_text() and house.model.open_streams:
+        while "someone else" not in first.err and deployment.model.open_streams:
             await asyncio.sleep(0.1)
-    [after] = await house.fetch("select * from generation")
+    [after] = await deployment.fetch("select * from generation")
     assert after == row
-    assert await endings(house) == 1
-    bob = await house.person(second)
-    assert (await bob.ok("GET", f"/api/generations/{one['id']}"))["tsxCode"] == CODE
+    assert await endings(deployment) == 1
+    bob = deployment.person(second)
+    assert (await bob.do("GET", f"/api/generations/{one['id']}"))["tsxCode"] == CODE
 
 
-async def test_what_kills_its_workers_is_given_up(house: House) -> None:
-    first = await house.start()
-    ann = await house.person(first)
+async def test_what_kills_its_workers_is_given_up(deployment: Deployment) -> None:
+    first = await deployment.start()
+    ann = deployment.person(first)
     project = await ann.project()
-    [one] = await begin_slowly(house, ann, project)
-    await first.kill()
-    await house.fetch(
+    [one] = await begin_slowly(deployment, ann, project)
+    first.kill()
+    await deployment.fetch(
         "update generation set attempt = 3, lease_expires_at = clock_timestamp() returning 1"
     )
-    await house.start()
-    [row] = await over(house, 15)
+    await deployment.start()
+    [row] = await over(deployment, 15)
     assert (row["status"], row["error_code"]) == ("failed", "WORKER_LOST")
     assert row["id"] == one["id"]
     assert row["error_message"]
-    assert await endings(house) == 1
-    calls = await house.fetch("select status from model_call")
+    assert await endings(deployment) == 1
+    calls = await deployment.fetch("select status from model_call")
     assert [call["status"] for call in calls] == ["abandoned"]
 
 
-async def test_a_server_that_is_told_to_leave_hands_over(house: House) -> None:
-    first = await house.start()
-    ann = await house.person(first)
+async def test_a_server_that_is_told_to_leave_hands_over(deployment: Deployment) -> None:
+    first = await deployment.start()
+    ann = deployment.person(first)
     project = await ann.project()
-    await begin_slowly(house, ann, project)
-    await house.start()
-    first.signal(signal.SIGTERM)
+    await begin_slowly(deployment, ann, project)
+    await deployment.start()
+    first.send_signal(signal.SIGTERM)
     async with asyncio.timeout(20):
-        assert await first.process.wait() in (0, -signal.SIGTERM)
-    [row] = await over(house, 10)  # not the whole lease
+        assert await asyncio.to_thread(first.process.wait) in (0, -signal.SIGTERM)
+    [row] = await over(deployment, 10)  # not the whole lease
     assert (row["status"], row["attempt"]) == ("success", 2)
 
 
-async def test_a_turn_s_takeover_leaves_the_lost_attempt_in_the_history(house: House) -> None:
-    first = await house.start()
-    ann = await house.person(first)
+async def test_a_turn_s_takeover_leaves_the_lost_attempt_in_the_history(
+    deployment: Deployment,
+) -> None:
+    first = await deployment.start()
+    ann = deployment.person(first)
     project = await ann.project()
-    begun = await begin_turn(house, ann, project)
-    await first.kill()
-    ann = await house.person(await house.start())
+    begun = await begin_turn(deployment, ann, project)
+    first.kill()
+    ann = deployment.person(await deployment.start())
     await until_over(ann, begun["run"]["id"])
-    lost, made = await house.fetch("select * from generation order by revision")
+    lost, made = await deployment.fetch("select * from generation order by revision")
     assert (lost["status"], lost["error_code"]) == ("failed", "WORKER_LOST")
     assert (made["status"], made["tsx_code"]) == ("success", CODE)
-    [scene] = await house.fetch("select generation_id from scene")
+    [scene] = await deployment.fetch("select generation_id from scene")
     assert scene["generation_id"] == made["id"]
 
 
-async def test_of_many_workers_one_makes_each(house: House) -> None:
-    people = [await house.person(await house.start(offline=True)) for _ in range(2)]
+async def test_of_many_workers_one_makes_each(deployment: Deployment) -> None:
+    people = [deployment.person(await deployment.start(offline=True)) for _ in range(2)]
     projects = [await people[0].project() for _ in range(3)]
     answers = await asyncio.gather(
         *(
@@ -140,8 +148,10 @@ async def test_of_many_workers_one_makes_each(house: House) -> None:
         )
     )
     assert {answer.status_code for answer in answers} == {200}
-    rows = await over(house)
+    rows = await over(deployment)
     assert len(rows) == 48
     assert {(row["status"], row["attempt"]) for row in rows} == {("success", 1)}
-    calls = await house.fetch("select generation_id from model_call group by 1 having count(*) > 1")
+    calls = await deployment.fetch(
+        "select generation_id from model_call group by 1 having count(*) > 1"
+    )
     assert calls == []

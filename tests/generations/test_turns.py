@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from tests.chat.conftest import House
-from tests.chat.watching import begin, until_over
+from tests.chat.client import begin, until_over
 from tests.conftest import NewPerson
 from tests.generations.making import chain, read
-from tests.model_server import CODE, ModelServer, code, decide, status
-from tests.people import Person
+from tests.harness.deployment import Deployment
+from tests.harness.model_server import CODE, ModelServer, code, decide, status
+from tests.harness.person import Person
 
 EDITED = CODE.replace("Hello from the model", "Something else")
 
 
 async def listed(person: Person, project: str) -> list[Any]:
-    page = await person.ok("GET", "/api/generations", params={"projectId": project})
+    page = await person.do("GET", "/api/generations", params={"projectId": project})
     items: list[Any] = page["items"]
     return items
 
@@ -30,7 +30,7 @@ async def test_a_turn_leaves_the_generation_of_its_scene(person: Person) -> None
     assert made["prompt"] == 'Add a title "Hello" for 2 seconds'
     assert made["usage"]["outputTokens"] > 0
     assert made["endedAt"] > made["createdAt"]
-    [iteration] = (await person.ok("GET", f"/api/scenes/{scene['id']}/iterations"))["items"]
+    [iteration] = (await person.do("GET", f"/api/scenes/{scene['id']}/iterations"))["items"]
     assert iteration["generationId"] == made["id"]
     assert iteration["callId"] == made["callId"]
     events = await person.changes(project, cursor)
@@ -56,7 +56,7 @@ async def test_an_edit_by_chat_refines_what_its_scene_shows(person: Person) -> N
     assert child["prompt"] == root["prompt"]
     assert child["refinementPrompt"] == 'Change "Hello" to "Goodbye"'
     # A person's own code is no generation; the next edit refines what was shown before it.
-    await person.ok("PATCH", f"/api/scenes/{first['id']}", json={"name": "Mine"})
+    await person.do("PATCH", f"/api/scenes/{first['id']}", {"name": "Mine"}, status=200)
     [third] = (await person.turn(project, "Make the background dark blue"))["data"]
     assert [one["id"] for one in (await chain(person, third["generationId"]))["items"]] == [
         root["id"],
@@ -67,23 +67,23 @@ async def test_an_edit_by_chat_refines_what_its_scene_shows(person: Person) -> N
 
 async def test_an_edit_of_a_scene_without_generation_begins_a_chain(person: Person) -> None:
     project = await person.project()
-    blank = await person.ok("POST", f"/api/projects/{project}/scenes", 201, json={})
+    blank = await person.do("POST", f"/api/projects/{project}/scenes", {}, status=201)
     assert blank["generationId"] is None
     [scene] = (await person.turn(project, 'Change "New scene" to "Hello"'))["data"]
     line = await chain(person, scene["generationId"])
     assert [one["refinementPrompt"] for one in line["items"]] == [None]
-    copied = await person.ok("POST", f"/api/scenes/{scene['id']}/duplicate", 201, json={})
+    copied = await person.do("POST", f"/api/scenes/{scene['id']}/duplicate", {}, status=201)
     assert copied["generationId"] == scene["generationId"]
 
 
 async def test_an_edit_that_changed_nothing_is_a_failed_generation(
-    modelled: Person, model_house: House
+    modelled: Person, model_deployment: Deployment
 ) -> None:
     project = await modelled.project()
-    model_house.model.script(decide(), code())
+    model_deployment.model.script(decide(), code())
     [scene] = (await modelled.turn(project, "Add a title"))["data"]
     edit = decide(toolName="editScene", targetSceneId=scene["id"])
-    model_house.model.script(edit, code())
+    model_deployment.model.script(edit, code())
     turn = await modelled.turn(project, "Make it better")
     assert turn["data"] == []
     first, second = await listed(modelled, project)
@@ -94,9 +94,11 @@ async def test_an_edit_that_changed_nothing_is_a_failed_generation(
     assert now["generationId"] == first["id"]
 
 
-async def test_a_failed_attempt_keeps_its_error(modelled: Person, model_house: House) -> None:
+async def test_a_failed_attempt_keeps_its_error(
+    modelled: Person, model_deployment: Deployment
+) -> None:
     project = await modelled.project()
-    model_house.model.script(decide(), *[status(401, message="No such key")])
+    model_deployment.model.script(decide(), *[status(401, message="No such key")])
     begun = await begin(modelled, project, "Add a title")
     run = await until_over(modelled, begun["run"]["id"])
     assert run["status"] == "failed"
@@ -107,32 +109,34 @@ async def test_a_failed_attempt_keeps_its_error(modelled: Person, model_house: H
     assert failed["tsxCode"] is None
 
 
-async def test_a_cancelled_turn_ends_its_generation(modelled: Person, model_house: House) -> None:
+async def test_a_cancelled_turn_ends_its_generation(
+    modelled: Person, model_deployment: Deployment
+) -> None:
     project = await modelled.project()
-    model_house.model.script(decide(), code(pieces=60, delay=0.25))
+    model_deployment.model.script(decide(), code(pieces=60, delay=0.25))
     begun = await begin(modelled, project, "Add a title")
-    await model_house.until(
+    await model_deployment.until(
         "select 1 from generation where run_id = $1 and status = 'pending'", begun["run"]["id"]
     )
-    await modelled.ok("POST", f"/api/runs/{begun['run']['id']}/cancel", json={})
+    await modelled.do("POST", f"/api/runs/{begun['run']['id']}/cancel", {}, status=200)
     [left] = await listed(modelled, project)
     assert (left["status"], left["errorCode"]) == ("failed", "CANCELLED")
 
 
 async def test_a_scene_that_changed_meanwhile_is_written_again(
-    modelled: Person, model_house: House
+    modelled: Person, model_deployment: Deployment
 ) -> None:
     project = await modelled.project()
-    model: ModelServer = model_house.model
+    model: ModelServer = model_deployment.model
     model.script(decide(), code())
     [scene] = (await modelled.turn(project, "Add a title"))["data"]
     edit = decide(toolName="editScene", targetSceneId=scene["id"])
     model.script(edit, code(EDITED, pieces=20, delay=0.1), code(EDITED))
     begun = await begin(modelled, project, "Change the title")
-    await model_house.until(
+    await model_deployment.until(
         "select 1 from model_call where stage = 'write' and run_id = $1", begun["run"]["id"]
     )
-    await modelled.ok("PATCH", f"/api/scenes/{scene['id']}", json={"name": "Mine"})
+    await modelled.do("PATCH", f"/api/scenes/{scene['id']}", {"name": "Mine"}, status=200)
     assert (await until_over(modelled, begun["run"]["id"]))["status"] == "succeeded"
     first, stale, last = await listed(modelled, project)
     assert (stale["status"], stale["errorCode"]) == ("failed", "STALE_BASE")

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from app.tools.code import find_faults
-from tests.chat.conftest import House
 from tests.conftest import NewPerson
 from tests.generations.making import (
     WAIT,
@@ -14,11 +13,11 @@ from tests.generations.making import (
     generations,
     read,
     refined,
-    refused,
     variations,
 )
-from tests.model_server import CODE, code, status
-from tests.people import Person
+from tests.harness.deployment import Deployment
+from tests.harness.model_server import CODE, code, status
+from tests.harness.person import Person
 
 PROMPT = 'A title "Hello" in red'
 
@@ -45,11 +44,13 @@ async def test_four_variations_differ_and_touch_no_scene(person: Person) -> None
     assert [one["tsxCode"] for one in again] == [one["tsxCode"] for one in items]
 
 
-async def test_the_reply_does_not_wait_for_the_work(modelled: Person, model_house: House) -> None:
+async def test_the_reply_does_not_wait_for_the_work(
+    modelled: Person, model_deployment: Deployment
+) -> None:
     project = await modelled.project()
-    model_house.model.script(code(pieces=20, delay=0.1))
-    page = await modelled.ok(
-        "POST", f"/api/projects/{project}/generations", 202, json={"prompt": PROMPT}
+    model_deployment.model.script(code(pieces=20, delay=0.1))
+    page = await modelled.do(
+        "POST", f"/api/projects/{project}/generations", {"prompt": PROMPT}, status=202
     )
     [one] = page["items"]
     assert (one["status"], one["tsxCode"], one["attempt"]) == ("pending", None, 0)
@@ -61,14 +62,14 @@ async def test_the_reply_does_not_wait_for_the_work(modelled: Person, model_hous
     assert answer.status_code == 200
     assert [item["status"] for item in answer.json()["data"]["items"]] == ["success"] * 2
     assert answer.json()["meta"]["operation"] == "generation.create"
-    await model_house.until(
+    await model_deployment.until(
         "select 1 from generation where id = $1 and status = 'success'", one["id"]
     )
 
 
-async def test_of_four_one_may_fail(modelled: Person, model_house: House) -> None:
+async def test_of_four_one_may_fail(modelled: Person, model_deployment: Deployment) -> None:
     project = await modelled.project()
-    model_house.model.script(*[code() for _ in range(3)], status(401, message="Not this one"))
+    model_deployment.model.script(*[code() for _ in range(3)], status(401, message="Not this one"))
     items = await variations(modelled, project, PROMPT, count=4)
     assert sorted(one["status"] for one in items) == ["failed", "success", "success", "success"]
     assert sorted(one["variationIndex"] for one in items) == [0, 1, 2, 3]
@@ -76,19 +77,19 @@ async def test_of_four_one_may_fail(modelled: Person, model_house: House) -> Non
     assert failed["errorCode"] == "AI_ERROR"
     assert failed["errorMessage"]
     assert failed["tsxCode"] is None
-    rows = await model_house.fetch(
+    rows = await model_deployment.fetch(
         "select status, run_id from model_call where generation_id = $1", failed["id"]
     )
     assert rows == [{"status": "failed", "run_id": None}]
 
 
 async def test_the_model_is_told_which_variation_it_writes(
-    modelled: Person, model_house: House
+    modelled: Person, model_deployment: Deployment
 ) -> None:
     project = await modelled.project()
-    seen = len(model_house.model.requests)
+    seen = len(model_deployment.model.requests)
     await variations(modelled, project, PROMPT, count=2)
-    asked = [body["messages"][-1]["content"] for body in model_house.model.requests[seen:]]
+    asked = [body["messages"][-1]["content"] for body in model_deployment.model.requests[seen:]]
     assert sorted("variation 1 of 2" in text for text in asked) == [False, True]
     assert sorted("variation 2 of 2" in text for text in asked) == [False, True]
 
@@ -126,28 +127,28 @@ async def test_a_refinement_starts_from_its_parent_and_copies_what_it_was(person
 
 
 async def test_a_refinement_that_changes_nothing_failed(
-    modelled: Person, model_house: House
+    modelled: Person, model_deployment: Deployment
 ) -> None:
     project = await modelled.project()
     [parent] = await variations(modelled, project, PROMPT)
-    model_house.model.script(code(parent["tsxCode"]))
+    model_deployment.model.script(code(parent["tsxCode"]))
     [child] = await refined(modelled, parent["id"], "Do it better")
     assert (child["status"], child["errorCode"]) == ("failed", "VALIDATION_FAILED")
 
 
 async def test_what_failed_can_t_be_refined_or_applied(
-    modelled: Person, model_house: House
+    modelled: Person, model_deployment: Deployment
 ) -> None:
     project = await modelled.project()
-    model_house.model.script(status(401))
+    model_deployment.model.script(status(401))
     [failed] = await variations(modelled, project, PROMPT)
     path = f"/api/generations/{failed['id']}"
     asked = {"refinementPrompt": "Better"}
-    assert await refused(modelled, "POST", f"{path}/refine", json=asked) == (
+    assert await modelled.refused("POST", f"{path}/refine", asked) == (
         422,
         "VALIDATION_FAILED",
     )
-    assert await refused(modelled, "POST", f"{path}/apply", json={}) == (409, "CONFLICT")
+    assert await modelled.refused("POST", f"{path}/apply", {}) == (409, "CONFLICT")
 
 
 @pytest.mark.parametrize(
@@ -165,33 +166,35 @@ async def test_what_failed_can_t_be_refined_or_applied(
 )
 async def test_a_bad_wish_makes_nothing(person: Person, body: dict[str, Any]) -> None:
     project = await person.project()
-    code, _ = await refused(person, "POST", f"/api/projects/{project}/generations", json=body)
+    code, _ = await person.refused("POST", f"/api/projects/{project}/generations", body)
     assert code in (400, 422)
     assert await generations(project) == []
 
 
 async def test_a_scene_of_elsewhere_is_refused(person: Person, new_person: NewPerson) -> None:
     project, other = await person.project(), await person.project()
-    mine = await person.ok("POST", f"/api/projects/{other}/scenes", 201, json={})
+    mine = await person.do("POST", f"/api/projects/{other}/scenes", {}, status=201)
     bob = await new_person()
-    foreign = await bob.ok("POST", f"/api/projects/{await bob.project()}/scenes", 201, json={})
+    foreign = await bob.do("POST", f"/api/projects/{await bob.project()}/scenes", {}, status=201)
     path = f"/api/projects/{project}/generations"
     for scene, expected in ((mine, (403, "FORBIDDEN")), (foreign, (404, "NOT_FOUND"))):
         body = {"prompt": "x", "sceneId": scene["id"]}
-        assert await refused(person, "POST", path, json=body) == expected
+        assert await person.refused("POST", path, body) == expected
     assert await generations(project) == []
 
 
-async def test_a_project_makes_twenty_at_most(modelled: Person, model_house: House) -> None:
+async def test_a_project_makes_twenty_at_most(
+    modelled: Person, model_deployment: Deployment
+) -> None:
     project = await modelled.project()
-    model_house.model.script(*[code(pieces=40, delay=0.05) for _ in range(20)])
+    model_deployment.model.script(*[code(pieces=40, delay=0.05) for _ in range(20)])
     path = f"/api/projects/{project}/generations"
     for _ in range(5):
-        await modelled.ok("POST", path, 202, json={"prompt": PROMPT, "count": 4})
+        await modelled.do("POST", path, {"prompt": PROMPT, "count": 4}, status=202)
     answer = await modelled.post(path, json={"prompt": PROMPT})
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "5")
     async with asyncio.timeout(60):
-        while await model_house.fetch("select 1 from generation where status = 'pending'"):
+        while await model_deployment.fetch("select 1 from generation where status = 'pending'"):
             await asyncio.sleep(0.05)
 
 
@@ -204,59 +207,63 @@ async def test_the_same_key_asks_once(person: Person) -> None:
     )
     assert (first.status_code, first.content) == (200, second.content)
     assert len(await generations(project)) == 2
-    assert await refused(
-        person, "POST", path, json={"prompt": "Other"}, headers={"idempotency-key": "k"}
+    assert await person.refused(
+        "POST", path, {"prompt": "Other"}, headers={"idempotency-key": "k"}
     ) == (409, "CONFLICT")
 
 
 async def test_whoever_lost_the_role_gets_nothing_made(
-    modelled: Person, model_house: House
+    modelled: Person, model_deployment: Deployment
 ) -> None:
     project = await modelled.project()
-    model_house.model.script(code(pieces=20, delay=0.1))
-    page = await modelled.ok(
-        "POST", f"/api/projects/{project}/generations", 202, json={"prompt": PROMPT}
+    model_deployment.model.script(code(pieces=20, delay=0.1))
+    page = await modelled.do(
+        "POST", f"/api/projects/{project}/generations", {"prompt": PROMPT}, status=202
     )
     [one] = page["items"]
-    await model_house.until("select 1 from model_call where generation_id = $1", one["id"])
+    await model_deployment.until("select 1 from model_call where generation_id = $1", one["id"])
     role = "update project_member set role = $2 where project_id = $1"
-    await model_house.fetch(role, project, "viewer")
+    await model_deployment.fetch(role, project, "viewer")
     try:
-        [row] = await model_house.until(
+        [row] = await model_deployment.until(
             "select * from generation where id = $1 and status <> 'pending'", one["id"]
         )
     finally:
-        await model_house.fetch(role, project, "owner")
+        await model_deployment.fetch(role, project, "owner")
     assert (row["status"], row["error_code"], row["tsx_code"]) == ("failed", "FORBIDDEN", None)
 
 
-async def test_a_deleted_project_gets_nothing_made(modelled: Person, model_house: House) -> None:
+async def test_a_deleted_project_gets_nothing_made(
+    modelled: Person, model_deployment: Deployment
+) -> None:
     project = await modelled.project()
-    model_house.model.script(code(pieces=20, delay=0.1))
-    page = await modelled.ok(
-        "POST", f"/api/projects/{project}/generations", 202, json={"prompt": PROMPT}
+    model_deployment.model.script(code(pieces=20, delay=0.1))
+    page = await modelled.do(
+        "POST", f"/api/projects/{project}/generations", {"prompt": PROMPT}, status=202
     )
     [one] = page["items"]
-    await model_house.until("select 1 from model_call where generation_id = $1", one["id"])
-    await modelled.ok("DELETE", f"/api/projects/{project}")
-    rows = await model_house.until(
+    await model_deployment.until("select 1 from model_call where generation_id = $1", one["id"])
+    await modelled.do("DELETE", f"/api/projects/{project}", status=200)
+    rows = await model_deployment.until(
         "select * from generation where id = $1 and status <> 'pending'", one["id"], seconds=30
     )
     assert (rows[0]["status"], rows[0]["tsx_code"]) == ("failed", None)
 
 
-async def test_a_deleted_variation_is_not_made(modelled: Person, model_house: House) -> None:
+async def test_a_deleted_variation_is_not_made(
+    modelled: Person, model_deployment: Deployment
+) -> None:
     project = await modelled.project()
-    model_house.model.script(code(pieces=20, delay=0.1))
-    page = await modelled.ok(
-        "POST", f"/api/projects/{project}/generations", 202, json={"prompt": PROMPT}
+    model_deployment.model.script(code(pieces=20, delay=0.1))
+    page = await modelled.do(
+        "POST", f"/api/projects/{project}/generations", {"prompt": PROMPT}, status=202
     )
     [one] = page["items"]
-    await model_house.until("select 1 from model_call where generation_id = $1", one["id"])
-    gone = await modelled.ok("DELETE", f"/api/generations/{one['id']}")
+    await model_deployment.until("select 1 from model_call where generation_id = $1", one["id"])
+    gone = await modelled.do("DELETE", f"/api/generations/{one['id']}", status=200)
     assert (gone["status"], gone["errorCode"]) == ("failed", "CANCELLED")
     async with asyncio.timeout(20):
-        while model_house.model.open_streams:
+        while model_deployment.model.open_streams:
             await asyncio.sleep(0.05)
     now = await read(modelled, one["id"])
     assert (now["status"], now["tsxCode"]) == ("failed", None)
@@ -264,13 +271,13 @@ async def test_a_deleted_variation_is_not_made(modelled: Person, model_house: Ho
 
 
 async def test_code_with_faults_is_asked_for_again_and_then_failed(
-    modelled: Person, model_house: House
+    modelled: Person, model_deployment: Deployment
 ) -> None:
     project = await modelled.project()
-    model_house.model.script(code("nonsense"), code(CODE))
+    model_deployment.model.script(code("nonsense"), code(CODE))
     [good] = await variations(modelled, project, PROMPT)
     assert good["tsxCode"] == CODE
-    model_house.model.script(code("nonsense"), code("nonsense"))
+    model_deployment.model.script(code("nonsense"), code("nonsense"))
     [bad] = await variations(modelled, project, PROMPT)
     assert (bad["status"], bad["errorCode"]) == ("failed", "AI_ERROR")
 

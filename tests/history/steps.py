@@ -13,8 +13,9 @@ from app.scenes.model import SceneState
 from app.scenes.reads import find_scene
 from app.store.ids import new_id
 from tests.harness.database import DB
-from tests.studio import Person, snapshot_of
-from tests.turns import REQUEST, begin_turn, end_turn
+from tests.harness.person import Person
+from tests.harness.studio import snapshot_of
+from tests.harness.turns import REQUEST, begin_turn, end_turn
 
 Json = dict[str, Any]
 

@@ -11,9 +11,10 @@ import pytest
 from app.scenes.history_routes import router
 from app.store.database import Tx
 from app.store.ids import new_id
+from tests.harness.person import Person
+from tests.harness.studio import Studio, snapshot_of
 from tests.history.steps import add, newest, rewrite, turn
 from tests.history.test_undo import many_steps
-from tests.studio import Person, Studio, snapshot_of
 
 RANK = {"viewer": 1, "editor": 2, "owner": 3}
 BODIES = {"revert": {"target": "before"}, "undo": {}, "redo": {}}

@@ -12,8 +12,9 @@ from app.scenes.analytics import EditedAgain, OperationTime, edited_again, opera
 from app.store.database import Tx
 from app.store.ids import new_id
 from tests.harness.database import DB, connect
+from tests.harness.person import Person
+from tests.harness.studio import Studio
 from tests.history.steps import drop, newest, rewrite, turn
-from tests.studio import Person, Studio
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NIGHT = NOON + timedelta(hours=12)

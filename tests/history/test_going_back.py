@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from tests.harness.database import DB
+from tests.harness.person import Person
+from tests.harness.studio import Studio, snapshot_of
 from tests.history.steps import CODE, Json, film, go_back, newest, refused_to_go_back
-from tests.studio import Person, Studio, snapshot_of
 
 Act = Callable[[Person, str, list[str]], Awaitable[Any]]
 

@@ -38,7 +38,7 @@ from app.store.database import Tx
 from app.store.ids import new_id
 from tests.conftest import MUST
 from tests.harness.database import connect
-from tests.turns import REQUEST, begun, ended
+from tests.harness.turns import REQUEST, begun, ended
 
 T = TypeVar("T")
 

@@ -6,6 +6,9 @@ import pytest
 from app.lifecycle.check import check
 from app.projects.replay import MESSAGES
 from tests.harness.database import DB
+from tests.harness.person import Person
+from tests.harness.studio import Studio, snapshot_of
+from tests.harness.turns import begin_turn, end_turn
 from tests.history.steps import (
     CODE,
     Json,
@@ -21,9 +24,6 @@ from tests.history.steps import (
     rewrite,
     turn,
 )
-from tests.people import Person as Somebody
-from tests.studio import Person, Studio, snapshot_of
-from tests.turns import begin_turn, end_turn
 
 
 async def revert(person: Person, message_id: str, target: str = "before", **more: bool) -> Json:
@@ -137,7 +137,7 @@ async def test_a_message_that_changed_nothing_is_told_so(studio: Studio) -> None
     assert refused == (422, "VALIDATION_FAILED")
 
 
-async def test_real_turns_go_back(person: Somebody) -> None:
+async def test_real_turns_go_back(person: Person) -> None:
     """The seed's acceptance: create, edit and delete leave their iterations under their message."""
     project = await person.project()
     made = await person.turn(project, 'Add a title "Hello" for 2 seconds')
@@ -148,7 +148,7 @@ async def test_real_turns_go_back(person: Somebody) -> None:
     for answer in answers:
         path = f"/api/projects/{project}/iterations"
         messages = {"messageIds": answer["assistantMessageId"]}
-        page = await person.ok("GET", path, params=messages)
+        page = await person.do("GET", path, params=messages)
         [iteration] = page["items"]
         assert iteration["sceneId"] == scene["id"]
         assert iteration["changeSource"] == "llm"
@@ -157,7 +157,7 @@ async def test_real_turns_go_back(person: Somebody) -> None:
     states = []
     for answer in reversed(answers):
         path = f"/api/messages/{answer['assistantMessageId']}/revert"
-        await person.ok("POST", path, json={"target": "before"})
+        await person.do("POST", path, {"target": "before"}, status=200)
         states.append((await person.snapshot(project))["scenes"])
     assert [len(scenes) for scenes in states] == [1, 1, 1, 0]
     assert states[2][0]["tsxCode"] == scene["tsxCode"]
@@ -171,27 +171,27 @@ async def test_a_client_that_follows_sees_a_going_back_live(
     bob = await studio.member(ann, project_id, "bob", "editor")
     message_id = await turn(ann.user_id, project_id, drop(ids[0]), rewrite(ids[1], name="B"))
     cursor = (await snapshot_of(project_id))["cursor"]
-    watcher = Somebody(base_url=studio.address, timeout=20, headers=bob.client.headers)
+    watcher = Person(studio.address, bob.user_id, bob.token)
     seen = []
     async with (
         watcher,
-        watcher.listening(f"/api/projects/{project_id}/events?after={cursor}") as stream,
+        watcher.stream_events(f"/api/projects/{project_id}/events?after={cursor}") as stream,
     ):
         went = await revert(ann, message_id)
         async for event in stream:
-            if event.id is not None and event.event != "sync.ready":
+            if "revision" in event:
                 seen.append(event)
-            if len([one for one in seen if one.event == "iteration.created"]) == 2:
+            if len([one for one in seen if one["type"] == "iteration.created"]) == 2:
                 break
-    assert [event.event for event in seen] == [
+    assert [event["type"] for event in seen] == [
         "message.created",
         "scene.updated",
         "iteration.created",
         "scene.restored",
         "iteration.created",
     ]
-    assert seen[0].data["data"]["message"] == went["message"]
-    assert seen[3].data["data"]["sceneIds"] == ids
+    assert seen[0]["data"]["message"] == went["message"]
+    assert seen[3]["data"]["sceneIds"] == ids
 
 
 async def test_a_deleted_message_leaves_its_history(studio: Studio) -> None:

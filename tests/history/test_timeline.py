@@ -3,9 +3,10 @@
 from app.scenes.diff import LINES_MOST, code_difference
 from app.store.ids import new_id
 from tests.harness.database import DB
+from tests.harness.person import Person
+from tests.harness.studio import Studio, snapshot_of
 from tests.history.steps import Json, add, drop, film, go_back, newest, rewrite, turn
 from tests.history.test_undo import many_steps, walk
-from tests.studio import Person, Studio, snapshot_of
 
 CONTENT = ("name", "tsxCode", "duration", "props", "layoutJson", "position")
 
@@ -87,7 +88,7 @@ async def test_restorable_is_what_needs_no_force(studio: Studio) -> None:
         }
         key = new_id()
         was = await film(project_id)
-        answer = await ann.ask("POST", path, {"target": "before"}, idempotency_key=key)
+        answer = await ann.ask("POST", path, {"target": "before"}, headers={"idempotency-key": key})
         assert answer.status_code == (200 if entry["restorable"] else 409), entry
         tried.append(entry["restorable"])
         if answer.is_success and answer.json()["data"]["message"]:

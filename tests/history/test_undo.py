@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from tests.harness.person import Person
+from tests.harness.studio import Studio, snapshot_of
+from tests.harness.turns import begin_turn, end_turn
 from tests.history.steps import Json, add, do_step, drop, film, go_back, newest, rewrite, turn
-from tests.studio import Person, Studio, snapshot_of
-from tests.turns import begin_turn, end_turn
 
 
 async def walk(person: Person, project_id: str, verb: str, scope: str | None = None) -> Json:
@@ -203,7 +204,7 @@ async def test_ten_undos_with_one_key_are_one(studio: Studio) -> None:
         await ann.scene(project_id)
     path = f"/api/projects/{project_id}/undo"
     answers = await asyncio.gather(
-        *(ann.ask("POST", path, {}, idempotency_key="k") for _ in range(10))
+        *(ann.ask("POST", path, {}, headers={"idempotency-key": "k"}) for _ in range(10))
     )
     assert len({(answer.status_code, answer.content) for answer in answers}) == 1
     assert answers[0].json()["meta"]["operation"] == "project.undo"

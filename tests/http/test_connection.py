@@ -7,7 +7,7 @@ import pytest
 
 from app.http import connection
 from app.http.connection import FRAMING_MOST
-from tests.http.serving import spoken
+from tests.http.raw import send_raw
 
 HEAD = b"GET /api/things HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 LINE = b"X: " + b"x" * 65_000 + b"\r\n"
@@ -59,7 +59,7 @@ async def test_m15_a_head_that_is_not_sent_is_not_waited_for(
 
 async def test_a_head_that_is_merely_too_long_is_answered(address: str) -> None:
     async with asyncio.timeout(20):
-        status, answer = await spoken(address, HEAD + LINE * 3 + b"Connection: close\r\n\r\n")
+        status, answer = await send_raw(address, HEAD + LINE * 3 + b"Connection: close\r\n\r\n")
     assert status == 431
     assert b'"INVALID_INPUT"' in answer
 

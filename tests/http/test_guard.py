@@ -12,7 +12,8 @@ from websockets.typing import Subprotocol
 from app.http import body as bodies
 from app.http.guard import Guard
 from app.settings import Settings
-from tests.http.serving import serving, spoken
+from tests.harness.server import serving
+from tests.http.raw import send_raw
 
 COOKIE = {"cookie": "reelroom_session=stolen"}
 JSON = {"content-type": "application/json"}
@@ -101,13 +102,13 @@ async def test_m15_a_body_that_never_comes_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr(bodies, "BODY_SECONDS", 0.1)
     async with asyncio.timeout(20):
-        status, _ = await spoken(address, HEAD + b"Content-Length: 5\r\n\r\n{")
+        status, _ = await send_raw(address, HEAD + b"Content-Length: 5\r\n\r\n{")
     assert status == 400
 
 
 async def test_a_body_that_says_it_is_too_long_is_refused_before_it_comes(address: str) -> None:
     async with asyncio.timeout(20):
-        status, _ = await spoken(address, HEAD + b"Content-Length: 2000000\r\n\r\n{")
+        status, _ = await send_raw(address, HEAD + b"Content-Length: 2000000\r\n\r\n{")
     assert status == 413
 
 
@@ -128,10 +129,10 @@ async def test_m15_too_many_or_too_long_headers_are_refused(
 async def test_m15_a_request_carries_exactly_one_host(address: str) -> None:
     for hosts in (b"", b"Host: localhost\r\nHost: evil.test\r\n", b"Host: a b\r\n"):
         request = b"GET /api/things HTTP/1.1\r\n" + hosts + b"Connection: close\r\n\r\n"
-        status, _ = await spoken(address, request)
+        status, _ = await send_raw(address, request)
         assert status == 400
     good = b"GET /api/things HTTP/1.1\r\nHost: LOCALHOST:80\r\nConnection: close\r\n\r\n"
-    assert (await spoken(address, good))[0] == 200
+    assert (await send_raw(address, good))[0] == 200
 
 
 async def test_m16_a_server_on_loopback_answers_to_loopback_names_only(

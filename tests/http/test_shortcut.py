@@ -19,8 +19,8 @@ from app.http.shortcut import Ends, Shortcut, Shortcuts
 from app.problems import NotFound, ServiceUnavailable
 from app.settings import Settings
 from app.store.ids import new_id
+from tests.harness.server import serving
 from tests.http.conftest import small_app
-from tests.http.serving import serving
 
 ERRORS: dict[str | None, Exception] = {
     "gone": NotFound("There is no such thing."),

@@ -25,7 +25,7 @@ from app.scenes.scenes import add_scene, change_scene, delete_scene, reorder_sce
 from app.scenes.undo import Walk, undo
 from app.store.database import Tx
 from tests.harness.database import connect
-from tests.turns import begun, ended, said
+from tests.harness.turns import begun, ended, said
 
 NEWEST = (
     "(select id from scene_iteration where scene_id is not null order by revision desc limit 1)"

@@ -20,7 +20,7 @@ from app.realtime.subscription import Subscription
 from app.store.database import Database
 from app.store.ids import new_id
 from tests.conftest import NewPerson
-from tests.people import Person
+from tests.harness.person import Person
 
 MANY = 50
 FEW = 20  # queries that they may cost together
@@ -83,9 +83,9 @@ async def test_who_comes_together_is_looked_up_together(
 
     async def come() -> None:
         if transport == "sse":
-            async with person.listening(f"/api/projects/{project}/events") as events:
+            async with person.stream_events(f"/api/projects/{project}/events") as events:
                 async for event in events:
-                    if event.event == "sync.ready":
+                    if event["type"] == "sync.ready":
                         break
                 came.release()
                 await leave.wait()
@@ -131,7 +131,7 @@ async def test_who_left_leaves_nothing_to_the_garbage_collector(
         before = alive()
         for _ in range(5):
             if transport == "sse":
-                async with person.listening(f"/api/projects/{project}/events") as events:
+                async with person.stream_events(f"/api/projects/{project}/events") as events:
                     await anext(events)
             else:
                 async with socket_of(person, project) as line:
@@ -148,7 +148,7 @@ async def test_a_token_that_was_taken_back_is_refused_among_others(person: Perso
     project = await person.project()
     me = f"/api/projects/{project}/changes"
     cursor = (await person.snapshot(project))["cursor"]
-    made = await person.ok("POST", "/api/auth/tokens", 201, json={"name": "other"})
+    made = await person.do("POST", "/api/auth/tokens", {"name": "other"}, status=201)
     headers = {"authorization": f"Bearer {made['token']}"}
     statuses: list[int] = []
     over = False
@@ -164,7 +164,7 @@ async def test_a_token_that_was_taken_back_is_refused_among_others(person: Perso
         while len(statuses) < 30:
             await asyncio.sleep(0)
         assert set(statuses) == {200}
-        await person.ok("DELETE", f"/api/auth/tokens/{made['id']}")
+        await person.do("DELETE", f"/api/auth/tokens/{made['id']}", status=200)
         after = await asyncio.gather(
             *(client.get(me, params={"after": cursor}, headers=headers) for _ in range(20))
         )
@@ -178,10 +178,7 @@ async def test_who_is_removed_while_he_is_looked_up_is_told_nothing_later(
     person: Person, new_person: NewPerson, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     guest, project = await new_person(), await person.project()
-    invite = await person.ok(
-        "POST", f"/api/projects/{project}/invites", 201, json={"role": "viewer"}
-    )
-    await guest.ok("POST", f"/api/invites/{invite['token']}/accept")
+    await person.invite(guest, project, "viewer")
     find, read, answer = access._ACCESSES._load, asyncio.Event(), asyncio.Event()
 
     async def slow(keys: list[access.Key]) -> Any:
@@ -190,16 +187,18 @@ async def test_who_is_removed_while_he_is_looked_up_is_told_nothing_later(
         await answer.wait()
         return found
 
-    async with person.listening(f"/api/projects/{project}/events") as events:
+    async with person.stream_events(f"/api/projects/{project}/events") as events:
         monkeypatch.setattr(access._ACCESSES, "_load", slow)
         told = [asyncio.create_task(revisions(guest, project, transport)) for _ in range(3)]
         async with asyncio.timeout(15):
             await read.wait()
-            await person.ok("DELETE", f"/api/projects/{project}/members/{guest.id}")
+            await person.do(
+                "DELETE", f"/api/projects/{project}/members/{guest.user_id}", status=200
+            )
             gone = (await person.snapshot(project))["revision"]
-            scene = await person.ok("POST", f"/api/projects/{project}/scenes", 201, json={})
+            scene = await person.do("POST", f"/api/projects/{project}/scenes", {}, status=201)
             async for event in events:  # this process has passed it on
-                if event.event == "scene.created" and event.data["data"]["scene"] == scene:
+                if event["type"] == "scene.created" and event["data"]["scene"] == scene:
                     break
             answer.set()
             for heard in await asyncio.gather(*told):
@@ -212,16 +211,13 @@ async def test_who_comes_while_he_is_removed_is_told_nothing_later(
 ) -> None:
     guest, project = await new_person(), await person.project()
     for turn in range(8):
-        invite = await person.ok(
-            "POST", f"/api/projects/{project}/invites", 201, json={"role": "viewer"}
-        )
-        await guest.ok("POST", f"/api/invites/{invite['token']}/accept")
+        await person.invite(guest, project, "viewer")
         told = [asyncio.create_task(revisions(guest, project, transport)) for _ in range(6)]
         for _ in range(turn * 3):  # each time at another place of their way in
             await asyncio.sleep(0)
-        await person.ok("DELETE", f"/api/projects/{project}/members/{guest.id}")
+        await person.do("DELETE", f"/api/projects/{project}/members/{guest.user_id}", status=200)
         gone = (await person.snapshot(project))["revision"]
-        await person.ok("POST", f"/api/projects/{project}/scenes", 201, json={})
+        await person.do("POST", f"/api/projects/{project}/scenes", {}, status=201)
         async with asyncio.timeout(15):
             lists = await asyncio.gather(*told)
         for heard in lists:
@@ -265,9 +261,9 @@ async def test_the_short_way_answers_like_the_long_one(
 
 async def test_a_path_that_is_spelled_oddly_is_the_same_project(person: Person) -> None:
     project = await person.project()
-    assert await person.ok("GET", f"/api/projects/{project}/snapshot")
-    async with person.listening(f"/api/projects/{project.upper()}/events") as events:
-        assert (await anext(aiter(events))).event == "project.snapshot"
+    assert await person.do("GET", f"/api/projects/{project}/snapshot")
+    async with person.stream_events(f"/api/projects/{project.upper()}/events") as events:
+        assert (await anext(aiter(events)))["type"] == "project.snapshot"
     assert (await person.post(f"/api/projects/{project}/events")).status_code == 405
     assert (await person.get("/api/projects/1/events")).status_code == 404
 

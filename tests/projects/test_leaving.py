@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from app.realtime import metrics
-from tests.conftest import NewDatabase, free_port
-from tests.people import Person
+from tests.conftest import NewDatabase
+from tests.harness.metrics import metric
+from tests.harness.person import Person
+from tests.harness.process import started
 from tests.projects.test_coming import socket_of
-from tests.web.server import Server
 
 HELLO, BYE = (0x81, b'{"type":"hello"}'), (0x88, b"\x03\xe8")
 SOON = 6.0  # seconds; the next heartbeat is at least seven away
 
 
 def followers() -> int:
-    return int(metrics.FOLLOWERS._value.get())
+    return int(metric("reelroom_followers"))
 
 
 def masked(*frames: tuple[int, bytes]) -> bytes:
@@ -53,7 +53,7 @@ async def left(person: Person) -> str:
     """A project that somebody has just left: the next one has its log checked first."""
     project = await person.project()
     before = followers()
-    async with person.listening(f"/api/projects/{project}/events") as events:
+    async with person.stream_events(f"/api/projects/{project}/events") as events:
         await anext(events)
     await nobody_is_left(before)
     return project
@@ -63,13 +63,8 @@ async def test_a_hello_and_a_goodbye_at_once_leave_nobody(
     new_database: NewDatabase, tmp_path: Path
 ) -> None:
     """On the loop that is served: on asyncio's own a closed transport may be written to."""
-    token = "local-token-of-the-test"
-    async with Server(
-        await new_database(), tmp_path, free_port(), REELROOM_LOCAL_TOKEN=token
-    ) as server:
-        person = Person(base_url=server.url, timeout=20)
-        person.id, person.token = "local", token
-        person.headers["authorization"] = f"Bearer {token}"
+    async with started(cwd=tmp_path, DATABASE_URL=await new_database()) as server:
+        person = server.local_admin()
 
         async def left_over() -> int:
             told = (await person.get("/metrics")).text
@@ -79,7 +74,7 @@ async def test_a_hello_and_a_goodbye_at_once_leave_nobody(
         async with person, asyncio.timeout(40):
             for _ in range(5):
                 project = await person.project()
-                async with person.listening(f"/api/projects/{project}/events") as events:
+                async with person.stream_events(f"/api/projects/{project}/events") as events:
                     await anext(events)
                 while await left_over():
                     await asyncio.sleep(0.02)
@@ -139,23 +134,20 @@ async def test_a_token_that_is_taken_back_ends_what_it_had_opened(
     person: Person, transport: str
 ) -> None:
     project = await person.project()
-    made = await person.ok("POST", "/api/auth/tokens", 201, json={"name": "short"})
-    guest = Person(base_url=person.base_url, timeout=60)
-    guest.id, guest.token = person.id, made["token"]
-    guest.headers["authorization"] = f"Bearer {guest.token}"
-    async with guest:
+    made = await person.do("POST", "/api/auth/tokens", {"name": "short"}, status=201)
+    async with Person(str(person.base_url), person.user_id, made["token"]) as guest:
         if transport == "sse":
-            async with guest.listening(f"/api/projects/{project}/events") as events:
+            async with guest.stream_events(f"/api/projects/{project}/events") as events:
                 await anext(events)
-                await person.ok("DELETE", f"/api/auth/tokens/{made['id']}")
+                await person.do("DELETE", f"/api/auth/tokens/{made['id']}", status=200)
                 async with asyncio.timeout(SOON):
                     last = [event async for event in events][-1]
-            assert last.event == "sync.revoked"
+            assert last["type"] == "sync.revoked"
             return
         async with socket_of(guest, project) as line:
             await line.send('{"type":"hello"}')
             await line.recv()
-            await person.ok("DELETE", f"/api/auth/tokens/{made['id']}")
+            await person.do("DELETE", f"/api/auth/tokens/{made['id']}", status=200)
             async with asyncio.timeout(SOON):
                 with pytest.raises(ConnectionClosed):
                     while True:

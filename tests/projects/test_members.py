@@ -4,7 +4,8 @@ import asyncio
 
 from app.projects.members import set_role
 from tests.harness.database import DB
-from tests.studio import Person, Studio
+from tests.harness.person import Person
+from tests.harness.studio import Studio
 
 BLOCKED = "select exists (select from pg_locks where not granted)"
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.studio import Studio, events_of, snapshot_of
+from tests.harness.studio import Studio, events_of, snapshot_of
 
 
 async def test_a_new_project_has_its_defaults_and_its_log_begins_with_it(studio: Studio) -> None:
@@ -185,7 +185,7 @@ async def test_ten_equal_posts_with_one_key_make_one_project(studio: Studio) -> 
     ann = await studio.person("ann")
     answers = await asyncio.gather(
         *(
-            ann.ask("POST", "/api/projects", {"title": "Film"}, idempotency_key="k")
+            ann.ask("POST", "/api/projects", {"title": "Film"}, headers={"idempotency-key": "k"})
             for _ in range(10)
         )
     )
@@ -193,7 +193,7 @@ async def test_ten_equal_posts_with_one_key_make_one_project(studio: Studio) -> 
     assert len({answer.content for answer in answers}) == 1
     assert len((await ann.do("GET", "/api/projects"))["items"]) == 1
     other = {"title": "Another"}
-    assert await ann.refused("POST", "/api/projects", other, idempotency_key="k") == (
+    assert await ann.refused("POST", "/api/projects", other, headers={"idempotency-key": "k"}) == (
         409,
         "CONFLICT",
     )

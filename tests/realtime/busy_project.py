@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-import httpx
+from tests.harness.person import Person
 
 PROMPTS = (
     'Make a title scene that says "Premiere 🎬"',
@@ -16,46 +16,16 @@ PROMPTS = (
 Json = dict[str, Any]
 
 
-class Member(httpx.AsyncClient):
-    """Somebody's HTTP client. A busy server or a lost race is tried again, as people do."""
-
-    user_id: str
-    token: str
-
-    async def do(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        answer = await self.request(method, path, json=body or {}, headers=headers)
-        assert answer.is_success, (method, path, answer.status_code, answer.text)
-        return answer.json()["data"]
-
-
-def by_token(url: str, user_id: str, token: str) -> Member:
-    """The client of one who has an API token."""
-    headers = {"authorization": f"Bearer {token}"}
-    made = Member(base_url=url, headers=headers, timeout=60, trust_env=False)
-    made.user_id, made.token = user_id, token
-    return made
-
-
-async def register(url: str, name: str) -> Member:
-    """Somebody new, by an account and an API token of it."""
-    body = {"email": f"{name}@example.test", "password": "correct horse battery", "name": name}
-    async with Member(base_url=url, headers={"origin": url}, trust_env=False) as fresh:
-        account = await fresh.do("POST", "/api/auth/register", body)
-        issued = await fresh.do("POST", "/api/auth/tokens", {"name": "tests"})
-    return by_token(url, str(account["id"]), str(issued["token"]))
-
-
 class BusyProject:
     """`owner`'s project; each `change` is one request, chosen by `chance`."""
 
-    def __init__(self, owner: Member, editor: Member, chance: random.Random) -> None:
+    def __init__(self, owner: Person, editor: Person, chance: random.Random) -> None:
         self.owner, self.editor, self.chance = owner, editor, chance
         self.id = ""
         self.done: list[str] = []
 
     async def open(self, title: str) -> None:
-        made = await self.owner.do("POST", "/api/projects", {"title": title})
-        self.id = made["id"]
+        self.id = await self.owner.project(title=title)
         await self._join()
         await self.add()
         await self.add()
@@ -68,8 +38,8 @@ class BusyProject:
         await self.chance.choices([*kinds], [*kinds.values()])[0]()
 
     async def scenes(self) -> list[Json]:
-        answer = await self.owner.get(f"/api/projects/{self.id}/scenes")
-        items: list[Json] = answer.json()["data"]["items"]
+        page = await self.owner.do("GET", f"/api/projects/{self.id}/scenes")
+        items: list[Json] = page["items"]
         return items
 
     async def add(self) -> None:
@@ -128,17 +98,15 @@ class BusyProject:
         """A whole turn of the offline model."""
         body = {"prompt": self.chance.choice(PROMPTS)}
         path = f"/api/projects/{self.id}/runs"
-        await self._who().do("POST", path, body, prefer="wait=30")
+        await self._who().do("POST", path, body, headers={"prefer": "wait=30"})
         self.done.append("ask")
 
     async def _join(self) -> None:
-        path = f"/api/projects/{self.id}/invites"
-        invite = await self.owner.do("POST", path, {"role": "editor"})
-        await self.editor.do("POST", f"/api/invites/{invite['token']}/accept")
+        await self.owner.invite(self.editor, self.id, "editor")
 
     async def _any(self) -> Json | None:
         scenes = await self.scenes()
         return self.chance.choice(scenes) if scenes else None
 
-    def _who(self) -> Member:
+    def _who(self) -> Person:
         return self.chance.choice([self.owner, self.editor])

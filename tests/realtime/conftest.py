@@ -1,30 +1,65 @@
-"""A real PostgreSQL with the schema, a real Redis, and projects to follow."""
+"""Projects of the log alone, and processes with hubs that serve them."""
 
-import shutil
-import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
-from redis import Redis
-from redis.exceptions import ConnectionError as NotYet
 
 from app.realtime.bus.local import LocalBus
-from tests.conftest import free_port
+from app.realtime.bus.redis import RedisBus
+from app.realtime.limits import Limits
 from tests.harness.database import DB
-from tests.realtime.studio import USER, Process, Project, delivery, open_project, process
+from tests.harness.redis import RedisServer
+from tests.harness.server import Delivery
+from tests.realtime.hub_server import (
+    USER,
+    NewProcess,
+    Process,
+    Project,
+    TwoProcesses,
+    open_project,
+    serving_hubs,
+)
 
 
-@pytest.fixture(params=[True, False], ids=["direct", "asgi"], autouse=True)
-def direct(request: pytest.FixtureRequest) -> bool:
-    """Every test runs on both deliveries: finished bytes on the transport, and ASGI's `send`."""
-    delivery["direct"] = bool(request.param)
-    return delivery["direct"]
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that serves on both deliveries, unless its module is marked `one_delivery`."""
+    if "delivery" in metafunc.fixturenames:
+        alone = metafunc.definition.get_closest_marker("one_delivery")
+        deliveries = ["uvicorn"] if alone else ["uvicorn", "asgi"]
+        metafunc.parametrize("delivery", deliveries, scope="function")
+
+
+@pytest.fixture
+def process(delivery: Delivery) -> NewProcess:
+    """A function that serves one more process, on the delivery that the test is run on."""
+    return partial(serving_hubs, delivery=delivery)
+
+
+@pytest.fixture
+def two(process: NewProcess) -> TwoProcesses:
+    """A function that serves one process that commits, and one that learns of it over Redis."""
+
+    @asynccontextmanager
+    async def serve(
+        redis: RedisServer, limits: Limits | None = None
+    ) -> AsyncIterator[tuple[Process, Process]]:
+        async with (
+            process(RedisBus(redis.url), limits) as worker,
+            process(RedisBus(redis.url), limits, hears_commits=False) as web,
+        ):
+            yield worker, web
+
+    return serve
 
 
 @pytest.fixture
 async def database(pool: None, database_url: str) -> AsyncIterator[str]:
-    """The database of this process; our projects obey no rule of the product, so they go again."""
+    """The database of `DB`, without these tests' projects when the test is over.
+
+    They obey no rule of the product, so the invariants would not hold with them.
+    """
     yield database_url
     async with DB.transaction() as tx:
         ours = "(select id from project where owner_id = $1)"
@@ -32,53 +67,8 @@ async def database(pool: None, database_url: str) -> AsyncIterator[str]:
         await tx.execute("delete from project where owner_id = $1", USER)
 
 
-class RedisServer:
-    """A redis-server of our own that can be stopped and started on the same port."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._folder = folder
-        self.child: subprocess.Popen[bytes] | None = None
-
-    @property
-    def admin(self) -> Redis:
-        return Redis(port=self.port, socket_timeout=2)
-
-    def start(self) -> None:
-        program = shutil.which("redis-server")
-        assert program, "the tests need redis-server"
-        self.child = subprocess.Popen(
-            [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
-             "--appendonly", "no", "--dir", str(self._folder)],
-            stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        while True:
-            assert self.child.poll() is None, "redis-server ended"
-            with self.admin as admin:
-                try:
-                    admin.ping()
-                except NotYet:
-                    continue
-                return
-
-    def stop(self) -> None:
-        if self.child:
-            self.child.kill()
-            self.child.wait()
-            self.child = None
-
-
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture
-async def here(database: str) -> AsyncIterator[Process]:
+async def here(database: str, process: NewProcess) -> AsyncIterator[Process]:
     """One process without Redis."""
     async with process(LocalBus()) as one:
         yield one
@@ -91,5 +81,4 @@ async def new_project(database: str) -> Callable[[], Awaitable[Project]]:
 
 @pytest.fixture
 async def project(database: str) -> Project:
-    assert DB.pool
     return await open_project()

@@ -13,18 +13,17 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 from websockets.typing import Origin, Subprotocol
 
-from app.lifecycle.check import comparable
-from app.projects.replay import State, replay, shown, state_of
+from app.projects.replay import State, state_of
 from app.realtime import log
-from app.realtime.events import Event
 from app.realtime.hubs import Hubs
 from app.settings import Settings
-from tests.conftest import serving
-from tests.fault_proxy import FaultProxy
 from tests.harness.database import DB
-from tests.people import Person, make_person
-from tests.realtime.clients import Heard, parse
-from tests.realtime.conftest import RedisServer
+from tests.harness.events import read_events
+from tests.harness.person import Person, new_person
+from tests.harness.proxies import FaultProxy
+from tests.harness.redis import RedisServer
+from tests.harness.replaying import assert_shows, replayed
+from tests.harness.server import serving_reelroom
 
 TRANSPORTS = ("sse", "json", "msgpack", "poll")
 BROKEN = (httpx.TransportError, OSError, WebSocketException, TimeoutError)
@@ -66,7 +65,7 @@ class Server:
         self._stop = asyncio.Event()
 
         async def run() -> None:
-            async with serving(self.settings, run_jobs=False) as url:
+            async with serving_reelroom(self.settings, run_jobs=False) as url:
                 hubs = open_hubs()[-1]
                 if not self.first:
                     commit_receivers().remove(hubs._on_log_grew)
@@ -101,7 +100,7 @@ class Client:
         self.task = asyncio.create_task(self._live())
 
     def __repr__(self) -> str:
-        return f"{self.person.id} by {self.transport} at {self.last}"
+        return f"{self.person.user_id} by {self.transport} at {self.last}"
 
     @property
     def cursor(self) -> str | None:
@@ -131,18 +130,7 @@ class Client:
             assert event["revision"] == self.last + 1, f"{self}: was told {event['revision']}"
             self.last += 1
             self.applied.append((self.last, digest(data)))
-            self.state = replay(
-                self.state,
-                Event(
-                    type=kind,
-                    data=data,
-                    at=event["at"],
-                    project_id=event["projectId"],
-                    run_id=event.get("runId"),
-                    request_id=event["requestId"],
-                    actor_id=event["actorId"],
-                ),
-            )
+            self.state = replayed(self.state, [event])
 
     async def _sse(self) -> None:
         headers = dict(self.person.headers)
@@ -155,14 +143,8 @@ class Client:
         ):
             if not self._open(answer.status_code):
                 return
-            rest = b""
-            async for chunk in answer.aiter_raw():
-                *blocks, rest = (rest + chunk).split(b"\n\n")
-                for block in blocks:
-                    heard = Heard()
-                    parse(block, heard)
-                    for event in heard.events:
-                        self.take(event)
+            async for event in read_events(answer):
+                self.take(event)
 
     def _open(self, status: int) -> bool:
         assert status in (200, 403, 404, 503), status
@@ -231,7 +213,7 @@ class World:
         self.removed_at = 0
 
     async def open(self) -> None:
-        self.owner, self.guest = [await make_person(self.servers[0].url) for _ in range(2)]
+        self.owner, self.guest = [await new_person(self.servers[0].url) for _ in range(2)]
         self.project = await self.owner.project(title="followed")
         self.epoch = (await self.owner.snapshot(self.project))["epoch"]
 
@@ -285,7 +267,7 @@ class World:
         await asyncio.gather(*(self.ask("POST", path, name) for name in names))
 
     async def set_role(self, role: str | None) -> None:
-        members = f"/api/projects/{self.project}/members/{self.guest.id}"
+        members = f"/api/projects/{self.project}/members/{self.guest.user_id}"
         if role == self.role:
             return
         if role is None:
@@ -324,8 +306,7 @@ class World:
             start = client.first
             assert client.applied == truth[start : start + len(client.applied)], client
             if may:
-                for part, value in shown(client.state).items():
-                    assert comparable(part, value) == comparable(part, now[part]), (client, part)
+                assert_shows(client.state, now)
             elif client.applied:
                 assert client.last < self.removed_at, f"{client} was removed at {self.removed_at}"
 

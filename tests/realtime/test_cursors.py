@@ -9,12 +9,16 @@ from app.realtime import metrics
 from app.realtime.bus.local import LocalBus
 from app.realtime.limits import Limits
 from tests.harness.database import DB
-from tests.realtime.clients import Heard, events, poll, socket
-from tests.realtime.studio import Process, Project, direct_alone, eventually, process  # noqa: F401
+from tests.harness.events import Received
+from tests.harness.waiting import eventually
+from tests.realtime.clients import events, poll, socket
+from tests.realtime.hub_server import NewProcess, Process, Project
+
+pytestmark = pytest.mark.one_delivery
 
 
-def reset_to(heard: Heard, reason: str) -> bool:
-    return heard.types[:3] == ["sync.reset", "project.snapshot", "sync.ready"] and heard.of(
+def reset_to(received: Received, reason: str) -> bool:
+    return received.types[:3] == ["sync.reset", "project.snapshot", "sync.ready"] and received.of(
         "sync.reset"
     ) == [{"reason": reason}]
 
@@ -40,13 +44,13 @@ async def test_last_event_id_that_cannot_be_served(
         events(here, project, after=cursor) as over_sse,
         socket(here, project, after=cursor) as (over_socket, _),
     ):
-        for heard in (over_sse, over_socket):
-            await heard.ready()
-            assert reset_to(heard, reason)
+        for received in (over_sse, over_socket):
+            await received.ready()
+            assert reset_to(received, reason)
         await project.note()
-        for heard in (over_sse, over_socket):
-            await heard.revision(4)
-            assert [revision for revision, _ in heard.durable] == [4]
+        for received in (over_sse, over_socket):
+            await received.revision(4)
+            assert received.revisions == [4]
     if reason != "malformed":
         answer = await poll(here, project, cursor.replace(".4", ".5"))
         assert answer["reset"] is True
@@ -63,16 +67,16 @@ async def test_last_event_id_vs_cursor(here: Process, project: Project) -> None:
     await project.note(size=5)
     async with events(
         here, project, last_event_id=project.cursor(4), after=project.cursor(1)
-    ) as heard:
-        await heard.ready()
-    assert [revision for revision, _ in heard.durable] == [5]
+    ) as received:
+        await received.ready()
+    assert received.revisions == [5]
 
 
 async def test_a_cursor_inside_a_transaction_gets_its_rest(here: Process, project: Project) -> None:
     await project.note(size=5)
-    async with events(here, project, after=project.cursor(2)) as heard:
-        await heard.ready()
-    assert [revision for revision, _ in heard.durable] == [3, 4, 5]
+    async with events(here, project, after=project.cursor(2)) as received:
+        await received.ready()
+    assert received.revisions == [3, 4, 5]
 
 
 async def test_cursor_older_than_retention(here: Process, project: Project) -> None:
@@ -89,19 +93,19 @@ async def test_cursor_older_than_retention(here: Process, project: Project) -> N
         await lost.ready()
         await kept.ready()
     assert reset_to(lost, "trimmed")
-    assert [revision for revision, _ in kept.durable] == [4, 5, 6]
+    assert kept.revisions == [4, 5, 6]
     assert (await poll(here, project, project.cursor(2)))["reset"] is True
 
 
-async def test_too_far_behind_gets_a_snapshot(project: Project) -> None:
+async def test_too_far_behind_gets_a_snapshot(process: NewProcess, project: Project) -> None:
     await project.note(size=30)
     async with process(LocalBus(), Limits(replay_events=20)) as here:
-        async with events(here, project, after=project.cursor(5)) as heard:
-            await heard.ready()
-    assert reset_to(heard, "too_far")
+        async with events(here, project, after=project.cursor(5)) as received:
+            await received.ready()
+    assert reset_to(received, "too_far")
 
 
-async def test_ring_pg_seam(project: Project) -> None:
+async def test_ring_pg_seam(process: NewProcess, project: Project) -> None:
     """The ring forgets what the pages are about to reach: still no hole and no repeat."""
     for number in range(150):
         await project.note(str(number), size=4)
@@ -118,12 +122,12 @@ async def _join_while_writing(here: Process, project: Project) -> None:
 
     writer = asyncio.create_task(write())
     for first in (0, 1, 250, 597):
-        async with events(here, project, after=project.cursor(first)) as heard:
-            await heard.ready()
+        async with events(here, project, after=project.cursor(first)) as received:
+            await received.ready()
             head = await project.head()
-            await heard.revision(head + 30)
-        got = heard.durable
-        assert heard.types[0] != "sync.reset"
+            await received.revision(head + 30)
+        got = received.logged
+        assert received.types[0] != "sync.reset"
         logged = await project.logged()
         assert got == logged[first : first + len(got)]
     stop.set()
@@ -138,16 +142,16 @@ async def test_those_who_ask_for_the_same_position_share_a_query(
     before = metrics.LOG_READS.labels("catch_up")._value.get()
 
     async def join() -> None:
-        async with events(here, project, after=project.cursor(0)) as heard:
-            await heard.ready()
-        assert len(heard.durable) == 600
+        async with events(here, project, after=project.cursor(0)) as received:
+            await received.ready()
+        assert len(received.logged) == 600
 
     await asyncio.gather(*(join() for _ in range(30)))
     reads = metrics.LOG_READS.labels("catch_up")._value.get() - before
     assert reads <= 6
 
 
-async def test_epoch_change_while_connected(project: Project) -> None:
+async def test_epoch_change_while_connected(process: NewProcess, project: Project) -> None:
     await project.note(size=5)
     async with process(LocalBus(), Limits(head_check=0.1)) as here:
         async with (
@@ -163,10 +167,10 @@ async def test_epoch_change_while_connected(project: Project) -> None:
                 await tx.execute(
                     "update project set epoch = 'restored', revision = 2 where id = $1", project.id
                 )
-            for heard in (over_sse, over_socket):
-                await heard.until(lambda heard: heard.types.count("project.snapshot") == 2)
-                assert heard.of("sync.reset") == [{"reason": "epoch"}]
-                assert heard.of("project.snapshot")[1]["cursor"] == "restored.2"
+            for received in (over_sse, over_socket):
+                await received.until(lambda received: received.types.count("project.snapshot") == 2)
+                assert received.of("sync.reset") == [{"reason": "epoch"}]
+                assert received.of("project.snapshot")[1]["cursor"] == "restored.2"
             await project.note("new history")
             await over_sse.revision(3)
             await eventually(lambda: over_sse.ids[-1] == "restored.3")

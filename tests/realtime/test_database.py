@@ -7,7 +7,9 @@ import pytest
 
 from app.problems import Problem
 from tests.realtime.clients import events
-from tests.realtime.studio import Process, Project, direct_alone  # noqa: F401
+from tests.realtime.hub_server import Process, Project
+
+pytestmark = pytest.mark.one_delivery
 
 GONE = (Problem, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 KILL = """
@@ -21,8 +23,8 @@ async def test_killed_connections_lose_nothing(
     database: str, here: Process, project: Project
 ) -> None:
     admin = await asyncpg.connect(database)
-    async with events(here, project) as heard, events(here, project) as other:
-        await heard.ready()
+    async with events(here, project) as received, events(here, project) as other:
+        await received.ready()
         await other.ready()
         for number in range(60):
             if number % 15 == 7:
@@ -42,16 +44,16 @@ async def test_killed_connections_lose_nothing(
                 await asyncio.sleep(0.02)
                 continue
             break
-        await heard.revision(head, within=3)
+        await received.revision(head, within=3)
         await other.revision(head, within=3)
-        assert heard.durable == other.durable == await project.logged()
+        assert received.logged == other.logged == await project.logged()
     await admin.close()
 
 
 async def test_publish_no_commit(here: Process, project: Project) -> None:
-    async with events(here, project) as heard:
-        await heard.ready()
+    async with events(here, project) as received:
+        await received.ready()
         with pytest.raises((TypeError, asyncpg.DataError)):
             await project.commit(("scene.updated", {"a": 1}), ("scene.updated", object()))
-        await heard.revision(await project.note("after"))
-    assert heard.durable == [(1, {"text": "after", "n": 0})]
+        await received.revision(await project.note("after"))
+    assert received.logged == [(1, {"text": "after", "n": 0})]

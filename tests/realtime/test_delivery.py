@@ -26,15 +26,10 @@ from app.realtime.encoding import (
 )
 from app.realtime.limits import Limits
 from app.realtime.subscription import Subscription
+from tests.harness.waiting import eventually
 from tests.realtime.clients import events, say, socket
-from tests.realtime.studio import Process, Project, eventually, process
+from tests.realtime.hub_server import NewProcess, Process, Project
 from tests.realtime.test_endings import raw
-
-
-@pytest.fixture
-def only_direct(direct: bool) -> None:
-    if not direct:
-        pytest.skip("about connections that the server shows")
 
 
 def encodings() -> dict[str, float]:
@@ -50,25 +45,25 @@ async def test_an_event_is_encoded_once_in_each_encoding_however_many_read_it(
         socket(here, project, packed=True) as (f, _), socket(here, project, packed=True) as (g, _),
     ):  # fmt: skip
         everybody = (a, b, c, d, e, f, g)
-        for heard in everybody:
-            await heard.ready()
+        for received in everybody:
+            await received.ready()
         before = encodings()
         revision = await project.note("once", size=3)
-        for heard in everybody:
-            await heard.revision(revision)
+        for received in everybody:
+            await received.revision(revision)
         grown = {kind: value - before[kind] for kind, value in encodings().items()}
         assert grown == {"json": 3, "sse": 3, "msgpack": 3}
 
 
-@pytest.mark.usefixtures("only_direct")
+@pytest.mark.one_delivery
 async def test_all_at_one_place_are_written_the_same_bytes_object_at_once(
     here: Process, project: Project
 ) -> None:
     async with (
         events(here, project) as a, events(here, project) as b, socket(here, project) as (c, _),
     ):  # fmt: skip
-        for heard in (a, b, c):
-            await heard.ready()
+        for received in (a, b, c):
+            await received.ready()
         written: dict[Any, list[bytes]] = defaultdict(list)
         for subscription in here.subscriptions:
 
@@ -78,8 +73,8 @@ async def test_all_at_one_place_are_written_the_same_bytes_object_at_once(
 
             subscription.write = write
         revision = await project.note("x", size=5)
-        for heard in (a, b, c):
-            await heard.revision(revision)
+        for received in (a, b, c):
+            await received.revision(revision)
     first, second = written[sse_chunk]
     assert first is second
     assert first.count(b"event: scene.updated") == 5
@@ -87,7 +82,7 @@ async def test_all_at_one_place_are_written_the_same_bytes_object_at_once(
     assert written[json_frames][0].count(b'"type":"scene.updated"') == 5
 
 
-@pytest.mark.usefixtures("only_direct")
+@pytest.mark.one_delivery
 async def test_an_open_stream_holds_no_task_and_no_request(here: Process, project: Project) -> None:
     tasks = len(asyncio.all_tasks())
     lines: list[sockets.socket] = []
@@ -112,7 +107,7 @@ async def test_an_open_stream_holds_no_task_and_no_request(here: Process, projec
     await eventually(lambda: not here.subscriptions)
 
 
-@pytest.mark.usefixtures("only_direct")
+@pytest.mark.one_delivery
 async def test_a_client_that_goes_on_talking_to_a_stream_is_heard_out_then_cut(
     here: Process, project: Project
 ) -> None:
@@ -132,10 +127,10 @@ async def test_a_client_that_goes_on_talking_to_a_stream_is_heard_out_then_cut(
         await eventually(lambda: len(here.subscriptions) == 1)
 
 
-@pytest.mark.usefixtures("only_direct")
+@pytest.mark.one_delivery
 @pytest.mark.parametrize("over", ["sse", "socket"])
 async def test_a_stalled_reader_holds_less_than_256_kb_and_is_reset(
-    project: Project, over: str
+    process: NewProcess, project: Project, over: str
 ) -> None:
     async with process(LocalBus(), Limits(stall=1.5)) as here:
         async with events(here, project) as quick:
@@ -170,7 +165,7 @@ async def test_a_stalled_reader_holds_less_than_256_kb_and_is_reset(
                 assert slow.ending
                 assert slow.ending.kind == "slow"
                 await eventually(lambda: kernel(port) == 0)
-            assert len(quick.durable) == 60
+            assert len(quick.logged) == 60
 
 
 def kernel(port: int) -> int:
@@ -181,7 +176,7 @@ def kernel(port: int) -> int:
     return sum(int(size) for size in re.findall(r"skmem:\(.*?,w(\d+),", told))
 
 
-@pytest.mark.usefixtures("only_direct")
+@pytest.mark.one_delivery
 async def test_connections_are_bounded_and_watched_by_the_kernel(
     here: Process, project: Project
 ) -> None:
@@ -201,14 +196,14 @@ async def test_many_commits_while_a_project_rests_are_one_read_of_the_log(
 ) -> None:
     monkeypatch.setattr("app.realtime.hub.REST_PER_SUBSCRIBER_SECONDS", 0.5)
     monkeypatch.setattr("app.realtime.hub.MAX_REST_SECONDS", 0.3)
-    async with events(here, project) as heard, events(here, project) as other:
-        await heard.ready()
+    async with events(here, project) as received, events(here, project) as other:
+        await received.ready()
         await other.ready()
-        await heard.revision(await project.note())
+        await received.revision(await project.note())
         reads = metrics.LOG_READS.labels("follow")._value.get()
         for _ in range(10):
             revision = await project.note()
-        await heard.revision(revision)
+        await received.revision(revision)
         await other.revision(revision)
         assert metrics.LOG_READS.labels("follow")._value.get() - reads <= 2
 
@@ -218,10 +213,10 @@ async def test_the_lag_from_commit_to_write_is_counted(here: Process, project: P
         [family] = metrics.LAG.collect()
         return next(s.value for s in family.samples if s.name.endswith("_count"))
 
-    async with events(here, project) as heard:
-        await heard.ready()
+    async with events(here, project) as received:
+        await received.ready()
         before = count()
-        await heard.revision(await project.note(size=3))
+        await received.revision(await project.note(size=3))
         assert count() == before + 3
 
 

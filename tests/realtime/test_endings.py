@@ -15,8 +15,9 @@ from app.realtime.limits import Limits
 from app.realtime.subscription import BATCHES_PER_TURN, Subscriber
 from app.realtime.transports.sse import EventStreamWriter, stream_project
 from tests.harness.database import DB
+from tests.harness.waiting import eventually
 from tests.realtime.clients import events, poll, socket
-from tests.realtime.studio import USER, Process, Project, eventually, process
+from tests.realtime.hub_server import USER, NewProcess, Process, Project
 
 
 @contextlib.asynccontextmanager
@@ -62,6 +63,7 @@ async def test_m1_a_client_that_leaves_a_long_replay_stops_nobody(
 
 
 async def test_slow_reader(
+    process: NewProcess,
     project: Project,
 ) -> None:
     kills = metrics.SLOW_KILLS._value.get()
@@ -76,7 +78,7 @@ async def test_slow_reader(
             assert metrics.SLOW_KILLS._value.get() == kills + 1
             assert client.fileno() > 0
             await quick.revision(await project.note("still there"))
-            assert len(quick.durable) == 61
+            assert len(quick.logged) == 61
 
 
 @pytest.mark.parametrize("from_log", [True, False])
@@ -135,7 +137,9 @@ async def test_a_slow_reader_falls_off_the_ring_and_gets_everything_from_the_log
     assert b"sync.reset" not in got
 
 
-async def test_m2_closing_ends_all_streams_at_once_and_loses_nothing(project: Project) -> None:
+async def test_m2_closing_ends_all_streams_at_once_and_loses_nothing(
+    process: NewProcess, project: Project
+) -> None:
     await project.note()
     loop = asyncio.get_running_loop()
     async with process(LocalBus()) as here:
@@ -168,7 +172,7 @@ async def test_m2_closing_ends_all_streams_at_once_and_loses_nothing(project: Pr
             await again.revision(2)
 
 
-async def test_a_connection_has_a_longest_life(project: Project) -> None:
+async def test_a_connection_has_a_longest_life(process: NewProcess, project: Project) -> None:
     async with process(LocalBus(), Limits(lifetime=(0.3, 0.6), heartbeat=0.4)) as here:
         async with (
             events(here, project) as over_sse,
@@ -180,43 +184,44 @@ async def test_a_connection_has_a_longest_life(project: Project) -> None:
     assert over_socket.code == 1012
 
 
-async def test_heartbeats_say_how_far_the_reader_is(project: Project) -> None:
+async def test_heartbeats_say_how_far_the_reader_is(process: NewProcess, project: Project) -> None:
     async with process(LocalBus(), Limits(heartbeat=0.15)) as here:
         async with (
             events(here, project) as over_sse,
             socket(here, project) as (over_socket, _),
         ):
-            for heard in (over_sse, over_socket):
-                await heard.until(lambda heard: len(heard.of("sync.heartbeat")) >= 2)
+            for received in (over_sse, over_socket):
+                await received.until(lambda received: len(received.of("sync.heartbeat")) >= 2)
             revision = await project.note()
-            for heard in (over_sse, over_socket):
-                await heard.until(
-                    lambda heard: (
-                        heard.of("sync.heartbeat")[-1]["cursor"] == project.cursor(revision)
+            for received in (over_sse, over_socket):
+                await received.until(
+                    lambda received: (
+                        received.of("sync.heartbeat")[-1]["cursor"] == project.cursor(revision)
                     )
                 )
 
 
-async def test_a_hub_that_nobody_follows_is_let_go(project: Project) -> None:
+async def test_a_hub_that_nobody_follows_is_let_go(process: NewProcess, project: Project) -> None:
     async with process(LocalBus(), Limits(linger=0.2)) as here:
-        async with events(here, project) as heard:
-            await heard.ready()
+        async with events(here, project) as received:
+            await received.ready()
             await asyncio.sleep(0.4)
             assert project.id in here.hubs._hubs
         await eventually(lambda: not here.hubs._hubs, within=3)
         await project.note()
-        async with events(here, project, after=project.cursor(0)) as heard:
-            await heard.revision(1)
+        async with events(here, project, after=project.cursor(0)) as received:
+            await received.revision(1)
 
 
 async def test_commit_no_publish_is_found_by_the_head_check(
+    process: NewProcess,
     project: Project,
 ) -> None:
     async with process(LocalBus(), hears_commits=False) as here:
-        async with events(here, project) as heard:
-            await heard.ready()
+        async with events(here, project) as received:
+            await received.ready()
             await project.note()
-            await heard.revision(1, within=2.6)
+            await received.revision(1, within=2.6)
 
 
 async def test_streams_leave_nothing_behind(here: Process, project: Project) -> None:

@@ -12,7 +12,7 @@ from app.realtime.hub import Hub
 from app.realtime.rights import Rights
 from app.realtime.subscription import Subscriber, Subscription
 from app.realtime.writer import ConnectionListener, Ending, Writer
-from tests.realtime.studio import Process, Project, process
+from tests.realtime.hub_server import NewProcess, Process, Project
 
 SUBSCRIPTIONS = 40
 
@@ -45,7 +45,7 @@ class MemoryWriter(Writer):
 
 
 @pytest.fixture
-async def here(database: str) -> object:
+async def here(process: NewProcess, database: str) -> object:
     async with process(LocalBus()) as one:
         yield one
 

@@ -4,8 +4,9 @@ import asyncio
 
 from app.realtime.bus.local import LocalBus
 from app.realtime.limits import Limits
-from tests.realtime.clients import Heard, events, poll, socket
-from tests.realtime.studio import Process, Project, process
+from tests.harness.events import Received
+from tests.realtime.clients import events, poll, socket
+from tests.realtime.hub_server import NewProcess, Process, Project
 
 ODD = {"id": "1", "event": "x", "retry": 5, "text": 'a\r\nb\rc\nd \u2028\u2029 \U0001f600 "q"'}
 
@@ -21,15 +22,15 @@ async def test_transport_equivalence(here: Process, project: Project) -> None:
         for number in range(20):
             await project.commit(("scene.updated", ODD), ("message.created", {"n": number}))
         head = await project.head()
-        for heard in (over_sse, over_json, over_msgpack):
-            await heard.revision(head)
+        for received in (over_sse, over_json, over_msgpack):
+            await received.revision(head)
         polled, cursor = [], start
         while (answer := await poll(here, project, cursor, limit=7))["events"]:
             polled += [(event["revision"], event["data"]) for event in answer["events"]]
             cursor = answer["cursor"]
     logged = await project.logged()
     assert len(logged) == 43
-    assert over_sse.durable == over_json.durable == over_msgpack.durable == polled == logged
+    assert over_sse.logged == over_json.logged == over_msgpack.logged == polled == logged
     whole = [[e for e in h.events if "revision" in e] for h in (over_sse, over_json, over_msgpack)]
     assert whole[0] == whole[1] == whole[2]
     assert set(whole[0][0]) == {
@@ -41,25 +42,25 @@ async def test_the_stream_has_the_headers_and_the_form_of_the_contract(
     here: Process, project: Project
 ) -> None:
     await project.commit(("scene.updated", ODD))
-    async with events(here, project) as heard:
-        await heard.ready()
+    async with events(here, project) as received:
+        await received.ready()
         await project.commit(("scene.updated", ODD))
-        await heard.revision(2)
-    assert heard.headers is not None
-    assert heard.headers["content-type"] == "text/event-stream; charset=utf-8"
-    assert heard.headers["cache-control"] == "no-cache, no-transform"
-    assert heard.headers["x-accel-buffering"] == "no"
-    assert "content-encoding" not in heard.headers
-    assert heard.raw.startswith(b"retry: 2000\n\n")
-    told = [kind for kind in heard.types if kind != "presence.updated"]  # comes when it comes
+        await received.revision(2)
+    assert received.headers is not None
+    assert received.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert received.headers["cache-control"] == "no-cache, no-transform"
+    assert received.headers["x-accel-buffering"] == "no"
+    assert "content-encoding" not in received.headers
+    assert received.raw.startswith(b"retry: 2000\n\n")
+    told = [kind for kind in received.types if kind != "presence.updated"]  # comes when it comes
     assert told == ["project.snapshot", "sync.ready", "scene.updated"]
-    assert heard.of("scene.updated") == [ODD]
-    assert heard.of("sync.ready") == [{"cursor": project.cursor(1)}]
-    assert [place for place in heard.ids if place] == [project.cursor(2)]
+    assert received.of("scene.updated") == [ODD]
+    assert received.of("sync.ready") == [{"cursor": project.cursor(1)}]
+    assert [place for place in received.ids if place] == [project.cursor(2)]
 
 
 async def test_snapshot_then_commit_that_the_hub_has_not_heard_of(
-    database: str, project: Project
+    process: NewProcess, database: str, project: Project
 ) -> None:
     async with process(LocalBus(), Limits(head_check=3600), hears_commits=False) as here:
         async with events(here, project) as early:
@@ -70,17 +71,17 @@ async def test_snapshot_then_commit_that_the_hub_has_not_heard_of(
             async with events(here, project) as late:
                 await late.ready()
                 here.hint(project.id, await project.note())
-                for heard in (early, late):
-                    await heard.revision(3)
-    assert [revision for revision, _ in early.durable] == [1, 2, 3]
-    assert [revision for revision, _ in late.durable] == [3]
+                for received in (early, late):
+                    await received.revision(3)
+    assert early.revisions == [1, 2, 3]
+    assert late.revisions == [3]
     assert late.of("project.snapshot")[0]["revision"] == 2
 
 
 async def test_joins_while_eight_writers_commit_see_no_gap_and_no_repeat(
     here: Process, project: Project
 ) -> None:
-    clients: list[Heard] = []
+    clients: list[Received] = []
     done = asyncio.Event()
 
     async def write(number: int) -> None:
@@ -92,11 +93,11 @@ async def test_joins_while_eight_writers_commit_see_no_gap_and_no_repeat(
     async def join(number: int) -> None:
         await asyncio.sleep(number * 0.03)
         after = {"after": project.cursor(await project.head())} if number % 2 else {}
-        async with events(here, project, **after) as heard:
-            await heard.ready()
-            clients.append(heard)
+        async with events(here, project, **after) as received:
+            await received.ready()
+            clients.append(received)
             await done.wait()
-            await heard.revision(await project.head())
+            await received.revision(await project.head())
 
     async with asyncio.TaskGroup() as group:
         for number in range(20):
@@ -108,8 +109,8 @@ async def test_joins_while_eight_writers_commit_see_no_gap_and_no_repeat(
         done.set()
     logged = await project.logged()
     assert len(clients) == 20
-    for heard in clients:
-        first = heard.durable[0][0]
-        assert heard.durable == logged[first - 1 :]
-        if heard.types[0] == "project.snapshot":
-            assert heard.of("project.snapshot")[0]["revision"] == first - 1
+    for received in clients:
+        first = received.logged[0][0]
+        assert received.logged == logged[first - 1 :]
+        if received.types[0] == "project.snapshot":
+            assert received.of("project.snapshot")[0]["revision"] == first - 1

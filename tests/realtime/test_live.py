@@ -15,16 +15,17 @@ from app.realtime.live import utf16_length
 from app.realtime.publisher import join_deltas
 from app.store.ids import new_id
 from tests.harness.database import DB
-from tests.realtime.clients import Heard, events, poll, socket, sse
-from tests.realtime.studio import Process, Project, Turn, process
+from tests.harness.events import Received
+from tests.realtime.clients import events, poll, socket, sse
+from tests.realtime.hub_server import NewProcess, Process, Project, Turn
 
 ODD_TEXT = 'a\U0001f600é\n\u2028"' * 40
 
 
-def text_of(heard: Heard, call_id: str) -> str:
+def text_of(received: Received, call_id: str) -> str:
     """What a client has of a call's code, held to the offsets as JavaScript counts them."""
     text = ""
-    for event in heard.events:
+    for event in received.events:
         data = event["data"]
         if event["type"] == "run.snapshot":
             for call in data["calls"]:
@@ -48,20 +49,20 @@ async def test_deltas_come_behind_their_tool_and_before_its_end(
     here: Process, project: Project
 ) -> None:
     turn = Turn(project, here.hubs)
-    async with events(here, project) as heard:
-        await heard.ready()
+    async with events(here, project) as received:
+        await received.ready()
         await turn.start()
         for step in (1, 2, 3):
             call = new_id()
             await turn.call(call, step)
             await stream_code(turn, call, ODD_TEXT, pause=0)
             await turn.durable("tool.finished", {"callId": call, "success": True})
-            await heard.revision(turn.after)
-            assert text_of(heard, call) == ODD_TEXT
+            await received.revision(turn.after)
+            assert text_of(received, call) == ODD_TEXT
         await turn.finish()
-        await heard.revision(turn.after)
+        await received.revision(turn.after)
     opened: set[str] = set()
-    for event in heard.events:
+    for event in received.events:
         if event["type"] == "tool.started":
             opened.add(event["data"]["callId"])
         elif event["type"] == "tool.finished":
@@ -74,15 +75,15 @@ async def test_deltas_come_behind_their_tool_and_before_its_end(
 
 async def test_deltas_are_joined_while_they_come_fast(here: Process, project: Project) -> None:
     turn, call = Turn(project, here.hubs), new_id()
-    async with events(here, project) as heard:
-        await heard.ready()
+    async with events(here, project) as received:
+        await received.ready()
         await turn.start()
         await turn.call(call)
         for _ in range(300):
             turn.write("x", call)
             await asyncio.sleep(0.001)
-        await heard.until(lambda heard: text_of(heard, call) == "x" * 300)
-    assert 3 <= len(heard.of("code.delta")) <= 60
+        await received.until(lambda received: text_of(received, call) == "x" * 300)
+    assert 3 <= len(received.of("code.delta")) <= 60
 
 
 async def test_delta_join_mid_message(here: Process, project: Project) -> None:
@@ -100,15 +101,15 @@ async def test_delta_join_mid_message(here: Process, project: Project) -> None:
         await asyncio.sleep(0.02)
     polled = await poll(here, project, project.cursor(turn.after))
     await writing
-    for join, heard in joins:
-        await heard.until(lambda heard: text_of(heard, call) == ODD_TEXT * 5)
-        snapshot = heard.of("run.snapshot")[0]
+    for join, received in joins:
+        await received.until(lambda received: text_of(received, call) == ODD_TEXT * 5)
+        snapshot = received.of("run.snapshot")[0]
         assert snapshot["run"]["id"] == turn.id
         assert snapshot["decision"] == {"toolName": "addScene"}
         assert snapshot["message"]["text"] == "I am \U0001f600 "
         assert snapshot["message"]["offset"] == 8
         assert (snapshot["stage"], snapshot["percent"]) == ("writing", 40)
-        assert heard.types.index("run.snapshot") < heard.types.index("sync.ready")
+        assert received.types.index("run.snapshot") < received.types.index("sync.ready")
         await join.__aexit__(None, None, None)
     [run] = polled["runs"]
     assert run["type"] == "run.snapshot"
@@ -118,8 +119,8 @@ async def test_delta_join_mid_message(here: Process, project: Project) -> None:
 
 async def test_delta_after_completed_and_regenerate(here: Process, project: Project) -> None:
     turn, call = Turn(project, here.hubs), new_id()
-    async with events(here, project) as heard:
-        await heard.ready()
+    async with events(here, project) as received:
+        await received.ready()
         await turn.start()
         await turn.call(call)
         turn.write("first attempt", call)
@@ -131,38 +132,38 @@ async def test_delta_after_completed_and_regenerate(here: Process, project: Proj
         turn.live_run.restart()
         await turn.durable("run.retrying", turn.run())
         await turn.call(call)
-        await heard.revision(turn.after)  # until the retry is told, the first attempt may speak
+        await received.revision(turn.after)  # until the retry is told, the first attempt may speak
         zombie.write("zombie", call)
         turn.write("second", call)
         zombie.write("zombie", call)
-        await heard.until(lambda heard: len(heard.of("code.delta")) == 2)
+        await received.until(lambda received: len(received.of("code.delta")) == 2)
         await turn.finish()
         turn.write("after the end", call)
         turn.live("run.progress", {"stage": "late"})
         await project.note("marker")
-        await heard.revision(await project.head())
-    assert [data["text"] for data in heard.of("code.delta")] == ["first attempt", "second"]
-    assert heard.of("code.delta")[1]["offset"] == 0
-    assert heard.of("run.progress") == []
+        await received.revision(await project.head())
+    assert [data["text"] for data in received.of("code.delta")] == ["first attempt", "second"]
+    assert received.of("code.delta")[1]["offset"] == 0
+    assert received.of("run.progress") == []
 
 
 async def test_lost_delta(here: Process, project: Project) -> None:
     turn, call = Turn(project, here.hubs), new_id()
-    async with events(here, project) as heard:
-        await heard.ready()
+    async with events(here, project) as received:
+        await received.ready()
         await turn.start()
         await turn.call(call)
         turn.write("one ", call)
-        await heard.until(lambda heard: text_of(heard, call) == "one ")
+        await received.until(lambda received: text_of(received, call) == "one ")
         hub = here.hubs._hubs.pop(project.id)  # deaf for one delta
         turn.write("two ", call)
         await asyncio.sleep(0.05)
         here.hubs._hubs[project.id] = hub
         turn.write("three", call)
-        await heard.until(lambda heard: heard.of("run.snapshot"))
-        assert text_of(heard, call) == "one two three"
+        await received.until(lambda received: received.of("run.snapshot"))
+        assert text_of(received, call) == "one two three"
         turn.write(" four", call)
-        await heard.until(lambda heard: text_of(heard, call) == "one two three four")
+        await received.until(lambda received: text_of(received, call) == "one two three four")
 
 
 async def test_a_run_is_told_from_queued_to_finished_and_then_the_stream_ends(
@@ -172,23 +173,23 @@ async def test_a_run_is_told_from_queued_to_finished_and_then_the_stream_ends(
     await turn.queue()
     path = f"/p/{project.id}/runs/{turn.id}/events"
     async with sse(here, path) as early:
-        await early.until(lambda heard: "run.queued" in heard.types)
+        await early.until(lambda received: "run.queued" in received.types)
         await other.queue()
         await turn.durable("run.started", turn.run())
         await turn.call(call)
         await project.note("of nobody")
         turn.write("abc", call)
         async with sse(here, path) as late, sse(here, path, after=project.cursor(3)) as resumed:
-            await late.until(lambda heard: heard.of("run.snapshot"))
-            await resumed.until(lambda heard: heard.of("run.snapshot"))
+            await late.until(lambda received: received.of("run.snapshot"))
+            await resumed.until(lambda received: received.of("run.snapshot"))
             turn.write("def", call)
             await asyncio.sleep(0.05)
             await turn.finish()
-            for heard in (early, late, resumed):
-                await heard.over()
-                assert heard.code is None
-                assert heard.types[-1] == "run.finished"
-                assert text_of(heard, call) == "abcdef"
+            for received in (early, late, resumed):
+                await received.over()
+                assert received.code is None
+                assert received.types[-1] == "run.finished"
+                assert text_of(received, call) == "abcdef"
     async with sse(here, path) as replayed:
         await replayed.over()
     async with sse(here, path, after=project.cursor(await project.head())) as nothing:
@@ -197,9 +198,9 @@ async def test_a_run_is_told_from_queued_to_finished_and_then_the_stream_ends(
     kinds = ["message.created", "run.queued", "run.started", "tool.started", "run.finished"]
     durable = [event["type"] for event in replayed.events if "revision" in event]
     assert durable == kinds
-    assert early.durable == late.durable == replayed.durable
+    assert early.logged == late.logged == replayed.logged
     assert {event["runId"] for event in early.events} == {turn.id}
-    assert resumed.durable == [entry for entry in replayed.durable if entry[0] > 3]
+    assert resumed.logged == [entry for entry in replayed.logged if entry[0] > 3]
 
 
 async def test_deltas_and_snapshots_are_the_same_over_a_socket(
@@ -209,10 +210,10 @@ async def test_deltas_and_snapshots_are_the_same_over_a_socket(
     await turn.start()
     await turn.call(call)
     turn.write(ODD_TEXT, call)
-    async with socket(here, project, packed=True) as (heard, _):
-        await heard.ready()
+    async with socket(here, project, packed=True) as (received, _):
+        await received.ready()
         turn.write("more", call)
-        await heard.until(lambda heard: text_of(heard, call) == ODD_TEXT + "more")
+        await received.until(lambda received: text_of(received, call) == ODD_TEXT + "more")
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.text(max_size=4)), max_size=20))
@@ -248,15 +249,15 @@ def _delta(call: str, offset: int, text: str) -> LiveEvent:
 
 
 async def test_what_waits_for_its_tick_goes_out_before_a_newer_commit(
-    database: str, project: Project
+    process: NewProcess, database: str, project: Project
 ) -> None:
     """Whoever reads the log first, and before the worker could say that it has committed."""
     async with process(LocalBus(), Limits(head_check=3600), hears_commits=False) as here:
         turn, call = Turn(project, here.hubs), new_id()
         await turn.start()
         await turn.call(call)
-        async with events(here, project) as heard:
-            await heard.ready()
+        async with events(here, project) as received:
+            await received.ready()
             turn.write("told at once, ", call)
             turn.write("and what waits", call)
             async with DB.transaction() as tx:
@@ -264,8 +265,8 @@ async def test_what_waits_for_its_tick_goes_out_before_a_newer_commit(
                     change.emit("tool.finished", {"callId": call}, run_id=turn.id)
                     turn.write(" for the last tick", call)
             here.hub(project.id).hint(change.revision)
-            await heard.revision(change.revision)
-            assert text_of(heard, call) == "told at once, and what waits for the last tick"
+            await received.revision(change.revision)
+            assert text_of(received, call) == "told at once, and what waits for the last tick"
 
 
 async def test_who_began_a_run_misses_nothing_of_it_even_when_it_is_over_at_once(
@@ -304,9 +305,9 @@ async def test_a_run_of_which_the_ring_knows_nothing_is_replayed(
     begun = await project.head()
     await turn.durable("run.started", turn.run())
     path = f"/p/{project.id}/runs/{turn.id}/events"
-    async with sse(here, path, begun=begun) as heard:  # its hub begins only now
-        await heard.until(lambda heard: "run.snapshot" in heard.types)
+    async with sse(here, path, begun=begun) as received:  # its hub begins only now
+        await received.until(lambda received: "run.snapshot" in received.types)
         await turn.finish()
-        await heard.over()
-    durable = [kind for kind in heard.types if kind != "run.snapshot"]
+        await received.over()
+    durable = [kind for kind in received.types if kind != "run.snapshot"]
     assert durable == ["message.created", "run.queued", "run.started", "run.finished"]

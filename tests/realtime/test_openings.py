@@ -8,8 +8,11 @@ import pytest
 
 from app.realtime import log, metrics
 from tests.harness.database import DB
-from tests.realtime.clients import Heard, events, socket
-from tests.realtime.studio import Process, Project, eventually
+from tests.harness.events import Received
+from tests.harness.server import Delivery
+from tests.harness.waiting import eventually
+from tests.realtime.clients import events, socket
+from tests.realtime.hub_server import Process, Project
 from tests.realtime.test_rights import GUEST, member
 
 HERD = 8
@@ -22,22 +25,22 @@ def opened() -> float:
 
 async def come(
     stack: AsyncExitStack, kind: str, here: Process, project: Project, **query: Any
-) -> Heard:
+) -> Received:
     """Somebody whose role was seen just now, unless the query says when."""
     query.setdefault("seen", project.cursor(await project.head()))
     if kind == "sse":
-        heard: Heard = await stack.enter_async_context(events(here, project, **query))
+        received: Received = await stack.enter_async_context(events(here, project, **query))
     else:
-        heard, _ = await stack.enter_async_context(
+        received, _ = await stack.enter_async_context(
             socket(here, project, packed=kind == "msgpack", **query)
         )
-    return heard
+    return received
 
 
 @pytest.mark.parametrize("kind", ["sse", "json", "msgpack"])
 @pytest.mark.parametrize("anew", [True, False], ids=["snapshot", "cursor"])
 async def test_a_herd_is_told_the_same(
-    here: Process, project: Project, kind: str, anew: bool, direct: bool
+    here: Process, project: Project, kind: str, anew: bool, delivery: Delivery
 ) -> None:
     await project.note(size=5)
     query = {} if anew else {"after": project.cursor(1)}
@@ -47,15 +50,15 @@ async def test_a_herd_is_told_the_same(
         for _ in range(HERD):  # one after the other: presence is told in between, now and then
             herd.append(await come(stack, kind, here, project, **query))
             await herd[-1].ready()
-        if direct:
+        if delivery == "uvicorn":
             assert opened() > before
         last = await project.note(size=3)
-        for heard in herd:
-            await heard.revision(last)
+        for received in herd:
+            await received.revision(last)
             first = 6 if anew else 2
-            assert [revision for revision, _ in heard.durable] == list(range(first, last + 1))
-            assert heard.types.count("sync.ready") == 1
-            assert heard.types.count("project.snapshot") == anew
+            assert received.revisions == list(range(first, last + 1))
+            assert received.types.count("sync.ready") == 1
+            assert received.types.count("project.snapshot") == anew
 
 
 async def test_what_was_told_before_a_change_is_not_told_after_it(
@@ -66,10 +69,10 @@ async def test_what_was_told_before_a_change_is_not_told_after_it(
         for number in range(12):
             last = await project.note(str(number))
             for _ in range(2):
-                heard = await come(stack, "sse", here, project, after=after)
-                await heard.revision(last)
-                assert [revision for revision, _ in heard.durable] == list(range(2, last + 1))
-                await heard.ready()
+                received = await come(stack, "sse", here, project, after=after)
+                await received.revision(last)
+                assert received.revisions == list(range(2, last + 1))
+                await received.ready()
 
 
 @pytest.mark.parametrize("kind", ["sse", "json"])
@@ -90,7 +93,7 @@ async def test_what_others_were_told_is_not_told_to_somebody_who_was_removed(
                 stack, kind, here, project, after=seen, seen=seen, user=GUEST, role="editor"
             )
             await guest.over()
-            assert all(revision < lost for revision, _ in guest.durable)
+            assert all(revision < lost for revision, _ in guest.logged)
             assert "sync.ready" not in guest.types
 
 
@@ -107,7 +110,7 @@ async def test_a_reset_is_told_to_nobody_else(here: Process, project: Project) -
             late = await come(stack, "sse", here, project, after=ahead)
             await late.ready()
             assert "sync.reset" not in late.types
-            assert [revision for revision, _ in late.durable] == [last - 1, last]
+            assert late.revisions == [last - 1, last]
 
 
 async def test_what_was_told_before_a_restore_is_not_told_after_it(
@@ -115,15 +118,15 @@ async def test_what_was_told_before_a_restore_is_not_told_after_it(
 ) -> None:
     async with AsyncExitStack() as stack:
         herd = [await come(stack, "sse", here, project) for _ in range(3)]
-        for heard in herd:
-            await heard.ready()
+        for received in herd:
+            await received.ready()
         before, project.epoch = project.epoch, log.new_epoch()
         async with DB.transaction() as tx:
             await tx.execute(
                 "update project set epoch = $2 where id = $1", project.id, project.epoch
             )
         here.hubs._on_loss()
-        await herd[0].until(lambda heard: "sync.reset" in heard.types)
+        await herd[0].until(lambda received: "sync.reset" in received.types)
         for _ in range(3):
             new = await come(stack, "sse", here, project)
             await new.ready()
@@ -134,7 +137,7 @@ async def test_what_was_told_before_a_restore_is_not_told_after_it(
 
 @pytest.mark.parametrize("kind", ["sse", "json"])
 async def test_a_herd_waits_for_its_first_and_not_for_one_who_left(
-    here: Process, project: Project, kind: str, direct: bool, monkeypatch: pytest.MonkeyPatch
+    here: Process, project: Project, kind: str, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     last = await project.note(size=5)
     after = project.cursor(1)
@@ -155,8 +158,8 @@ async def test_a_herd_waits_for_its_first_and_not_for_one_who_left(
         await left.aclose()
         before = opened()
         answer.set()
-        for heard in herd:
-            await heard.ready()
-            assert [revision for revision, _ in heard.durable] == list(range(2, last + 1))
-        if direct:
+        for received in herd:
+            await received.ready()
+            assert received.revisions == list(range(2, last + 1))
+        if delivery == "uvicorn":
             assert opened() > before

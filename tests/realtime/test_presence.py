@@ -9,16 +9,20 @@ import pytest
 from app.realtime import presence
 from app.realtime.bus.redis import RedisBus
 from app.realtime.limits import Limits
-from tests.fault_proxy import FaultProxy
-from tests.realtime.clients import Heard, events, poll, say, socket
-from tests.realtime.conftest import RedisServer
-from tests.realtime.studio import Process, Project, direct_alone, eventually, process  # noqa: F401
-from tests.realtime.test_redis import RARE, kill_subscribers, two
+from tests.harness.events import Received
+from tests.harness.proxies import FaultProxy
+from tests.harness.redis import RedisServer
+from tests.harness.waiting import eventually
+from tests.realtime.clients import events, poll, say, socket
+from tests.realtime.hub_server import RARE, NewProcess, Process, Project, TwoProcesses
+from tests.realtime.test_redis import kill_subscribers
+
+pytestmark = pytest.mark.one_delivery
 
 
-def here_are(heard: Heard, *expected: tuple[str, str | None, int]) -> bool:
+def here_are(received: Received, *expected: tuple[str, str | None, int]) -> bool:
     """Whether these (user, scene, streams) and nobody else were told last."""
-    told = heard.of("presence.updated")
+    told = received.of("presence.updated")
     return bool(told) and [
         (one["userId"], one.get("sceneId"), one["connections"]) for one in told[-1]["users"]
     ] == list(expected)
@@ -33,18 +37,18 @@ async def test_who_comes_moves_and_leaves_is_told(
     here: Process, project: Project, packed: bool
 ) -> None:
     async with events(here, project, user="ann") as ann:
-        await ann.until(lambda heard: here_are(heard, ("ann", None, 1)))
+        await ann.until(lambda one: here_are(one, ("ann", None, 1)))
         assert ann.types.index("sync.ready") < ann.types.index("presence.updated")
         async with socket(here, project, packed=packed, user="bob") as (bob, line):
             both = ("ann", None, 1), ("bob", None, 1)
-            await ann.until(lambda heard: here_are(heard, *both))
-            await bob.until(lambda heard: here_are(heard, *both))
+            await ann.until(lambda one: here_are(one, *both))
+            await bob.until(lambda one: here_are(one, *both))
             await look_at(line, "s1", packed=packed)
-            for heard in (ann, bob):
-                await heard.until(lambda h: here_are(h, ("ann", None, 1), ("bob", "s1", 1)))
+            for received in (ann, bob):
+                await received.until(lambda h: here_are(h, ("ann", None, 1), ("bob", "s1", 1)))
             await look_at(line, None, packed=packed)
-            await bob.until(lambda heard: here_are(heard, *both))
-        await ann.until(lambda heard: here_are(heard, ("ann", None, 1)))
+            await bob.until(lambda one: here_are(one, *both))
+        await ann.until(lambda one: here_are(one, ("ann", None, 1)))
     assert all(place is None for place in ann.ids)
     await eventually(lambda: not here.hub(project.id).presence._here)
 
@@ -53,24 +57,24 @@ async def test_somebody_with_many_windows_is_where_they_are(
     here: Process, project: Project
 ) -> None:
     async with (
-        events(here, project, user="ann") as heard,
+        events(here, project, user="ann") as received,
         events(here, project, user="ann"),
         socket(here, project, user="ann") as (one, first),
         socket(here, project, user="ann") as (two, second),
     ):
-        await heard.until(lambda heard: here_are(heard, ("ann", None, 4)))
+        await received.until(lambda one: here_are(one, ("ann", None, 4)))
         await one.ready()
         await two.ready()
         await look_at(first, "s2")
         await look_at(second, "s1")
-        await heard.until(lambda heard: here_are(heard, ("ann", "s1", 1), ("ann", "s2", 1)))
+        await received.until(lambda one: here_are(one, ("ann", "s1", 1), ("ann", "s2", 1)))
 
 
 async def test_a_joiner_is_told_who_is_here_at_once(here: Process, project: Project) -> None:
     async with events(here, project, user="ann") as ann:
-        await ann.until(lambda heard: here_are(heard, ("ann", None, 1)))
+        await ann.until(lambda one: here_are(one, ("ann", None, 1)))
         async with events(here, project, user="bob") as bob:
-            await bob.until(lambda heard: heard.of("presence.updated"))
+            await bob.until(lambda received: received.of("presence.updated"))
             assert bob.of("presence.updated")[0]["users"] == [{"userId": "ann", "connections": 1}]
             assert bob.types[-2:] == ["sync.ready", "presence.updated"]
 
@@ -79,7 +83,7 @@ async def test_a_poller_and_a_follower_of_a_run_are_not_there(
     here: Process, project: Project
 ) -> None:
     async with events(here, project, user="ann") as ann:
-        await ann.until(lambda heard: here_are(heard, ("ann", None, 1)))
+        await ann.until(lambda one: here_are(one, ("ann", None, 1)))
         await poll(here, project, project.cursor(0), user="bob")
         await ann.revision(await project.note())
         assert len(ann.of("presence.updated")) == 1
@@ -93,7 +97,7 @@ async def test_much_coming_and_going_is_told_seldom(here: Process, project: Proj
             for number in range(15):
                 await look_at(line, f"s{number}")
                 await asyncio.sleep(0.02)
-            await ann.until(lambda heard: here_are(heard, ("ann", None, 1), ("bob", "s14", 1)))
+            await ann.until(lambda one: here_are(one, ("ann", None, 1), ("bob", "s14", 1)))
     assert len(ann.of("presence.updated")) <= 6
 
 
@@ -106,26 +110,30 @@ async def test_a_crowd_is_counted(
         events(here, project, user="bob"),
         events(here, project, user="cleo"),
     ):
-        await ann.until(lambda heard: heard.of("presence.updated")[-1:] != [] and _more(heard))
+        await ann.until(lambda one: one.of("presence.updated")[-1:] != [] and _more(one))
         told = ann.of("presence.updated")[-1]
         assert [one["userId"] for one in told["users"]] == ["ann", "bob"]
         assert told["more"] == 1
 
 
-def _more(heard: Heard) -> bool:
-    return "more" in heard.of("presence.updated")[-1]
+def _more(received: Received) -> bool:
+    return "more" in received.of("presence.updated")[-1]
 
 
 async def test_a_scene_id_that_is_none_is_refused(here: Process, project: Project) -> None:
-    async with socket(here, project) as (heard, line):
-        await heard.ready()
+    async with socket(here, project) as (received, line):
+        await received.ready()
         await look_at(line, "x" * 65)
-        await heard.over()
-    assert heard.code == 4400
+        await received.over()
+    assert received.code == 4400
 
 
 async def test_presence_crosses_processes(
-    database: str, redis_server: RedisServer, project: Project
+    two: TwoProcesses,
+    process: NewProcess,
+    database: str,
+    redis_server: RedisServer,
+    project: Project,
 ) -> None:
     async with two(redis_server, RARE) as (worker, web):
         async with (
@@ -135,32 +143,33 @@ async def test_presence_crosses_processes(
             await bob.ready()
             await look_at(line, "s")
             both = ("ann", None, 1), ("bob", "s", 1)
-            for heard in (ann, bob):
-                await heard.until(lambda heard: here_are(heard, *both))
+            for received in (ann, bob):
+                await received.until(lambda one: here_are(one, *both))
             async with process(RedisBus(redis_server.url), RARE, hears_commits=False) as third:
                 async with events(third, project, user="cleo") as cleo:
-                    for heard in (ann, bob, cleo):
-                        await heard.until(lambda heard: here_are(heard, *both, ("cleo", None, 1)))
-            await ann.until(lambda heard: here_are(heard, *both))
+                    for received in (ann, bob, cleo):
+                        await received.until(lambda one: here_are(one, *both, ("cleo", None, 1)))
+            await ann.until(lambda one: here_are(one, *both))
         async with events(web, project, user="dan") as dan:
-            await dan.until(lambda heard: here_are(heard, ("dan", None, 1)))
+            await dan.until(lambda one: here_are(one, ("dan", None, 1)))
 
 
 async def test_presence_heals_after_lost_words(
-    database: str, redis_server: RedisServer, project: Project
+    two: TwoProcesses, database: str, redis_server: RedisServer, project: Project
 ) -> None:
     async with two(redis_server, RARE) as (worker, web):
         async with events(worker, project, user="ann") as ann:
-            await ann.until(lambda heard: here_are(heard, ("ann", None, 1)))
+            await ann.until(lambda one: here_are(one, ("ann", None, 1)))
             for number in range(5):
                 kill_subscribers(redis_server)
-                async with events(web, project, user=f"user {number}") as heard:
+                async with events(web, project, user=f"user {number}") as received:
                     both = ("ann", None, 1), (f"user {number}", None, 1)
-                    await heard.until(lambda h, both=both: here_are(h, *both), within=5)
+                    await received.until(lambda h, both=both: here_are(h, *both), within=5)
                     await ann.until(lambda h, both=both: here_are(h, *both), within=5)
 
 
 async def test_the_people_of_a_process_that_fell_silent_age_out(
+    process: NewProcess,
     database: str,
     redis_server: RedisServer,
     project: Project,
@@ -178,16 +187,16 @@ async def test_the_people_of_a_process_that_fell_silent_age_out(
             events(lost, project, user="bob") as bob,
         ):
             both = ("ann", None, 1), ("bob", None, 1)
-            for heard in (ann, bob):
-                await heard.until(lambda heard: here_are(heard, *both))
+            for received in (ann, bob):
+                await received.until(lambda one: here_are(one, *both))
             told = len(ann.of("presence.updated"))
             await eventually(lambda: lost.hub(project.id).presence._reported_at > 0)
             wire.hold = True
-            await ann.until(lambda heard: here_are(heard, ("ann", None, 1)), within=4)
+            await ann.until(lambda one: here_are(one, ("ann", None, 1)), within=4)
             assert len(ann.of("presence.updated")) == told + 1, "who is said again is not told"
             wire.hold = False
             wire.reset()
-            await ann.until(lambda heard: here_are(heard, *both), within=6)
+            await ann.until(lambda one: here_are(one, *both), within=6)
 
 
 async def test_presence_is_per_project(
@@ -196,5 +205,5 @@ async def test_presence_is_per_project(
     other = await new_project()
     async with events(here, project, user="ann") as ann:
         async with events(here, other, user="bob") as bob:
-            await ann.until(lambda heard: here_are(heard, ("ann", None, 1)))
-            await bob.until(lambda heard: here_are(heard, ("bob", None, 1)))
+            await ann.until(lambda one: here_are(one, ("ann", None, 1)))
+            await bob.until(lambda one: here_are(one, ("bob", None, 1)))

@@ -16,15 +16,17 @@ from app.auth.tokens import issue_token
 from app.realtime import log
 from app.realtime.limits import Limits
 from app.settings import Settings
-from tests.conftest import serving
-from tests.fault_proxy import BufferingProxy
 from tests.follow.client import Following, following
 from tests.follow.ladder import Transport
 from tests.follow.lines import Refused
 from tests.harness.database import DB
-from tests.people import Person, make_person
+from tests.harness.person import Person, new_person
+from tests.harness.proxies import BufferingProxy
+from tests.harness.server import serving_reelroom
+from tests.harness.waiting import eventually
 from tests.realtime.machine import open_hubs
-from tests.realtime.studio import direct_alone, eventually  # noqa: F401
+
+pytestmark = pytest.mark.one_delivery
 
 TRANSPORTS: tuple[Transport, ...] = ("sse", "socket", "msgpack", "poll")
 PATIENCE = 30.0  # seconds
@@ -82,7 +84,7 @@ async def followed(url: str, person: Person, project: str) -> AsyncIterator[list
 
 @pytest.fixture
 async def url(database: str) -> AsyncIterator[str]:
-    async with serving(Settings(database_url=database), run_jobs=False) as address:
+    async with serving_reelroom(Settings(database_url=database), run_jobs=False) as address:
         hubs = open_hubs()[-1]
         hubs.limits = Limits(heartbeat=0.4)
         yield address
@@ -91,7 +93,7 @@ async def url(database: str) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def owner(url: str) -> AsyncIterator[Person]:
-    async with await make_person(url) as person:
+    async with await new_person(url) as person:
         yield person
 
 
@@ -132,7 +134,7 @@ async def test_rolling_deploy(
         for kind, data in newer:
             async with DB.transaction() as tx:
                 async with log.changing(
-                    tx, project, actor_id=owner.id, request_id="newer"
+                    tx, project, actor_id=owner.user_id, request_id="newer"
                 ) as change:
                     change.emit(kind, data)
             head = await add(owner, project)
@@ -182,7 +184,7 @@ async def expire(token: str) -> None:
 
 async def token_of(person: Person) -> str:
     """The id of the token that the person's client says."""
-    return str(await DB.fetchval("select id from api_token where user_id = $1", person.id))
+    return str(await DB.fetchval("select id from api_token where user_id = $1", person.user_id))
 
 
 async def test_token_expiry_mid_stream_with_a_new_token_loses_nothing(
@@ -192,7 +194,7 @@ async def test_token_expiry_mid_stream_with_a_new_token_loses_nothing(
     await add(owner, project)
     old = await token_of(owner)
     async with DB.transaction() as tx:
-        new = await issue_token(tx, owner.id, NewToken(name="new"))
+        new = await issue_token(tx, owner.user_id, NewToken(name="new"))
     async with followed(url, owner, project) as clients:
         first = {client.transport: client.revision for client in clients}
         owner.headers["authorization"] = f"Bearer {new.token}"
@@ -262,6 +264,6 @@ async def test_proxy_buffering(url: str, owner: Person, heeds: bool) -> None:
             assert loop.time() - began < 15, "ten seconds, and more on a busy machine"
             for _ in range(3):
                 head = await add(owner, project)
-                await eventually(lambda head=head: told.revision >= head, 5)
+                await eventually(lambda: told.revision >= head, 5)  # noqa: B023  awaited in its turn
             told.task.cancel()
             await asyncio.gather(told.task, return_exceptions=True)

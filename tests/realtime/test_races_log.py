@@ -16,9 +16,11 @@ from app.realtime.bus.local import LocalBus
 from app.realtime.bus.messages import LogHint
 from app.realtime.limits import Limits
 from tests.harness.database import DB
+from tests.harness.process import environment
 from tests.realtime.clients import events, poll, socket
-from tests.realtime.studio import USER, Process, Project, direct_alone, open_project, process  # noqa: F401
-from tests.running import environment
+from tests.realtime.hub_server import USER, NewProcess, Process, Project, open_project
+
+pytestmark = pytest.mark.one_delivery
 
 ROOT = Path(__file__).parents[2]
 DEAF = Limits(head_check=3600.0)
@@ -26,9 +28,9 @@ DEAF = Limits(head_check=3600.0)
 
 async def test_snapshot_then_commit(here: Process, project: Project) -> None:
     await project.note()
-    async with events(here, project) as heard:
-        await heard.ready()
-    cursor = heard.of("project.snapshot")[0]["cursor"]
+    async with events(here, project) as received:
+        await received.ready()
+    cursor = received.of("project.snapshot")[0]["cursor"]
     await project.note("between the snapshot and the stream")
     async with (
         events(here, project, after=cursor) as over_sse,
@@ -37,17 +39,17 @@ async def test_snapshot_then_commit(here: Process, project: Project) -> None:
         for again in (over_sse, over_socket):
             await again.ready()
             await again.revision(2)
-            assert [revision for revision, _ in again.durable] == [2]
+            assert again.revisions == [2]
     assert [e["revision"] for e in (await poll(here, project, cursor))["events"]] == [2]
 
 
-async def test_inverted_publish(database: str, project: Project) -> None:
+async def test_inverted_publish(process: NewProcess, database: str, project: Project) -> None:
     """What is said about 42 comes before what is said about 41, and 41 is not committed yet."""
     bus = LocalBus()
     async with process(bus, DEAF, hears_commits=False) as here:
         worker = bus.sibling()
-        async with events(here, project) as heard:
-            await heard.ready()
+        async with events(here, project) as received:
+            await received.ready()
             release, locked = asyncio.Event(), asyncio.Event()
 
             async def slow() -> None:
@@ -67,8 +69,8 @@ async def test_inverted_publish(database: str, project: Project) -> None:
             await asyncio.gather(first, second)
             worker.publish(project.id, LogHint(2))
             worker.publish(project.id, LogHint(1))
-            await heard.revision(2, within=1)
-            assert [revision for revision, _ in heard.durable] == [1, 2]
+            await received.revision(2, within=1)
+            assert received.revisions == [1, 2]
 
 
 COMMIT_AND_DIE = """
@@ -89,15 +91,15 @@ asyncio.run(main(*sys.argv[1:]))
 
 async def test_commit_no_publish(database: str, here: Process, project: Project) -> None:
     """A process dies between its commit and its hint; nothing else happens."""
-    async with events(here, project) as heard, socket(here, project) as (other, _):
-        await heard.ready()
+    async with events(here, project) as received, socket(here, project) as (other, _):
+        await received.ready()
         await other.ready()
         dying = await asyncio.create_subprocess_exec(
             sys.executable, "-c", COMMIT_AND_DIE, database, project.id, env=environment(), cwd=ROOT
         )
         assert await dying.wait() == 9
         assert await project.head() == 1
-        await heard.revision(1, within=2.6)
+        await received.revision(1, within=2.6)
         await other.revision(1, within=2.6)
 
 
@@ -128,49 +130,51 @@ async def test_sequence_hole(here: Process, project: Project) -> None:
             except Changed:
                 continue
 
-    async with events(here, project) as heard:
-        await heard.ready()
+    async with events(here, project) as received:
+        await received.ready()
         reading = asyncio.create_task(read())
         await asyncio.gather(*(write(number) for number in range(16)))
         done.set()
         await reading
         head = await project.head()
-        await heard.revision(head)
+        await received.revision(head)
     assert 60 < head < 128
-    assert naive == list(range(1, head + 1)) == [revision for revision, _ in heard.durable]
-    assert heard.durable == await project.logged()
+    assert naive == list(range(1, head + 1)) == received.revisions
+    assert received.logged == await project.logged()
 
 
-async def test_duplicate_delivery(database: str, project: Project) -> None:
+async def test_duplicate_delivery(process: NewProcess, database: str, project: Project) -> None:
     """Every word comes three times, pages and ring overlap, clients come again with old cursors."""
     bus = LocalBus()
     async with process(bus, DEAF) as here:
         worker = bus.sibling()
-        async with events(here, project) as heard:
-            await heard.ready()
+        async with events(here, project) as received:
+            await received.ready()
             for number in range(30):
                 revision = await project.note(str(number), size=2)
                 for _ in range(3):
                     worker.publish(project.id, LogHint(revision))
                     here.hint(project.id, revision)
                     here.hubs._on_loss()
-            await heard.revision(60)
+            await received.revision(60)
             last = 0
             while last < 60:
                 async with events(here, project, after=project.cursor(last)) as again:
                     await again.ready()
-                    assert [n for n, _ in again.durable] == list(range(last + 1, 61))
+                    assert again.revisions == list(range(last + 1, 61))
                 last += 7
-        assert heard.durable == await project.logged()
+        assert received.logged == await project.logged()
 
 
 @pytest.mark.parametrize("what", ["hole", "epoch"])
-async def test_a_log_with_a_hole_is_not_passed_on(project: Project, what: str) -> None:
+async def test_a_log_with_a_hole_is_not_passed_on(
+    process: NewProcess, project: Project, what: str
+) -> None:
     """Half a restore: revisions are missing, or of another epoch; only a word tells of them."""
     await project.note()
     async with process(LocalBus(), DEAF, hears_commits=False) as here:
-        async with events(here, project) as heard:
-            await heard.ready()
+        async with events(here, project) as received:
+            await received.ready()
             last = await project.note("lost", size=2)
             async with DB.transaction() as tx:
                 if what == "hole":
@@ -179,9 +183,9 @@ async def test_a_log_with_a_hole_is_not_passed_on(project: Project, what: str) -
                     sql = "update project set epoch = 'other' where id = $1"
                 await tx.execute(sql, project.id)
             here.hint(project.id, last)
-            await heard.until(lambda heard: heard.types.count("project.snapshot") == 2)
-    assert heard.durable == []
-    assert heard.of("project.snapshot")[1]["revision"] == last
+            await received.until(lambda received: received.types.count("project.snapshot") == 2)
+    assert received.logged == []
+    assert received.of("project.snapshot")[1]["revision"] == last
 
 
 async def test_deadlock(here: Process, project: Project) -> None:
@@ -214,15 +218,15 @@ async def test_deadlock(here: Process, project: Project) -> None:
         for _ in range(3):
             turns = await asyncio.gather(*(change(first, second, alone) for _ in range(4)))
             assert turns == ["committed"] * 4
-        for heard, where in ((one, project), (two, other)):
-            await heard.revision(13)
-            assert heard.durable == await where.logged()
+        for received, where in ((one, project), (two, other)):
+            await received.revision(13)
+            assert received.logged == await where.logged()
 
 
 async def test_rolling_deploy_with_two_event_schema_versions(
     here: Process, project: Project
 ) -> None:
-    """The newer version writes kinds and fields that this one has never heard of."""
+    """The newer version writes kinds and fields that this one has never received of."""
     newer: list[tuple[str, Any]] = [
         ("camera.moved", {"to": [1, 2]}),
         ("member.updated", {"member": {"userId": "u", "role": "director", "since": 4}}),
@@ -230,10 +234,10 @@ async def test_rolling_deploy_with_two_event_schema_versions(
         ("run.started", {"run": {"attempt": "first"}}),
         ("project.updated", [1]),
     ]
-    async with events(here, project) as heard:
-        await heard.ready()
+    async with events(here, project) as received:
+        await received.ready()
         for kind, data in newer:
             await project.commit((kind, data, "0197a000-0000-7000-8000-000000000000"))
-        await heard.revision(await project.note("old and known"))
-        assert heard.durable == await project.logged()
-        assert [e["type"] for e in heard.events if "revision" in e][:5] == [k for k, _ in newer]
+        await received.revision(await project.note("old and known"))
+        assert received.logged == await project.logged()
+        assert [e["type"] for e in received.events if "revision" in e][:5] == [k for k, _ in newer]

@@ -15,10 +15,12 @@ from app.realtime.bus.local import LocalBus
 from app.realtime.encoding import split
 from app.realtime.limits import Limits
 from app.realtime.ring import BATCH_BYTES
-from tests.fault_proxy import FaultProxy
 from tests.harness.database import DB
-from tests.realtime.clients import Heard, events, parse, poll, socket
-from tests.realtime.studio import Process, Project, eventually, process
+from tests.harness.events import Received, SseParser
+from tests.harness.proxies import FaultProxy
+from tests.harness.waiting import eventually
+from tests.realtime.clients import events, poll, socket
+from tests.realtime.hub_server import NewProcess, Process, Project
 from tests.realtime.test_rights import GUEST, member
 
 
@@ -31,7 +33,7 @@ async def wired(where: Process) -> AsyncIterator[tuple[FaultProxy, str]]:
 
 
 async def test_catch_up_slower_than_writes(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    process: NewProcess, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More is written than each page brings: it ends with a snapshot."""
     limits = Limits(replay_events=1000, ring_events=100)
@@ -49,21 +51,23 @@ async def _outrun(here: Process, project: Project, monkeypatch: pytest.MonkeyPat
         return split(events[:200], BATCH_BYTES)
 
     monkeypatch.setattr(here.hubs._hub(project.id), "page", slow)
-    async with events(here, project, after=project.cursor(0)) as heard:
-        await heard.ready()
+    async with events(here, project, after=project.cursor(0)) as received:
+        await received.ready()
         monkeypatch.undo()
-        await heard.revision(await project.note("the last"))
-    assert heard.of("sync.reset") == [{"reason": "too_far"}]
-    assert heard.types.count("project.snapshot") == 1
+        await received.revision(await project.note("the last"))
+    assert received.of("sync.reset") == [{"reason": "too_far"}]
+    assert received.types.count("project.snapshot") == 1
 
 
 @pytest.mark.parametrize("restored", [3, 9])
-async def test_epoch_change_while_away(project: Project, restored: int) -> None:
+async def test_epoch_change_while_away(
+    process: NewProcess, project: Project, restored: int
+) -> None:
     """A backup is restored while nobody is connected; its revisions go back, or beyond."""
     await project.note(size=5)
     async with process(LocalBus()) as here:
-        async with events(here, project) as heard:
-            await heard.ready()
+        async with events(here, project) as received:
+            await received.ready()
     async with DB.transaction() as tx:
         await tx.execute("delete from project_event where project_id = $1", project.id)
         await tx.execute(
@@ -74,10 +78,10 @@ async def test_epoch_change_while_away(project: Project, restored: int) -> None:
             events(here, project, after=project.cursor(5)) as over_sse,
             socket(here, project, after=project.cursor(5)) as (over_socket, _),
         ):
-            for heard in (over_sse, over_socket):
-                await heard.ready()
-                assert heard.of("sync.reset") == [{"reason": "epoch"}]
-                assert heard.durable == []
+            for received in (over_sse, over_socket):
+                await received.ready()
+                assert received.of("sync.reset") == [{"reason": "epoch"}]
+                assert received.logged == []
         answer = await poll(here, project, project.cursor(5))
         assert (answer["reset"], answer["cursor"]) == (True, f"other.{restored}")
 
@@ -104,13 +108,13 @@ async def test_retention_mid_catch_up(
         return await page(after)
 
     monkeypatch.setattr(hub, "page", trimming)
-    async with events(here, project, after=project.cursor(0)) as heard:
-        await heard.ready()
-        await heard.revision(await project.note())
-    numbers = [revision for revision, _ in heard.durable]
+    async with events(here, project, after=project.cursor(0)) as received:
+        await received.ready()
+        await received.revision(await project.note())
+    numbers = received.revisions
     assert numbers == [*range(1, 201), 601]
-    assert heard.of("sync.reset") == [{"reason": "trimmed"}]
-    assert heard.of("project.snapshot")[0]["revision"] == 600
+    assert received.of("sync.reset") == [{"reason": "trimmed"}]
+    assert received.of("project.snapshot")[0]["revision"] == 600
 
 
 @pytest.mark.parametrize("cuts", [25, pytest.param(None, marks=pytest.mark.long)])
@@ -126,25 +130,18 @@ async def test_cut_at_every_byte(here: Process, project: Project, cuts: int | No
         assert length > 600
         for cut in range(length):
             kept = whole[:cut]
-            heard = Heard()
-            *blocks, _rest = kept.split(b"\n\n")
-            for block in blocks:
-                parse(block, heard)
-            last = heard.durable[-1][0] if heard.durable else 0
-            assert heard.durable == logged[:last]
+            before = logged_in(kept)
+            assert before == logged[: len(before)]
         places = range(1, 200 + length)  # the head of the answer, too
         for cut in places if cuts is None else random.sample(places, cuts):
             wire.cut_after = cut
             got = await _bytes_of(address + path, ends=None)
-            heard = Heard()
-            *blocks, _rest = got.split(b"\n\n")
-            for block in blocks:
-                parse(block, heard)
-            last = heard.durable[-1][0] if heard.durable else 0
+            before = logged_in(got)
+            last = before[-1][0] if before else 0
             wire.cut_after = None
             async with events(here, project, last_event_id=project.cursor(last)) as again:
                 await again.ready()
-            assert heard.durable + again.durable == logged
+            assert before + again.logged == logged
 
 
 async def _bytes_of(url: str, *, ends: bytes | None) -> bytes:
@@ -159,7 +156,14 @@ async def _bytes_of(url: str, *, ends: bytes | None) -> bytes:
     return got
 
 
-async def test_half_open_socket_by_its_ping(project: Project) -> None:
+def logged_in(body: bytes) -> list[tuple[int, Any]]:
+    """Revision and data of each durable event that is complete in the body of a stream."""
+    return [
+        (event["revision"], event["data"]) for event, cursor in SseParser().feed(body) if cursor
+    ]
+
+
+async def test_half_open_socket_by_its_ping(process: NewProcess, project: Project) -> None:
     """A socket vanishes without a word: it is closed, and its person is gone for the others."""
     async with process(LocalBus(), Limits(heartbeat=0.2), ws_ping=0.3) as here:
         async with wired(here) as (wire, address), events(here, project, user="ann") as ann:
@@ -167,21 +171,21 @@ async def test_half_open_socket_by_its_ping(project: Project) -> None:
             async with connect(url, ping_interval=None, close_timeout=0.1) as line:
                 await line.send('{"type":"hello"}')
                 await eventually(lambda: len(here.subscriptions) == 2)
-                await ann.until(lambda heard: _people(heard) == ["ann", "bob"])
+                await ann.until(lambda received: _people(received) == ["ann", "bob"])
                 wire.hold = True
                 await eventually(lambda: len(here.subscriptions) == 1, within=4)
-                await ann.until(lambda heard: _people(heard) == ["ann"])
+                await ann.until(lambda received: _people(received) == ["ann"])
                 wire.hold = False
 
 
-def _people(heard: Heard) -> list[str]:
-    told = heard.of("presence.updated")
+def _people(received: Received) -> list[str]:
+    told = received.of("presence.updated")
     return [one["userId"] for one in told[-1]["users"]] if told else []
 
 
 @pytest.mark.parametrize("crowd", [300, pytest.param(2000, marks=pytest.mark.long)])
 async def test_thundering_herd(
-    project: Project, crowd: int, monkeypatch: pytest.MonkeyPatch
+    process: NewProcess, project: Project, crowd: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All come again within a second: one query for each cursor, whoever asks for it."""
     for _ in range(3):
@@ -240,19 +244,19 @@ async def test_revoke_race_in_a_catch_up(here: Process, project: Project) -> Non
     here.valid = False
     async with events(
         here, project, user=GUEST, role="editor", after=project.cursor(0), seen=seen
-    ) as heard:
-        await heard.over(within=3)
-    assert max((revision for revision, _ in heard.durable), default=0) <= lost - 2
-    assert heard.types[-1] == "sync.revoked"
+    ) as received:
+        await received.over(within=3)
+    assert max((revision for revision, _ in received.logged), default=0) <= lost - 2
+    assert received.types[-1] == "sync.revoked"
 
 
-async def test_randomised_life_spreads_the_ends(project: Project) -> None:
+async def test_randomised_life_spreads_the_ends(process: NewProcess, project: Project) -> None:
     """No two restarts of one herd: each stream has its own end of life."""
     async with process(LocalBus(), Limits(lifetime=(600.0, 900.0))) as here:
         async with contextlib.AsyncExitStack() as stack:
             for _ in range(20):
-                heard = await stack.enter_async_context(events(here, project))
-                await heard.ready()
+                received = await stack.enter_async_context(events(here, project))
+                await received.ready()
             ends = sorted(one._expires_at for one in here.subscriptions)
     now = asyncio.get_running_loop().time()
     assert len(set(ends)) == 20

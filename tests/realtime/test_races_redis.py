@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
@@ -13,20 +12,20 @@ from app.realtime.bus.local import LocalBus
 from app.realtime.bus.messages import LogHint
 from app.realtime.bus.redis import RedisBus
 from app.realtime.limits import Limits
-from tests.fault_proxy import FaultProxy
+from tests.harness.proxies import FaultProxy
+from tests.harness.redis import RedisServer
+from tests.harness.waiting import eventually
 from tests.realtime.clients import events, poll, socket
-from tests.realtime.conftest import RedisServer
-from tests.realtime.studio import (  # noqa: F401
+from tests.realtime.hub_server import (
+    RARE,
+    NewProcess,
     Process,
     Project,
-    direct_alone,
-    eventually,
+    TwoProcesses,
     open_project,
-    process,
-    running,
-    snapshot,
 )
-from tests.realtime.test_redis import RARE, two
+
+pytestmark = pytest.mark.one_delivery
 
 
 @pytest.fixture
@@ -36,6 +35,7 @@ async def wire(redis_server: RedisServer) -> Any:
 
 
 async def test_redis_blackhole(
+    process: NewProcess,
     database: str,
     redis_server: RedisServer,
     wire: FaultProxy,
@@ -46,8 +46,8 @@ async def test_redis_blackhole(
     monkeypatch.setattr(redis_bus, "PROBE_AFTER_SECONDS", 1.0)
     monkeypatch.setattr(redis_bus, "GIVE_UP_AFTER_SECONDS", 2.0)
     bus = RedisBus(f"redis://127.0.0.1:{wire.port}/0")
-    async with process(bus, hears_commits=False) as web, events(web, project) as heard:
-        await heard.ready()
+    async with process(bus, hears_commits=False) as web, events(web, project) as received:
+        await received.ready()
         listening = bus._pubsub
         wire.hold = True
         loop, waits = asyncio.get_running_loop(), []
@@ -55,17 +55,21 @@ async def test_redis_blackhole(
             began = loop.time()
             revision = await project.note("into the hole")
             waits.append(loop.time() - began)
-            await heard.revision(revision, within=2.7)
+            await received.revision(revision, within=2.7)
         assert min(waits) < 0.5
         await eventually(lambda: bus._pubsub is not listening, within=6)
         wire.hold = False
         wire.reset()
-        await heard.revision(await project.note("out of it"), within=2.7)
-        assert heard.durable == await project.logged()
+        await received.revision(await project.note("out of it"), within=2.7)
+        assert received.logged == await project.logged()
 
 
 async def test_subscribe_ack_race(
-    database: str, redis_server: RedisServer, wire: FaultProxy, project: Project
+    process: NewProcess,
+    database: str,
+    redis_server: RedisServer,
+    wire: FaultProxy,
+    project: Project,
 ) -> None:
     """A hub asks for its channel over a slow line; commits and words come before the answer."""
     bus = RedisBus(f"redis://127.0.0.1:{wire.port}/0")
@@ -79,25 +83,29 @@ async def test_subscribe_ack_race(
         for number in range(12):
             await project.note(str(number))
             await asyncio.sleep(0.03)
-        heard = await joining
+        received = await joining
         try:
-            await heard[1].revision(12, within=2)
-            first = heard[1].durable[0][0]
-            assert heard[1].durable == (await project.logged())[first - 1 :]
-            assert heard[1].of("project.snapshot")[0]["revision"] == first - 1
+            await received[1].revision(12, within=2)
+            first = received[1].logged[0][0]
+            assert received[1].logged == (await project.logged())[first - 1 :]
+            assert received[1].of("project.snapshot")[0]["revision"] == first - 1
         finally:
-            await heard[0].__aexit__(None, None, None)
+            await received[0].__aexit__(None, None, None)
 
 
 async def _join(web: Process, project: Project) -> Any:
     stream = events(web, project)
-    heard = await stream.__aenter__()
-    await heard.ready()
-    return stream, heard
+    received = await stream.__aenter__()
+    await received.ready()
+    return stream, received
 
 
 async def test_last_leave_first_join_while_unsubscribing(
-    database: str, redis_server: RedisServer, wire: FaultProxy, project: Project
+    process: NewProcess,
+    database: str,
+    redis_server: RedisServer,
+    wire: FaultProxy,
+    project: Project,
 ) -> None:
     """The last one leaves, and somebody joins while the farewell to Redis is on its slow way."""
     bus = RedisBus(f"redis://127.0.0.1:{wire.port}/0")
@@ -108,13 +116,13 @@ async def test_last_leave_first_join_while_unsubscribing(
     ):
         wire.delay = 0.02
         for number in range(12):
-            async with events(web, project) as heard:
-                await heard.ready()
+            async with events(web, project) as received:
+                await received.ready()
             await asyncio.sleep(0.01 * (number % 6))
             async with events(web, project) as again:
                 await again.ready()
                 await again.revision(await project.note(str(number)), within=2)
-        assert again.durable == [(12, {"text": "11", "n": 0})]
+        assert again.logged == [(12, {"text": "11", "n": 0})]
 
 
 async def test_subscriptions_that_come_and_go_while_redis_drops_us(
@@ -141,7 +149,7 @@ async def test_subscriptions_that_come_and_go_while_redis_drops_us(
     await bus.close()
 
 
-async def test_the_clock_goes_on_whatever_a_bus_does(project: Project) -> None:
+async def test_the_clock_goes_on_whatever_a_bus_does(process: NewProcess, project: Project) -> None:
     """A fault in letting go of one project costs nobody else the heartbeats."""
 
     class Faulty(LocalBus):
@@ -149,14 +157,14 @@ async def test_the_clock_goes_on_whatever_a_bus_does(project: Project) -> None:
             raise AttributeError("a fault of a library")
 
     pace = Limits(heartbeat=0.3, linger=0.1)
-    async with process(Faulty(), pace) as here, events(here, project) as heard:
-        await heard.ready()
+    async with process(Faulty(), pace) as here, events(here, project) as received:
+        await received.ready()
         other = await open_project()
         async with events(here, other) as gone:
             await gone.ready()
         await eventually(lambda: other.id not in here.hubs._hubs)
-        told = len(heard.of("sync.heartbeat"))
-        await heard.until(lambda heard: len(heard.of("sync.heartbeat")) > told + 2)
+        told = len(received.of("sync.heartbeat"))
+        await received.until(lambda received: len(received.of("sync.heartbeat")) > told + 2)
 
 
 async def test_hub_callback_exception(here: Process, project: Project) -> None:
@@ -166,25 +174,25 @@ async def test_hub_callback_exception(here: Process, project: Project) -> None:
         raise RuntimeError("a connection with a fault")
 
     async with (
-        events(here, project) as heard,
+        events(here, project) as received,
         socket(here, project) as (other, _),
         socket(here, project, user="unlucky") as (unlucky, _),
     ):
-        for each in (heard, other, unlucky):
+        for each in (received, other, unlucky):
             await each.ready()
         for one in here.subscriptions:
             if one.subscriber.user_id == "unlucky":
                 one.write = unwritable
         await project.note("breaks one")
         await unlucky.over()
-        for each in (heard, other):
+        for each in (received, other):
             await each.revision(await project.note("told to the others"))
-            assert each.durable == await project.logged()
+            assert each.logged == await project.logged()
     await eventually(lambda: not here.subscriptions)
 
 
 async def test_f12_two_processes_tell_the_same(
-    database: str, redis_server: RedisServer, project: Project
+    two: TwoProcesses, database: str, redis_server: RedisServer, project: Project
 ) -> None:
     async with two(redis_server, RARE) as (one, other):
         async with (
@@ -194,83 +202,87 @@ async def test_f12_two_processes_tell_the_same(
             await first.ready()
             await second.ready()
             await asyncio.gather(*(project.note(str(number), size=2) for number in range(25)))
-            for heard in (first, second):
-                await heard.revision(50, within=2)
+            for received in (first, second):
+                await received.revision(50, within=2)
         polled = await poll(other, project, project.cursor(0))
-        assert first.durable == second.durable == await project.logged()
-        assert [(e["revision"], e["data"]) for e in polled["events"]] == first.durable
+        assert first.logged == second.logged == await project.logged()
+        assert [(e["revision"], e["data"]) for e in polled["events"]] == first.logged
 
 
 async def test_f17_a_redis_that_is_empty_again_changes_nothing(
-    database: str, redis_server: RedisServer, project: Project
+    two: TwoProcesses, database: str, redis_server: RedisServer, project: Project
 ) -> None:
-    async with two(redis_server) as (_, web), events(web, project) as heard:
-        await heard.ready()
-        await heard.revision(await project.note(), within=2.6)
-        redis_server.stop()
+    async with two(redis_server) as (_, web), events(web, project) as received:
+        await received.ready()
+        await received.revision(await project.note(), within=2.6)
+        redis_server.kill()
         redis_server.start()
-        await heard.revision(await project.note(), within=2.7)
+        await received.revision(await project.note(), within=2.7)
         with redis_server.admin as admin:
             admin.flushall()
             assert admin.keys() == [], "nothing of ours is kept there"
-        await heard.revision(await project.note(), within=2.7)
-        assert heard.durable == await project.logged()
+        await received.revision(await project.note(), within=2.7)
+        assert received.logged == await project.logged()
 
 
 async def test_f20_a_slow_redis_slows_no_request(
-    database: str, redis_server: RedisServer, wire: FaultProxy, project: Project
+    process: NewProcess,
+    database: str,
+    redis_server: RedisServer,
+    wire: FaultProxy,
+    project: Project,
 ) -> None:
     slow = RedisBus(f"redis://127.0.0.1:{wire.port}/0")
-    async with process(slow) as one, events(one, project) as heard:
-        await heard.ready()
+    async with process(slow) as one, events(one, project) as received:
+        await received.ready()
         wire.delay = 0.1
         loop, waits = asyncio.get_running_loop(), []
         for _ in range(20):
             began = loop.time()
             revision = await project.note()
             waits.append(loop.time() - began)
-            await heard.revision(revision, within=0.5)
+            await received.revision(revision, within=0.5)
         assert median(waits) < wire.delay, "a commit waits for no word to Redis"
 
 
 async def test_f21_a_redis_without_memory_costs_no_event(
-    database: str, redis_server: RedisServer, project: Project
+    two: TwoProcesses, database: str, redis_server: RedisServer, project: Project
 ) -> None:
-    async with two(redis_server) as (_, web), events(web, project) as heard:
-        await heard.ready()
+    async with two(redis_server) as (_, web), events(web, project) as received:
+        await received.ready()
         with redis_server.admin as admin:
             admin.config_set("maxmemory-policy", "noeviction")
             admin.config_set("maxmemory", "1")
             try:
                 for _ in range(3):
-                    await heard.revision(await project.note(), within=2.7)
+                    await received.revision(await project.note(), within=2.7)
             finally:
                 admin.config_set("maxmemory", "0")
-        await heard.revision(await project.note(), within=2.7)
-        assert heard.durable == await project.logged()
+        await received.revision(await project.note(), within=2.7)
+        assert received.logged == await project.logged()
 
 
-async def test_f23_doubled_and_reordered_words(project: Project) -> None:
+async def test_f23_doubled_and_reordered_words(process: NewProcess, project: Project) -> None:
     bus = LocalBus()
     async with process(bus, RARE, hears_commits=False) as here:
         worker = bus.sibling()
-        async with events(here, project) as heard, socket(here, project) as (other, _):
-            await heard.ready()
+        async with events(here, project) as received, socket(here, project) as (other, _):
+            await received.ready()
             await other.ready()
             for _ in range(5):
                 head = await project.note(size=3)
                 for revision in (head, head - 1, head, head + 4, head - 2, 0):
                     worker.publish(project.id, LogHint(revision))
-            for each in (heard, other):
+            for each in (received, other):
                 await each.revision(15, within=2)
-                assert each.durable == await project.logged()
+                assert each.logged == await project.logged()
 
 
 @pytest.mark.parametrize("away", [False, True])
 async def test_the_bus_ends_at_any_moment(redis_server: RedisServer, away: bool) -> None:
     """redis-py may swallow the cancellation that ends a process; then it would never end."""
     if away:
-        redis_server.stop()
+        redis_server.kill()
 
     async def once() -> None:
         bus = RedisBus(redis_server.url)
@@ -284,10 +296,3 @@ async def test_the_bus_ends_at_any_moment(redis_server: RedisServer, away: bool)
 
     for _ in range(4):
         await asyncio.gather(*(once() for _ in range(30)))
-
-
-@pytest.fixture(autouse=True)
-def redis_is_up(redis_server: RedisServer) -> Iterator[None]:
-    yield
-    if redis_server.child is None:
-        redis_server.start()

@@ -20,15 +20,11 @@ from app.store.database import Tx
 from app.store.embedded import Embedded, start
 from app.store.migration import migrate
 from tests.harness.database import DB, connect
-from tests.realtime.clients import Heard, events, poll
-from tests.realtime.studio import (  # noqa: F401
-    Process,
-    Project,
-    direct_alone,
-    open_processes,
-    open_project,
-    process,
-)
+from tests.harness.events import Received
+from tests.realtime.clients import events, poll
+from tests.realtime.hub_server import NewProcess, Process, Project, open_processes, open_project
+
+pytestmark = pytest.mark.one_delivery
 
 PATIENCE = 30.0  # seconds
 
@@ -143,28 +139,30 @@ async def replicated(primary: Embedded, standby: Embedded) -> AsyncIterator[Repl
     await there.close()
 
 
-def revisions(heard: Heard) -> list[int]:
-    return [revision for revision, _ in heard.durable]
+def revisions(received: Received) -> list[int]:
+    return received.revisions
 
 
-async def test_replica_lag(replicated: Replicated) -> None:
+async def test_replica_lag(process: NewProcess, replicated: Replicated) -> None:
     """Whoever follows is told late and never a hole, whatever the hints say."""
     async with process(LocalBus(), Limits(head_check=0.3)) as here:
-        async with events(here, replicated.project) as heard:
-            await heard.ready()
+        async with events(here, replicated.project) as received:
+            await received.ready()
             for turn in range(6):
                 await replicated.lag(turn % 2 == 0)
                 for _ in range(5):
                     head = await replicated.note(random.randint(1, 3))
-                assert revisions(heard) == list(range(1, len(heard.durable) + 1))
+                assert revisions(received) == list(range(1, len(received.logged) + 1))
                 if turn % 2 == 0:
-                    assert len(heard.durable) <= await replicated.seen() < head
-            await heard.revision(head, within=PATIENCE)
-        assert heard.durable == await replicated.logged()
-        assert heard.types.count("project.snapshot") == 1
+                    assert len(received.logged) <= await replicated.seen() < head
+            await received.revision(head, within=PATIENCE)
+        assert received.logged == await replicated.logged()
+        assert received.types.count("project.snapshot") == 1
 
 
-async def test_replica_lag_of_one_who_knows_more(replicated: Replicated) -> None:
+async def test_replica_lag_of_one_who_knows_more(
+    process: NewProcess, replicated: Replicated
+) -> None:
     """A cursor from another server is ahead of what can be read here: told so, never passed over.
 
     A new client's snapshot is old, but whole: what comes later comes after it.
@@ -191,33 +189,35 @@ async def test_replica_lag_of_one_who_knows_more(replicated: Replicated) -> None
             assert answer["cursor"] == project.cursor(known)
             await replicated.lag(False)
             head = await replicated.note(2)
-            for heard in (early, late, new):
-                await heard.revision(head, within=PATIENCE)
-            for heard in (late, new):
-                assert heard.of("project.snapshot")[0]["revision"] == known
-                assert revisions(heard) == list(range(known + 1, head + 1))
-            assert early.durable == await replicated.logged()
+            for received in (early, late, new):
+                await received.revision(head, within=PATIENCE)
+            for received in (late, new):
+                assert received.of("project.snapshot")[0]["revision"] == known
+                assert revisions(received) == list(range(known + 1, head + 1))
+            assert early.logged == await replicated.logged()
 
 
-async def test_replica_lag_of_those_who_come_and_go(replicated: Replicated) -> None:
+async def test_replica_lag_of_those_who_come_and_go(
+    process: NewProcess, replicated: Replicated
+) -> None:
     """Each list is whole from its cursor, or from a snapshot on."""
     project, chance = replicated.project, random.Random()
 
     async def follow(here: Process, after: int) -> None:
-        async with events(here, project, after=project.cursor(after)) as heard:
-            await heard.ready()
-        first = heard.of("project.snapshot")
+        async with events(here, project, after=project.cursor(after)) as received:
+            await received.ready()
+        first = received.of("project.snapshot")
         start = first[-1]["revision"] if first else after
-        assert revisions(heard) == list(range(start + 1, start + 1 + len(heard.durable)))
-        assert not first or "sync.reset" in heard.types
+        assert revisions(received) == list(range(start + 1, start + 1 + len(received.logged)))
+        assert not first or "sync.reset" in received.types
 
     async with process(LocalBus(), Limits(head_check=0.3)) as here:
-        async with events(here, project) as heard:
-            await heard.ready()
+        async with events(here, project) as received:
+            await received.ready()
             for _ in range(12):
                 await replicated.lag(chance.random() < 0.5)
                 head = await replicated.note(chance.randint(1, 3))
                 await asyncio.gather(*(follow(here, chance.randint(0, head)) for _ in range(4)))
             await replicated.lag(False)
-            await heard.revision(head, within=PATIENCE)
-        assert heard.durable == await replicated.logged()
+            await received.revision(head, within=PATIENCE)
+        assert received.logged == await replicated.logged()

@@ -18,8 +18,10 @@ from app.realtime import metrics
 from app.realtime.accelerated import writers
 from app.realtime.bus.local import LocalBus
 from app.realtime.limits import Limits
-from tests.realtime.clients import Heard, events
-from tests.realtime.studio import Process, Project, eventually, process
+from tests.harness.events import Received
+from tests.harness.waiting import eventually
+from tests.realtime.clients import events
+from tests.realtime.hub_server import NewProcess, Process, Project
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's options are Linux's")
 
@@ -65,15 +67,16 @@ async def plugged(
         yield line
 
 
-def people(heard: Heard) -> list[str]:
-    told = heard.of("presence.updated")
+def people(received: Received) -> list[str]:
+    told = received.of("presence.updated")
     return [one["userId"] for one in told[-1]["users"]] if told else []
 
 
-@pytest.mark.parametrize("direct", [True], indirect=True, ids=["direct"])  # ASGI shows no socket
+@pytest.mark.one_delivery  # ASGI shows no socket
 @pytest.mark.parametrize("transport", ["sse", "socket"])
 @pytest.mark.parametrize("patience", [SOON, pytest.param(None, marks=pytest.mark.long)])
 async def test_half_open(
+    process: NewProcess,
     project: Project,
     transport: str,
     patience: int | None,
@@ -95,19 +98,19 @@ async def test_half_open(
             events(here, project, user="ann") as ann,
             plugged(here, project, transport, "bob") as bob,
         ):
-            await ann.until(lambda heard: people(heard) == ["ann", "bob"])
+            await ann.until(lambda received: people(received) == ["ann", "bob"])
             vanish(bob)
             for _ in range(3):
                 await ann.revision(await project.note("told to nobody"))
             await eventually(lambda: len(here.subscriptions) == 1, within=within)
-            await ann.until(lambda heard: people(heard) == ["ann"], within=20)
+            await ann.until(lambda received: people(received) == ["ann"], within=20)
             assert bob.fileno() > 0, "it never closed"
             assert metrics.SLOW_KILLS._value.get() == slow
             await ann.revision(await project.note())
-            assert ann.durable == await project.logged()
+            assert ann.logged == await project.logged()
 
 
-async def test_half_open_with_more_to_tell_than_fits(project: Project) -> None:
+async def test_half_open_with_more_to_tell_than_fits(process: NewProcess, project: Project) -> None:
     """On either delivery: what nobody acknowledges piles up until the write stalls."""
     slow = metrics.SLOW_KILLS._value.get()
     async with process(LocalBus(), Limits(heartbeat=0.3, stall=0.5), ws_ping=3600.0) as here:
@@ -115,10 +118,10 @@ async def test_half_open_with_more_to_tell_than_fits(project: Project) -> None:
             events(here, project, user="ann") as ann,
             plugged(here, project, "sse", "bob") as bob,
         ):
-            await ann.until(lambda heard: people(heard) == ["ann", "bob"])
+            await ann.until(lambda received: people(received) == ["ann", "bob"])
             vanish(bob)
             for _ in range(80):
                 await ann.revision(await project.note("x" * 100_000))
             await eventually(lambda: len(here.subscriptions) == 1, within=15)
             assert metrics.SLOW_KILLS._value.get() == slow + 1
-            await ann.until(lambda heard: people(heard) == ["ann"], within=20)
+            await ann.until(lambda received: people(received) == ["ann"], within=20)

@@ -1,50 +1,30 @@
 """Two processes over a real Redis, and everything that can happen to it."""
 
 import asyncio
-import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
-from app.realtime import metrics
 from app.realtime.bus.messages import LogHint
 from app.realtime.bus.redis import RedisBus
 from app.realtime.limits import Limits
 from app.store.ids import new_id
+from tests.harness.metrics import metric
+from tests.harness.redis import RedisServer
+from tests.harness.waiting import eventually
 from tests.realtime.clients import events
-from tests.realtime.conftest import RedisServer
-from tests.realtime.studio import Process, Project, Turn, Word, direct_alone, eventually, process  # noqa: F401
+from tests.realtime.hub_server import RARE, NewProcess, Project, Turn, TwoProcesses, Word
 from tests.realtime.test_live import ODD_TEXT, stream_code, text_of
 
-RARE = Limits(head_check=3600.0)  # so that only Redis, or what replaces it, can be the cause
+pytestmark = pytest.mark.one_delivery
 
 
 def count(outcome: str) -> float:
-    value: float = metrics.BUS.labels(outcome)._value.get()
-    return value
+    return metric("reelroom_bus_total", outcome=outcome)
 
 
-@asynccontextmanager
-async def two(
-    server: RedisServer, pace: Limits | None = None
-) -> AsyncIterator[tuple[Process, ...]]:
-    """One that commits and one that hears of it only over Redis."""
-    async with (
-        process(RedisBus(server.url), pace) as worker,
-        process(RedisBus(server.url), pace, hears_commits=False) as web,
-    ):
-        yield worker, web
-
-
-@contextmanager
-def frozen(server: RedisServer) -> Iterator[None]:
-    assert server.child
-    server.child.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        server.child.send_signal(signal.SIGCONT)
+def fenced() -> float:
+    """Live events of attempts that had lost their lease."""
+    return metric("reelroom_live_dropped_total", cause="attempt")
 
 
 def kill_subscribers(server: RedisServer) -> None:
@@ -53,7 +33,7 @@ def kill_subscribers(server: RedisServer) -> None:
 
 
 async def test_an_event_committed_here_is_told_there_at_once(
-    database: str, redis_server: RedisServer, project: Project
+    two: TwoProcesses, database: str, redis_server: RedisServer, project: Project
 ) -> None:
     async with two(redis_server, RARE) as (worker, web):
         async with events(web, project) as there, events(worker, project) as here:
@@ -63,35 +43,39 @@ async def test_an_event_committed_here_is_told_there_at_once(
                 revision = await project.note(size=2)
                 await there.revision(revision, within=1)
                 await here.revision(revision, within=1)
-            assert there.durable == here.durable == await project.logged()
+            assert there.logged == here.logged == await project.logged()
 
 
-async def test_redis_kill(database: str, redis_server: RedisServer, project: Project) -> None:
+async def test_redis_kill(
+    two: TwoProcesses, database: str, redis_server: RedisServer, project: Project
+) -> None:
     async with two(redis_server, RARE) as (_, web):
-        async with events(web, project) as heard:
-            await heard.ready()
+        async with events(web, project) as received:
+            await received.ready()
             for number in range(200):
                 await project.note(str(number))
                 if number % 40 == 20:
                     kill_subscribers(redis_server)
             kill_subscribers(redis_server)
             await project.note("the last, with nothing after it")
-            await heard.revision(201, within=3)
-            assert heard.durable == await project.logged()
+            await received.revision(201, within=3)
+            assert received.logged == await project.logged()
 
 
-async def test_redis_restart(database: str, redis_server: RedisServer, project: Project) -> None:
+async def test_redis_restart(
+    two: TwoProcesses, database: str, redis_server: RedisServer, project: Project
+) -> None:
     async with two(redis_server) as (_, web):
-        async with events(web, project) as heard:
-            await heard.ready()
-            redis_server.stop()
+        async with events(web, project) as received:
+            await received.ready()
+            redis_server.kill()
             try:
                 loop, waits = asyncio.get_running_loop(), []
                 for _ in range(3):
                     began = loop.time()
                     revision = await project.note("while it is away")
                     waits.append(loop.time() - began)
-                    await heard.revision(revision, within=2.6)
+                    await received.revision(revision, within=2.6)
                 assert min(waits) < 0.2
                 async with events(web, project, after=project.cursor(0)) as joined:
                     await joined.revision(3, within=2.6)
@@ -100,21 +84,21 @@ async def test_redis_restart(database: str, redis_server: RedisServer, project: 
             up = [RedisBus(redis_server.url)]
             assert await up[0].connected()
             await up[0].close()
-            await eventually(lambda: metrics.BUS_UP._value.get() == 1, within=5)
+            await eventually(lambda: metric("reelroom_bus_up") == 1, within=5)
             await asyncio.sleep(2.5)  # both have connected again by then: the backoff's most
             web.hubs.limits = RARE
-            await heard.revision(await project.note("it is back"), within=2.6)
-            assert heard.durable == await project.logged()
+            await received.revision(await project.note("it is back"), within=2.6)
+            assert received.logged == await project.logged()
 
 
 async def test_a_frozen_redis_delays_nobody(
-    database: str, redis_server: RedisServer, project: Project
+    two: TwoProcesses, database: str, redis_server: RedisServer, project: Project
 ) -> None:
     async with two(redis_server) as (worker, web):
         async with events(web, project) as there, events(worker, project) as here:
             await there.ready()
             await here.ready()
-            with frozen(redis_server):
+            with redis_server.frozen():
                 loop, waits = asyncio.get_running_loop(), []
                 for _ in range(3):
                     began = loop.time()
@@ -123,13 +107,15 @@ async def test_a_frozen_redis_delays_nobody(
                     waits.append(loop.time() - began)
                     await there.revision(revision, within=2.7)
                 assert min(waits) < 0.5
-            assert there.durable == here.durable == await project.logged()
+            assert there.logged == here.logged == await project.logged()
 
 
-async def test_poison_event(database: str, redis_server: RedisServer, project: Project) -> None:
+async def test_poison_event(
+    two: TwoProcesses, database: str, redis_server: RedisServer, project: Project
+) -> None:
     async with two(redis_server, RARE) as (_, web):
-        async with events(web, project) as heard:
-            await heard.ready()
+        async with events(web, project) as received:
+            await received.ready()
             before = count("poison")
             channel = f"reelroom:{project.id}"
             poison = [
@@ -147,12 +133,16 @@ async def test_poison_event(database: str, redis_server: RedisServer, project: P
                         b'{"sender":"x","word":{"type":"hint","revision":%d}}' % revision,
                     )
             await eventually(lambda: count("poison") >= before + len(poison) + 1)
-            await heard.revision(await project.note(size=3), within=1)
-            assert heard.durable == await project.logged()
+            await received.revision(await project.note(size=3), within=1)
+            assert received.logged == await project.logged()
 
 
 async def test_live_text_crosses_processes_and_late_joiners_get_it(
-    database: str, redis_server: RedisServer, project: Project
+    two: TwoProcesses,
+    process: NewProcess,
+    database: str,
+    redis_server: RedisServer,
+    project: Project,
 ) -> None:
     async with two(redis_server, RARE) as (worker, web):
         turn, call = Turn(project, worker.hubs), new_id()
@@ -161,14 +151,14 @@ async def test_live_text_crosses_processes_and_late_joiners_get_it(
             await turn.start()
             await turn.call(call)
             await stream_code(turn, call, ODD_TEXT, pause=0.01)
-            await early.until(lambda heard: text_of(heard, call) == ODD_TEXT)
+            await early.until(lambda received: text_of(received, call) == ODD_TEXT)
             assert "run.snapshot" not in early.types
         async with process(RedisBus(redis_server.url), RARE, hears_commits=False) as third:
             async with events(third, project) as late:
                 await late.ready()
-                await late.until(lambda heard: text_of(heard, call) == ODD_TEXT)
+                await late.until(lambda received: text_of(received, call) == ODD_TEXT)
                 turn.write("and more", call)
-                await late.until(lambda heard: text_of(heard, call) == ODD_TEXT + "and more")
+                await late.until(lambda received: text_of(received, call) == ODD_TEXT + "and more")
                 await turn.durable("tool.finished", {"callId": call, "success": True})
                 await turn.finish()
                 turn.write("too late", call)
@@ -177,30 +167,32 @@ async def test_live_text_crosses_processes_and_late_joiners_get_it(
                 assert text_of(late, call) == ODD_TEXT + "and more"
 
 
-async def test_zombie_worker(database: str, redis_server: RedisServer, project: Project) -> None:
+async def test_zombie_worker(
+    two: TwoProcesses, database: str, redis_server: RedisServer, project: Project
+) -> None:
     async with two(redis_server, RARE) as (worker, web):
         turn, call = Turn(project, worker.hubs), new_id()
         zombie = Turn(project, web.hubs)
-        async with events(web, project) as heard:
-            await heard.ready()
+        async with events(web, project) as received:
+            await received.ready()
             await turn.start()
             await turn.call(call)
             zombie.id, zombie.after = turn.id, turn.after
             turn.attempt = 2
             await turn.durable("run.retrying", turn.run())
             await turn.call(call)
-            await heard.revision(turn.after)
-            before = metrics.LIVE_DROPPED.labels("attempt")._value.get()
+            await received.revision(turn.after)
+            before = fenced()
             zombie.write("brains", call)
             turn.write("mine", call)
-            await heard.until(lambda heard: heard.of("code.delta"))
-            await eventually(lambda: metrics.LIVE_DROPPED.labels("attempt")._value.get() > before)
+            await received.until(lambda received: received.of("code.delta"))
+            await eventually(lambda: fenced() > before)
             turn.write(" alone", call)
-            await heard.until(lambda heard: text_of(heard, call) == "mine alone")
+            await received.until(lambda received: text_of(received, call) == "mine alone")
 
 
 async def test_a_broadcast_reaches_the_receivers_of_the_other_processes(
-    database: str, redis_server: RedisServer
+    two: TwoProcesses, database: str, redis_server: RedisServer
 ) -> None:
     async with two(redis_server) as (worker, web):
         received: list[Word] = []
@@ -211,7 +203,7 @@ async def test_a_broadcast_reaches_the_receivers_of_the_other_processes(
         worker.hubs.received.connect(Word, broken)
         worker.hubs.received.connect(Word, received.append)
         web.hubs.received.connect(Word, lambda _: pytest.fail("its own broadcast"))
-        await eventually(lambda: metrics.BUS_UP._value.get() == 1)
+        await eventually(lambda: metric("reelroom_bus_up") == 1)
         for number in range(100):
             web.hubs.broadcast(Word(f"stop {number}"))
             if received:
@@ -222,7 +214,7 @@ async def test_a_broadcast_reaches_the_receivers_of_the_other_processes(
 
 
 async def test_last_leave_first_join(
-    database: str, redis_server: RedisServer, project: Project
+    process: NewProcess, database: str, redis_server: RedisServer, project: Project
 ) -> None:
     channel = f"reelroom:{project.id}"
 
@@ -249,28 +241,28 @@ async def test_a_full_queue_drops_the_oldest_and_nobody_waits(redis_server: Redi
 
 
 async def test_f15_redis_may_be_away_at_the_start(
-    database: str, redis_server: RedisServer, project: Project
+    two: TwoProcesses, database: str, redis_server: RedisServer, project: Project
 ) -> None:
-    redis_server.stop()
+    redis_server.kill()
     async with two(redis_server) as (_, web):
-        async with events(web, project) as heard:
-            await heard.ready()
-            await heard.revision(await project.note(), within=2.6)
+        async with events(web, project) as received:
+            await received.ready()
+            await received.revision(await project.note(), within=2.6)
             redis_server.start()
             channel = f"reelroom:{project.id}"
             with redis_server.admin as admin:
                 await eventually(lambda: admin.pubsub_numsub(channel)[0][1] == 1, within=6)
             web.hubs.limits = RARE
-            await heard.revision(await project.note(), within=2.6)
-            await heard.revision(await project.note(), within=0.5)
+            await received.revision(await project.note(), within=2.6)
+            await received.revision(await project.note(), within=0.5)
 
 
 async def test_output_buffer_kill(
-    database: str, redis_server: RedisServer, project: Project
+    two: TwoProcesses, database: str, redis_server: RedisServer, project: Project
 ) -> None:
     async with two(redis_server, RARE) as (_, web):
-        async with events(web, project) as heard:
-            await heard.ready()
+        async with events(web, project) as received:
+            await received.ready()
             before = count("disconnected")
             with redis_server.admin as admin:
                 kept = admin.config_get("client-output-buffer-limit")
@@ -278,16 +270,9 @@ async def test_output_buffer_kill(
                 for _ in range(40):  # nothing of this loop is read meanwhile: it stands still
                     admin.publish(f"reelroom:{project.id}", b"x" * 1_000_000)
                 await project.note("told to a connection that Redis has dropped")
-                await heard.revision(1, within=3)
+                await received.revision(1, within=3)
                 admin.config_set("client-output-buffer-limit", "pubsub 32mb 8mb 60")
                 assert kept
             await eventually(lambda: count("disconnected") > before)
-            await heard.revision(await project.note(), within=3)
-            assert heard.durable == await project.logged()
-
-
-@pytest.fixture(autouse=True)
-def redis_is_up(redis_server: RedisServer) -> Iterator[None]:
-    yield
-    if redis_server.child is None:
-        redis_server.start()
+            await received.revision(await project.note(), within=3)
+            assert received.logged == await project.logged()

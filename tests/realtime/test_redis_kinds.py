@@ -1,17 +1,15 @@
 """The bus over Redis with TLS, and over a cluster with sharded pub/sub."""
 
 import os
-import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from redis import Redis
-from redis.exceptions import RedisError
 
 from app.http import limits
 from app.http.limits import Limiter
@@ -19,57 +17,40 @@ from app.problems import RateLimited
 from app.realtime import metrics
 from app.realtime.bus.redis import SLOT, RedisBus
 from app.store.ids import new_id
-from tests.conftest import free_port
+from tests.harness.redis import RedisServer
+from tests.harness.waiting import eventually
 from tests.realtime.clients import events
-from tests.realtime.studio import Project, eventually, process
-from tests.realtime.test_redis import RARE
+from tests.realtime.hub_server import RARE, NewProcess, Project
 
 SLOTS = 16384
 
 
-@contextmanager
-def redis(folder: Path, *words: str) -> Iterator[None]:
-    program = shutil.which("redis-server")
-    assert program, "the tests need redis-server"
-    folder.mkdir(exist_ok=True)
-    child = subprocess.Popen(
-        [program, "--bind", "127.0.0.1", "--save", "", "--dir", str(folder), *words],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        yield
-    finally:
-        child.kill()
-        child.wait()
+class TlsServer(RedisServer):
+    """A Redis that speaks TLS alone, with a certificate that it signed itself."""
 
+    def __init__(self, folder: Path) -> None:
+        key, self.certificate = folder / "key.pem", folder / "cert.pem"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+             "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
+             "-keyout", str(key), "-out", str(self.certificate)],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        super().__init__(folder)
+        self.options = ("--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no",
+                        "--tls-cert-file", str(self.certificate), "--tls-key-file",
+                        str(key))  # fmt: skip
+        self.url = f"rediss://127.0.0.1:{self.port}/0?ssl_ca_certs={self.certificate}"
 
-def answering(client: Redis) -> Redis:
-    while True:
-        try:
-            client.ping()
-        except (RedisError, OSError):
-            time.sleep(0.02)
-        else:
-            return client
+    @property
+    def admin(self) -> Redis:
+        return Redis(port=self.port, ssl=True, ssl_ca_certs=str(self.certificate))
 
 
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a server that speaks TLS alone, with a certificate that it signed itself."""
-    folder = tmp_path_factory.mktemp("tls")
-    key, certificate = folder / "key.pem", folder / "cert.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
-         "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
-         "-keyout", str(key), "-out", str(certificate)],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    port = free_port()
-    words = ("--port", "0", "--tls-port", str(port), "--tls-cert-file", str(certificate),
-             "--tls-key-file", str(key), "--tls-auth-clients", "no")  # fmt: skip
-    with redis(folder, *words):
-        answering(Redis(port=port, ssl=True, ssl_ca_certs=str(certificate)))
-        yield f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}"
+    with TlsServer(tmp_path_factory.mktemp("tls")) as server:
+        yield server.url
 
 
 class Cluster:
@@ -88,12 +69,14 @@ class Cluster:
         self.meet(*self.ports[1:])
 
     def start_node(self) -> None:
-        port = free_port()
-        words = ("--port", str(port), "--cluster-enabled", "yes", "--cluster-port",
-                 str(port + 5000), "--cluster-node-timeout", "2000")  # fmt: skip
-        self.stack.enter_context(redis(self.folder / str(port), *words))
-        self.ports.append(port)
-        self.nodes.append(answering(Redis(port=port)))
+        folder = self.folder / str(len(self.nodes))
+        folder.mkdir()
+        node = RedisServer(folder)
+        node.options = ("--cluster-enabled", "yes", "--cluster-port", str(node.port + 5000),
+                        "--cluster-node-timeout", "2000")  # fmt: skip
+        self.stack.enter_context(node)
+        self.ports.append(node.port)
+        self.nodes.append(Redis(port=node.port))
 
     def meet(self, *ports: int) -> None:
         for port in ports:
@@ -132,23 +115,25 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield Cluster(tmp_path_factory.mktemp("cluster"), stack)
 
 
-async def meet(url: str, other: str, project: Project) -> None:
+async def meet(process: NewProcess, url: str, other: str, project: Project) -> None:
     """What one process commits the other one tells at once."""
     async with (
         process(RedisBus(url), RARE) as worker,
         process(RedisBus(other), RARE, hears_commits=False) as web,
     ):
-        async with events(web, project) as heard:
-            await heard.ready()
+        async with events(web, project) as received:
+            await received.ready()
             for _ in range(10):
-                await heard.revision(await project.note(), within=2)
+                await received.revision(await project.note(), within=2)
             async with events(worker, project) as here:
                 await here.ready()
                 await here.revision(await project.note(), within=2)
 
 
-async def test_the_bus_speaks_tls(database: str, secure: str, project: Project) -> None:
-    await meet(secure, secure, project)
+async def test_the_bus_speaks_tls(
+    process: NewProcess, database: str, secure: str, project: Project
+) -> None:
+    await meet(process, secure, secure, project)
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused(database: str, secure: str) -> None:
@@ -158,40 +143,40 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(database: str, s
 
 
 async def test_processes_meet_over_a_cluster_whichever_node_they_were_told(
-    database: str, cluster: Cluster, project: Project
+    process: NewProcess, database: str, cluster: Cluster, project: Project
 ) -> None:
     assert cluster.shard_channels(1) == 0
     async with process(RedisBus(cluster.url(2)), RARE) as one:
-        async with events(one, project) as heard:
-            await heard.ready()
+        async with events(one, project) as received:
+            await received.ready()
             assert cluster.shard_channels(1) == 2, "the project's, and everybody's"
             assert cluster.shard_channels(0) == cluster.shard_channels(2) == 0
-    await meet(cluster.url(0), cluster.url(2), project)
+    await meet(process, cluster.url(0), cluster.url(2), project)
 
 
 async def test_the_bus_follows_its_slot_to_another_node(
-    database: str, cluster: Cluster, project: Project
+    process: NewProcess, database: str, cluster: Cluster, project: Project
 ) -> None:
     async with (
         process(RedisBus(cluster.url(0)), RARE) as worker,
         process(RedisBus(cluster.url(2)), RARE, hears_commits=False) as web,
     ):
         assert worker.hubs
-        async with events(web, project) as heard:
-            await heard.ready()
-            await heard.revision(await project.note(), within=2)
+        async with events(web, project) as received:
+            await received.ready()
+            await received.revision(await project.note(), within=2)
             gaps = metrics.GAPS.labels("reconnect")._value.get()
             target = cluster.nodes[0].execute_command("CLUSTER", "MYID")
             for node in cluster.nodes:
                 node.execute_command("CLUSTER", "SETSLOT", SLOT, "NODE", target)
             await eventually(lambda: cluster.shard_channels(0) == 2)
             await eventually(lambda: metrics.GAPS.labels("reconnect")._value.get() > gaps)
-            await heard.revision(await project.note(), within=5)
-            await heard.revision(await project.note(), within=2)
+            await received.revision(await project.note(), within=5)
+            await received.revision(await project.note(), within=2)
 
 
 async def test_a_replica_takes_over_when_the_node_of_the_bus_dies(
-    database: str, project: Project, tmp_path: Path
+    process: NewProcess, database: str, project: Project, tmp_path: Path
 ) -> None:
     with ExitStack() as stack:
         cluster = Cluster(tmp_path, stack)
@@ -201,13 +186,13 @@ async def test_a_replica_takes_over_when_the_node_of_the_bus_dies(
             process(RedisBus(cluster.url(2)), RARE, hears_commits=False) as web,
         ):
             assert worker.hubs
-            async with events(web, project) as heard:
-                await heard.ready()
-                await heard.revision(await project.note(), within=2)
+            async with events(web, project) as received:
+                await received.ready()
+                await received.revision(await project.note(), within=2)
                 cluster.kill(1)
                 await eventually(lambda: cluster.shard_channels(3) == 2, within=30)
                 for _ in range(3):
-                    await heard.revision(await project.note(), within=10)
+                    await received.revision(await project.note(), within=10)
 
 
 async def test_limits_are_counted_where_the_bus_is_whichever_node_was_told(

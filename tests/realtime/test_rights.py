@@ -9,8 +9,9 @@ import pytest
 
 from app.realtime.bus.local import LocalBus
 from app.realtime.limits import Limits
+from tests.harness.waiting import eventually
 from tests.realtime.clients import events, poll, socket
-from tests.realtime.studio import Process, Project, eventually, process
+from tests.realtime.hub_server import NewProcess, Process, Project
 
 GUEST = "guest"
 
@@ -51,12 +52,12 @@ async def test_revoke_race(
         socket(here, project, packed=True, **guest) as (over_msgpack, _),
         events(here, project) as owner,
     ):
-        for heard in (over_sse, over_json, over_msgpack, owner):
-            await heard.ready()
+        for received in (over_sse, over_json, over_msgpack, owner):
+            await received.ready()
         lost = await project.commit(("scene.updated", {}), member(becomes), ("scene.updated", {}))
-        for heard in (over_sse, over_json, over_msgpack):
-            await heard.over(within=2)
-            assert heard.durable[-1][0] < lost - 2
+        for received in (over_sse, over_json, over_msgpack):
+            await received.over(within=2)
+            assert received.logged[-1][0] < lost - 2
         assert over_sse.types[-1] == "sync.revoked"
         assert over_sse.of("sync.revoked") == [{"reason": reason}]
         assert over_json.code == over_msgpack.code == 4403
@@ -68,12 +69,12 @@ async def test_revoke_race(
 
 
 async def test_a_raised_role_or_another_ones_ends_nothing(here: Process, project: Project) -> None:
-    async with events(here, project, user=GUEST, role="viewer") as heard:
-        await heard.ready()
+    async with events(here, project, user=GUEST, role="viewer") as received:
+        await received.ready()
         await project.commit(member("editor"))
         await project.commit(member(None, user="someone else"))
-        await heard.revision(await project.note())
-        assert not heard.ended.is_set()
+        await received.revision(await project.note())
+        assert not received.ended.is_set()
 
 
 async def test_revoke_race_of_a_long_poll_in_flight(here: Process, project: Project) -> None:
@@ -96,9 +97,9 @@ async def test_a_role_lost_before_the_stream_joined_is_noticed(
     await project.commit(member(None), ("scene.updated", {"secret": 1}))
     here.valid = False
     for query in ({}, {"after": seen}):
-        async with events(here, project, user=GUEST, role="editor", seen=seen, **query) as heard:
-            await heard.over(within=2)
-        assert heard.types == ["sync.revoked"]
+        async with events(here, project, user=GUEST, role="editor", seen=seen, **query) as received:
+            await received.over(within=2)
+        assert received.types == ["sync.revoked"]
 
 
 async def test_history_of_an_earlier_loss_is_no_loss(here: Process, project: Project) -> None:
@@ -107,10 +108,10 @@ async def test_history_of_an_earlier_loss_is_no_loss(here: Process, project: Pro
     seen = project.cursor(2)
     async with events(
         here, project, user=GUEST, role="editor", seen=seen, after=project.cursor(0)
-    ) as heard:
-        await heard.ready()
-        await heard.revision(await project.note())
-    assert [revision for revision, _ in heard.durable] == [1, 2, 3]
+    ) as received:
+        await received.ready()
+        await received.revision(await project.note())
+    assert received.revisions == [1, 2, 3]
 
 
 async def test_deleting_the_project_ends_all_streams(here: Process, project: Project) -> None:
@@ -128,13 +129,13 @@ async def test_deleting_the_project_ends_all_streams(here: Process, project: Pro
     assert over_socket.code == 4404
 
 
-async def test_token_expiry_mid_stream(project: Project) -> None:
+async def test_token_expiry_mid_stream(process: NewProcess, project: Project) -> None:
     async with process(LocalBus(), Limits(heartbeat=0.2)) as here:
         async with (
             events(here, project) as over_sse,
             socket(here, project) as (over_socket, _),
         ):
-            await over_sse.until(lambda heard: "sync.heartbeat" in heard.types)
+            await over_sse.until(lambda received: "sync.heartbeat" in received.types)
             here.valid = False
             await over_sse.over(within=2)
             await over_socket.over(within=2)

@@ -10,8 +10,9 @@ from websockets.exceptions import ConnectionClosed
 from app.realtime import metrics
 from app.realtime.bus.local import LocalBus
 from app.realtime.limits import Limits
+from tests.harness.waiting import eventually
 from tests.realtime.clients import say, socket
-from tests.realtime.studio import Process, Project, eventually, process
+from tests.realtime.hub_server import NewProcess, Process, Project
 
 
 @pytest.mark.parametrize(
@@ -33,27 +34,27 @@ from tests.realtime.studio import Process, Project, eventually, process
 async def test_a_bad_first_frame_closes_with_4400(
     here: Process, project: Project, frame: str | bytes
 ) -> None:
-    async with socket(here, project, hello=False) as (heard, line):
+    async with socket(here, project, hello=False) as (received, line):
         await line.send(frame)
-        await heard.over()
-    assert (heard.code, heard.events) == (4400, [])
+        await received.over()
+    assert (received.code, received.events) == (4400, [])
 
 
 async def test_a_bad_frame_later_closes_with_4400(here: Process, project: Project) -> None:
     long = '{"type":"presence","sceneId":"' + "x" * 65 + '"}'
     for frame in ('{"type":"hello"}', "no", b"\x00", long):
-        async with socket(here, project) as (heard, line):
-            await heard.ready()
+        async with socket(here, project) as (received, line):
+            await received.ready()
             await line.send(frame)
-            await heard.over()
-        assert heard.code == 4400
+            await received.over()
+        assert received.code == 4400
 
 
-async def test_no_hello_closes_with_4408(project: Project) -> None:
+async def test_no_hello_closes_with_4408(process: NewProcess, project: Project) -> None:
     async with process(LocalBus(), Limits(hello=0.2)) as here:
-        async with socket(here, project, hello=False) as (heard, _):
-            await heard.over(within=3)
-    assert heard.code == 4408
+        async with socket(here, project, hello=False) as (received, _):
+            await received.over(within=3)
+    assert received.code == 4408
 
 
 async def test_a_project_that_is_not_to_be_seen_closes_with_4404(here: Process) -> None:
@@ -66,22 +67,22 @@ async def test_a_project_that_is_not_to_be_seen_closes_with_4404(here: Process) 
 
 @pytest.mark.parametrize("packed", [False, True])
 async def test_ping_is_answered(here: Process, project: Project, packed: bool) -> None:
-    async with socket(here, project, packed=packed) as (heard, line):
-        await heard.ready()
+    async with socket(here, project, packed=packed) as (received, line):
+        await received.ready()
         await say(line, {"type": "ping"}, packed=packed)
-        await heard.until(lambda heard: "pong" in heard.types)
+        await received.until(lambda received: "pong" in received.types)
 
 
 async def test_a_client_that_talks_too_much_is_slowed_down(here: Process, project: Project) -> None:
-    async with socket(here, project) as (heard, line):
-        await heard.ready()
+    async with socket(here, project) as (received, line):
+        await received.ready()
         loop = asyncio.get_running_loop()
         began = loop.time()
         for _ in range(60):
             await say(line, {"type": "ping"})
-        await heard.until(lambda heard: heard.types.count("pong") == 60)
+        await received.until(lambda received: received.types.count("pong") == 60)
         assert loop.time() - began > 1.5
-        assert not heard.ended.is_set()
+        assert not received.ended.is_set()
 
 
 async def test_without_a_subprotocol_json_is_spoken(here: Process, project: Project) -> None:
@@ -92,6 +93,7 @@ async def test_without_a_subprotocol_json_is_spoken(here: Process, project: Proj
 
 
 async def test_slow_reader_of_a_socket(
+    process: NewProcess,
     project: Project,
 ) -> None:
     kills = metrics.SLOW_KILLS._value.get()
@@ -107,7 +109,7 @@ async def test_slow_reader_of_a_socket(
             await eventually(lambda: len(here.subscriptions) == 1, within=5)
             assert metrics.SLOW_KILLS._value.get() == kills + 1
             await quick.revision(await project.note("still there"))
-            assert len(quick.durable) == 101
+            assert len(quick.logged) == 101
             with pytest.raises(ConnectionClosed):
                 while True:
                     await stuck.recv()

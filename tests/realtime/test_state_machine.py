@@ -17,9 +17,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.realtime.conftest import RedisServer
+from tests.harness.redis import RedisServer
 from tests.realtime.machine import TRANSPORTS, World, two_servers
-from tests.realtime.studio import direct_alone  # noqa: F401
+
+pytestmark = pytest.mark.one_delivery
 
 CLIENTS = 8  # at once
 PATIENCE = 60.0  # seconds that one step may take
@@ -63,8 +64,7 @@ async def test_every_client_is_in_sync_whatever_happens(
             raise
         finally:
             print(f"--hypothesis-seed={number}: {Following.steps} steps")
-            if redis_server.child is None:
-                redis_server.start()
+            redis_server.start()
 
 
 class Following(RuleBasedStateMachine):
@@ -142,7 +142,7 @@ class Following(RuleBasedStateMachine):
 
         self.wait(again())
 
-    @precondition(lambda self: self.world.redis.child)
+    @precondition(lambda self: self.world.redis.running)
     @rule()
     def kill_subscribers(self) -> None:
         with self.world.redis.admin as admin:
@@ -150,8 +150,8 @@ class Following(RuleBasedStateMachine):
 
     @rule()
     def redis_goes_or_comes(self) -> None:
-        if self.world.redis.child:
-            self.world.redis.stop()
+        if self.world.redis.running:
+            self.world.redis.kill()
         else:
             self.world.redis.start()
 
@@ -170,13 +170,12 @@ class Following(RuleBasedStateMachine):
             self.lose_the_word_of_a_commit(0)
             self.settle()
             self.change_role(None)
-            if self.world.redis.child:
-                self.world.redis.stop()
+            if self.world.redis.running:
+                self.world.redis.kill()
             self.burst(3)
             self.settle()
         finally:
-            if self.world.redis.child is None:
-                self.world.redis.start()
+            self.world.redis.start()
             self.wait(self.world.close())
 
     async def _with(self, work: Any) -> None:

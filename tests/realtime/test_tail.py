@@ -17,8 +17,9 @@ from app.realtime.bus.redis_reader import Push, PushReader
 from app.realtime.limits import Limits
 from app.realtime.log import LogReader, _is_open
 from tests.harness.database import DB
+from tests.harness.waiting import eventually
 from tests.realtime.clients import events, socket
-from tests.realtime.studio import Process, Project, eventually, open_project, process
+from tests.realtime.hub_server import NewProcess, Process, Project, open_project
 
 DEAF = Limits(head_check=3600.0)
 
@@ -31,54 +32,61 @@ async def rows_of(project: Project, after: int) -> list[log.Row]:
     return await log.read(DB, project.id, after)
 
 
-async def test_what_is_committed_here_is_told_without_a_read(project: Project) -> None:
-    async with process(LocalBus(), DEAF) as here, events(here, project) as heard:
-        await heard.ready()
+async def test_what_is_committed_here_is_told_without_a_read(
+    process: NewProcess, project: Project
+) -> None:
+    async with process(LocalBus(), DEAF) as here, events(here, project) as received:
+        await received.ready()
         handed, read = reads("handed"), reads("follow")
         for size in (1, 3, 1):
-            await heard.revision(await project.note(size=size))
+            await received.revision(await project.note(size=size))
         assert (reads("handed") - handed, reads("follow") - read) == (3, 0)
-    assert heard.durable == await project.logged()
+    assert received.logged == await project.logged()
 
 
-async def test_what_is_handed_over_is_what_the_log_holds_byte_for_byte(project: Project) -> None:
+async def test_what_is_handed_over_is_what_the_log_holds_byte_for_byte(
+    process: NewProcess, project: Project
+) -> None:
     odd = {"z": 1.50, "a": '\u2028 \U0001f600 \\ "', "n": [1e30, -0.0, None, {"b": [], "a": {}}]}
-    async with process(LocalBus(), DEAF) as here, events(here, project) as heard:
-        await heard.ready()
+    async with process(LocalBus(), DEAF) as here, events(here, project) as received:
+        await received.ready()
         await project.commit(("scene.updated", odd), ("message.created", {"a": 2, "a ": 1}))
-        await heard.revision(await project.note("last"))
+        await received.revision(await project.note("last"))
     async with process(LocalBus(), DEAF) as other:
         async with events(other, project, after=project.cursor(0)) as again:
             await again.ready()
     first, second = ([line for line in h.raw.split(b"\n\n") if b"\nid: " in line]
-                     for h in (heard, again))  # fmt: skip
+                     for h in (received, again))  # fmt: skip
     assert len(first) == 3
     assert first == second
 
 
-async def test_a_gap_before_what_is_handed_over_is_read_from_the_log(project: Project) -> None:
-    async with process(LocalBus(), DEAF) as here, events(here, project) as heard:
-        await heard.ready()
-        await heard.revision(await project.note("here"))
+async def test_a_gap_before_what_is_handed_over_is_read_from_the_log(
+    process: NewProcess, project: Project
+) -> None:
+    async with process(LocalBus(), DEAF) as here, events(here, project) as received:
+        await received.ready()
+        await received.revision(await project.note("here"))
         with here.missing_commits():
             await project.note("elsewhere", size=2)
         handed, read = reads("handed"), reads("follow")
-        await heard.revision(await project.note("here again"))
+        await received.revision(await project.note("here again"))
         assert (reads("handed") - handed, reads("follow") - read) == (0, 1)
         with here.missing_commits():
             told = await project.note("elsewhere")
         here.hint(project.id, told)  # the word of another process
-        await heard.revision(await project.note("and here", size=2))
-    assert heard.durable == await project.logged()
+        await received.revision(await project.note("and here", size=2))
+    assert received.logged == await project.logged()
 
 
 async def test_rows_twice_late_out_of_order_or_of_another_history_are_not_told(
+    process: NewProcess,
     project: Project,
 ) -> None:
     chance = random.Random(7)
-    async with process(LocalBus(), DEAF) as here, events(here, project) as heard:
-        await heard.ready()
-        await heard.revision(await project.note())
+    async with process(LocalBus(), DEAF) as here, events(here, project) as received:
+        await received.ready()
+        await received.revision(await project.note())
         here.hint(project.id, 2, [_changed(await rows_of(project, 0), 2, "forged")])
         with here.missing_commits():
             for _ in range(30):
@@ -90,15 +98,17 @@ async def test_rows_twice_late_out_of_order_or_of_another_history_are_not_told(
             here.hint(project.id, commit[-1].revision, commit)
             if chance.random() < 0.3:
                 await asyncio.sleep(0.005)
-        await heard.revision(rows[-1].revision)
-    assert heard.durable == await project.logged()
+        await received.revision(rows[-1].revision)
+    assert received.logged == await project.logged()
 
 
 def _changed(rows: Sequence[log.Row], revision: int, epoch: str) -> log.Row:
     return rows[0]._replace(revision=revision, commit=revision, epoch=epoch)
 
 
-async def test_events_in_two_hundred_projects_at_once_are_a_few_queries(database: str) -> None:
+async def test_events_in_two_hundred_projects_at_once_are_a_few_queries(
+    process: NewProcess, database: str
+) -> None:
     projects = [await open_project() for _ in range(200)]
     async with process(LocalBus(), DEAF, hears_commits=False) as here:
         for project in projects:
@@ -112,7 +122,9 @@ async def test_events_in_two_hundred_projects_at_once_are_a_few_queries(database
         assert metrics.LOG_QUERIES._value.get() - queries <= 3
 
 
-async def test_many_projects_that_lack_a_lot_get_all_of_it(database: str) -> None:
+async def test_many_projects_that_lack_a_lot_get_all_of_it(
+    process: NewProcess, database: str
+) -> None:
     projects = [await open_project() for _ in range(12)]
     async with process(LocalBus(), DEAF, hears_commits=False) as here:
         for project in projects:
@@ -150,11 +162,11 @@ async def test_words_of_redis_are_read_however_they_are_cut(size: int) -> None:
     )
     stream = asyncio.StreamReader()
     pushes = PushReader(cast(Any, SimpleNamespace(connection=SimpleNamespace(_reader=stream))))
-    heard: list[Push] = []
+    received: list[Push] = []
     for start in range(0, len(said), size):
         stream.feed_data(said[start : start + size])
-        heard += await pushes.read()
-    assert heard == [
+        received += await pushes.read()
+    assert received == [
         (b"subscribe", b"a", 1), (b"message", b"a", b"he\r\nl"), (b"message", b"b", b""),
         (b"PONG", b"", b""), (b"pong", b"", b""),
     ]  # fmt: skip
@@ -179,10 +191,11 @@ async def test_a_page_ends_where_a_transaction_does(project: Project) -> None:
     ]  # fmt: skip
 
 
-async def test_what_waits_in_the_transport_goes_first(project: Project, direct: bool) -> None:
+@pytest.mark.one_delivery  # ASGI shows no transport
+async def test_what_waits_in_the_transport_goes_first(
+    process: NewProcess, project: Project
+) -> None:
     """The client drains its socket while the transport holds bytes, and an event is published."""
-    if not direct:
-        pytest.skip("about connections that the server shows")
     async with process(LocalBus(), DEAF) as here:
         host, port = here.address.removeprefix("http://").split(":")
         with sockets.socket() as line:
@@ -228,9 +241,9 @@ def _drained(line: sockets.socket, turns: int = 1) -> bytes:
 async def test_what_the_server_itself_sends_on_a_socket_keeps_its_place(
     here: Process, project: Project
 ) -> None:
-    async with socket(here, project) as (heard, speaker):
-        await heard.ready()
+    async with socket(here, project) as (received, speaker):
+        await received.ready()
         for number in range(20):
-            await heard.revision(await project.note(f"{number}"))
+            await received.revision(await project.note(f"{number}"))
             await (await speaker.ping())
-    assert heard.durable == await project.logged()
+    assert received.logged == await project.logged()

@@ -11,21 +11,22 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.conftest import NewDatabase, free_port
-from tests.fault_proxy import FaultProxy
+from tests.conftest import NewDatabase
 from tests.follow.client import Following, following
 from tests.follow.ladder import Transport
 from tests.follow.lines import Refused
 from tests.follow.state import as_snapshot
-from tests.realtime.busy_project import BusyProject, Member, by_token, register
-from tests.realtime.studio import direct_alone  # noqa: F401
-from tests.studio import same
-from tests.web.server import Server
+from tests.harness.person import Person, registered_person
+from tests.harness.process import LOCAL_TOKEN, Reelroom, started
+from tests.harness.proxies import FaultProxy
+from tests.harness.replaying import assert_parts
+from tests.realtime.busy_project import BusyProject
+
+pytestmark = pytest.mark.one_delivery
 
 TRANSPORTS: tuple[Transport, ...] = ("sse", "socket", "msgpack", "poll")
 CHANGES = 60
 LATE = 8  # clients that join in between
-TOKEN = "local-token-of-the-test"
 PATIENCE = 60.0  # seconds until everybody has everything
 REMOVED = 6.0  # seconds: two until the stream ends, and the client's wait before it asks why
 
@@ -33,18 +34,18 @@ REMOVED = 6.0  # seconds: two until the stream ends, and the client's wait befor
 @pytest.fixture(scope="module")
 async def served(
     new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Server]:
+) -> AsyncIterator[Reelroom]:
     """A server in a process of its own; at the end its data is checked."""
     folder = tmp_path_factory.mktemp("agreeing")
-    settings = {"REELROOM_LOCAL_TOKEN": TOKEN}
-    async with Server(await new_database(), folder, free_port(), **settings) as server:
+    async with started(cwd=folder, DATABASE_URL=await new_database()) as server:
         yield server
+        await asyncio.to_thread(server.command, "check")
 
 
 @pytest.fixture
-async def owner(served: Server) -> AsyncIterator[Member]:
+async def owner(served: Reelroom) -> AsyncIterator[Person]:
     """The local admin."""
-    async with by_token(served.url, "local", TOKEN) as member:
+    async with served.local_admin() as member:
         yield member
 
 
@@ -93,7 +94,7 @@ class Crowd:
             proxy = FaultProxy("127.0.0.1", port)
             self.proxies[transport] = await self._stack.enter_async_context(proxy.running())
 
-    async def join(self, transport: Transport, token: str = TOKEN) -> None:
+    async def join(self, transport: Transport, token: str = LOCAL_TOKEN) -> None:
         url = f"http://127.0.0.1:{self.proxies[transport].port}"
         line = following(url, self.project, token, transport=transport)
         self.clients.append(Client(transport, await self._stack.enter_async_context(line)))
@@ -109,7 +110,7 @@ class Crowd:
             case "delay":
                 proxy.delay = chance.choice([0.0, 0.02])
 
-    async def all_join(self, token: str = TOKEN) -> None:
+    async def all_join(self, token: str = LOCAL_TOKEN) -> None:
         for transport in TRANSPORTS:
             await self.join(transport, token)
         async with asyncio.timeout(PATIENCE):
@@ -133,13 +134,13 @@ class Crowd:
         await asyncio.gather(*(client.task for client in self.clients), return_exceptions=True)
 
 
-async def crowd_of(project: str, owner: Member, stack: AsyncExitStack) -> Crowd:
+async def crowd_of(project: str, owner: Person, stack: AsyncExitStack) -> Crowd:
     crowd = Crowd(project, stack)
     await crowd.build(owner.base_url.port or 0)
     return crowd
 
 
-async def log_of(owner: Member, project: str, epoch: str) -> list[tuple[int, str]]:
+async def log_of(owner: Person, project: str, epoch: str) -> list[tuple[int, str]]:
     """The truth: the whole log, by plain requests."""
     told: list[tuple[int, str]] = []
     after = f"{epoch}.0"
@@ -152,12 +153,14 @@ async def log_of(owner: Member, project: str, epoch: str) -> list[tuple[int, str
         after = page.json()["data"]["cursor"]
 
 
-async def test_all_transports_tell_the_same_through_cuts_and_joins(owner: Member) -> None:
+async def test_all_transports_tell_the_same_through_cuts_and_joins(owner: Person) -> None:
     seed = random.randrange(10**6)
     print(f"{seed=}")  # shown when the test fails
     chance = random.Random(seed)
     async with AsyncExitStack() as stack:
-        editor = await stack.enter_async_context(await register(str(owner.base_url), "editor"))
+        editor = await stack.enter_async_context(
+            await registered_person(str(owner.base_url), "editor")
+        )
         project = BusyProject(owner, editor, chance)
         await project.open("Busy")
         crowd = await crowd_of(project.id, owner, stack)
@@ -179,13 +182,13 @@ async def test_all_transports_tell_the_same_through_cuts_and_joins(owner: Member
             assert client.told == truth[client.first :], where
             assert client.follower.core.resets == 0, where
             assert client.follower.state, where
-            same(as_snapshot(client.follower.state), snapshot)
+            assert_parts(as_snapshot(client.follower.state), snapshot)
     assert {client.transport for client in crowd.clients} == set(TRANSPORTS)
     assert sum(proxy.connections for proxy in crowd.proxies.values()) > len(crowd.clients) + 10
 
 
 async def test_a_restored_database_is_noticed_on_every_transport(
-    served: Server, owner: Member
+    served: Reelroom, owner: Person
 ) -> None:
     """Its epoch is new: nobody applies the new history to the old state."""
     async with AsyncExitStack() as stack:
@@ -194,7 +197,7 @@ async def test_a_restored_database_is_noticed_on_every_transport(
         await owner.do("POST", scenes, {"name": "Kept"})
         crowd = await crowd_of(made["id"], owner, stack)
         await crowd.all_join()
-        database = await asyncpg.connect(served.environment["DATABASE_URL"])
+        database = await asyncpg.connect(served.settings["DATABASE_URL"])
         await database.execute("update project set epoch = 'again' where id = $1", made["id"])
         await database.close()
         await owner.do("POST", scenes, {"name": "After"})
@@ -206,12 +209,14 @@ async def test_a_restored_database_is_noticed_on_every_transport(
         for client in crowd.clients:
             assert client.follower.core.resets == 1, client.transport
             assert client.follower.state
-            same(as_snapshot(client.follower.state), snapshot)
+            assert_parts(as_snapshot(client.follower.state), snapshot)
 
 
-async def test_who_is_removed_is_told_nothing_more_on_any_transport(owner: Member) -> None:
+async def test_who_is_removed_is_told_nothing_more_on_any_transport(owner: Person) -> None:
     async with AsyncExitStack() as stack:
-        guest = await stack.enter_async_context(await register(str(owner.base_url), "guest"))
+        guest = await stack.enter_async_context(
+            await registered_person(str(owner.base_url), "guest")
+        )
         project = BusyProject(owner, guest, random.Random(1))
         await project.open("Left")
         crowd = await crowd_of(project.id, owner, stack)

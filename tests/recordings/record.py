@@ -2,14 +2,13 @@
 
 import argparse
 import asyncio
-import shutil
 import tempfile
 from pathlib import Path
 
 import asyncpg
 
 from app.store.embedded import start
-from tests.conftest import started_redis
+from tests.harness.redis import RedisServer
 from tests.recordings.scenario import Recording, Scenario
 from tests.recordings.server import Delivery, migrated
 
@@ -18,19 +17,17 @@ DATA = Path(__file__).with_name("data")
 
 async def record(checkout: Path, delivery: Delivery) -> Recording:
     """Start PostgreSQL and Redis, and play the scenario against servers of the checkout."""
-    binary = shutil.which("redis-server")
-    assert binary, "redis-server is not installed"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "postgres").mkdir()
         with (
             start(folder / "postgres", durable=False) as postgres,
-            started_redis(binary, folder) as redis,
+            RedisServer(folder) as redis,
         ):
             one, two = [await _database(postgres.dsn, name) for name in ("one", "two")]
             for database in (one, two):
                 await migrated(checkout, folder, database)
-            recording = await Scenario(checkout, delivery, folder, (one, two), redis).play()
+            recording = await Scenario(checkout, delivery, folder, (one, two), redis.url).play()
     return recording
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from tests.fault_proxy import FaultProxy
+from tests.harness.proxies import FaultProxy
 from tests.recordings.chapter import Chapter
 from tests.recordings.chapters import (
     accounts,

@@ -7,7 +7,9 @@ import pytest
 
 from app.http.policy import handlers_of
 from app.store.ids import new_id
-from tests.studio import Person, Studio, snapshot_of, studio_app
+from tests.harness.person import Person
+from tests.harness.studio import Studio, snapshot_of
+from tests.scenes.app import studio_app
 
 RANK = {"viewer": 1, "editor": 2, "owner": 3}
 BODIES: dict[str, Any] = {

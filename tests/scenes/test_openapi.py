@@ -7,7 +7,8 @@ import pytest
 from litestar.openapi.config import OpenAPIConfig
 
 from app.http.policy import handlers_of
-from tests.studio import Studio, studio_app
+from tests.harness.studio import Studio
+from tests.scenes.app import studio_app
 
 
 @pytest.fixture(scope="module")

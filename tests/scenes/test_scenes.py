@@ -8,8 +8,9 @@ import pytest
 from app.scenes.blank import BLANK
 from app.scenes.requests import PROPS_DEEP
 from app.store.ids import new_id
-from tests.studio import Person, Studio, events_of, snapshot_of
-from tests.turns import begin_turn, end_turn, write_scene
+from tests.harness.person import Person
+from tests.harness.studio import Studio, events_of, snapshot_of
+from tests.harness.turns import begin_turn, end_turn, write_scene
 
 CODE = "export default function Scene() { return null; }"
 
@@ -106,7 +107,7 @@ async def test_of_two_who_saw_the_same_revision_one_wins(studio: Studio) -> None
     path = f"/api/scenes/{scene['id']}"
     answers = await asyncio.gather(
         ann.ask("PATCH", path, {"name": "A", "baseRevision": 1}),
-        ann.ask("PATCH", path, {"name": "B"}, if_match='"1"'),
+        ann.ask("PATCH", path, {"name": "B"}, headers={"if-match": '"1"'}),
     )
     assert sorted(answer.status_code for answer in answers) == [200, 409]
     won, lost = sorted(answers, key=lambda answer: answer.status_code)
@@ -128,12 +129,21 @@ async def test_every_change_minds_the_base_revision(studio: Studio) -> None:
     ]
     for method, target, body in stale:
         assert await ann.refused(method, target, {**body, "baseRevision": 2}) == (409, "CONFLICT")
-        assert await ann.refused(method, target, body, if_match='"2"') == (409, "CONFLICT")
-    assert await ann.refused("DELETE", path, if_match='"2"') == (409, "CONFLICT")
+        assert await ann.refused(method, target, body, headers={"if-match": '"2"'}) == (
+            409,
+            "CONFLICT",
+        )
+    assert await ann.refused("DELETE", path, headers={"if-match": '"2"'}) == (409, "CONFLICT")
     for wrong in ('W/"1"', "1", '"x"', '"0"', '"01"', "*", '"1", "2"', '""'):
-        assert await ann.refused("DELETE", path, if_match=wrong) == (400, "INVALID_INPUT")
+        assert await ann.refused("DELETE", path, headers={"if-match": wrong}) == (
+            400,
+            "INVALID_INPUT",
+        )
     differ = {"name": "X", "baseRevision": 1}
-    assert await ann.refused("PATCH", path, differ, if_match='"2"') == (400, "INVALID_INPUT")
+    assert await ann.refused("PATCH", path, differ, headers={"if-match": '"2"'}) == (
+        400,
+        "INVALID_INPUT",
+    )
     assert (await ann.do("GET", path))["revision"] == 1
 
 
@@ -310,16 +320,19 @@ async def test_ten_equal_changes_with_one_key_have_one_effect(studio: Studio) ->
     ):
         before = len(await events_of(project_id))
         answers = await asyncio.gather(
-            *(ann.ask(method, target, body, idempotency_key=method + target) for _ in range(10))
+            *(
+                ann.ask(method, target, body, headers={"idempotency-key": method + target})
+                for _ in range(10)
+            )
         )
         assert len({(answer.status_code, answer.content) for answer in answers}) == 1
         assert answers[0].is_success
         told = (await events_of(project_id))[before:]
         assert len({event.commit for event in told}) == 1
     other = f"/api/scenes/{(await ann.scene(project_id))['id']}"
-    await ann.do("PATCH", other, {"name": "K"}, idempotency_key="k")
+    await ann.do("PATCH", other, {"name": "K"}, headers={"idempotency-key": "k"})
     third = f"/api/scenes/{(await ann.scene(project_id))['id']}"
-    reused = await ann.refused("PATCH", third, {"name": "K"}, idempotency_key="k")
+    reused = await ann.refused("PATCH", third, {"name": "K"}, headers={"idempotency-key": "k"})
     assert reused == (409, "CONFLICT"), "a key belongs to the project, not to the scene"
 
 

@@ -14,8 +14,9 @@ from app.scenes.snapshot import read_snapshot, snapshot_now
 from app.store.database import Tx
 from app.store.ids import new_id
 from tests.harness.database import DB
-from tests.studio import Studio, events_of, same, snapshot_of
-from tests.turns import begin_turn, end_turn, say
+from tests.harness.replaying import assert_parts
+from tests.harness.studio import Studio, events_of, snapshot_of
+from tests.harness.turns import begin_turn, end_turn, say
 
 PARTS = ["cursor", "epoch", "revision", "project", "members", "scenes", "messages", "runs"]
 
@@ -42,11 +43,11 @@ async def test_an_unchanged_snapshot_is_not_sent_again(studio: Studio) -> None:
     path = f"/api/projects/{project_id}/snapshot"
     etag = (await ann.ask("GET", path)).headers["etag"]
     for given in (etag, f"W/{etag}", f'"x", {etag}', "*"):
-        again = await ann.ask("GET", path, if_none_match=given)
+        again = await ann.ask("GET", path, headers={"if-none-match": given})
         assert (again.status_code, again.content) == (304, b"")
         assert again.headers["etag"] == etag
     await ann.scene(project_id)
-    changed = await ann.ask("GET", path, if_none_match=etag)
+    changed = await ann.ask("GET", path, headers={"if-none-match": etag})
     assert changed.status_code == 200
     assert changed.headers["etag"] != etag
 
@@ -91,7 +92,7 @@ async def test_any_snapshot_and_the_events_after_it_give_the_newest(studio: Stud
         state = state_of(then)
         for later in events[event.revision or 0 :]:
             state = replay(state, later)
-        same(shown(state), now)
+        assert_parts(shown(state), now)
 
 
 async def test_a_snapshot_sees_one_moment_while_others_write(studio: Studio) -> None:
@@ -115,7 +116,7 @@ async def test_a_snapshot_sees_one_moment_while_others_write(studio: Studio) -> 
         state = State()
         for event in events[: one["revision"]]:
             state = replay(state, event)
-        same(shown(state), one)
+        assert_parts(shown(state), one)
 
 
 class Counting:

@@ -9,8 +9,8 @@ import pytest
 
 from app.problems import DatabaseError, ServiceUnavailable
 from app.store.database import SERVER_SETTINGS, Database
-from tests.fault_proxy import FaultProxy
 from tests.harness.database import DB
+from tests.harness.proxies import FaultProxy
 
 pytestmark = pytest.mark.usefixtures("pool")
 

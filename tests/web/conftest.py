@@ -1,5 +1,6 @@
 """Servers in processes of their own, Chromium, and windows whose consoles must stay clean."""
 
+import asyncio
 import itertools
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,9 +10,10 @@ import pytest
 from playwright.async_api import Browser, StorageState, async_playwright
 
 from app.pages import DIST
-from tests.conftest import NewDatabase, free_port, missing
-from tests.model_server import ModelServer
-from tests.web.server import Server
+from tests.conftest import NewDatabase, missing
+from tests.harness.model_server import ModelServer
+from tests.harness.ports import free_port
+from tests.harness.process import Reelroom, started
 from tests.web.window import RECORDER, Visitor
 
 FLAGS = [
@@ -38,7 +40,7 @@ async def chromium() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-NewServer = Callable[..., Awaitable[Server]]
+NewServer = Callable[..., Awaitable[Reelroom]]
 
 
 @pytest.fixture(scope="session")
@@ -50,16 +52,24 @@ async def new_server(
         pytest.fail("The browser client is not built: cd app/web && npm ci && npm run build")
     async with AsyncExitStack() as stack:
 
-        async def make(**environment: str) -> Server:
+        async def make(**environment: str) -> Reelroom:
             folder = tmp_path_factory.mktemp("served")
-            server = Server(await new_database(), folder, free_port(), **environment)
-            return await stack.enter_async_context(server)
+            settings = {
+                "DATABASE_URL": await new_database(),
+                "PORT": str(free_port()),  # the same one after a restart
+                "REELROOM_DATA_DIR": str(folder),
+                "LOG_LEVEL": "WARNING",
+                **environment,
+            }
+            server = await stack.enter_async_context(started(cwd=folder, **settings))
+            stack.push_async_callback(asyncio.to_thread, server.command, "check")
+            return server
 
         yield make
 
 
 @pytest.fixture(scope="session")
-async def offline(new_server: NewServer) -> Server:
+async def offline(new_server: NewServer) -> Reelroom:
     """A server with the offline model."""
     return await new_server()
 
@@ -71,7 +81,7 @@ async def model_server() -> AsyncIterator[ModelServer]:
 
 
 @pytest.fixture(scope="session")
-async def modelled(new_server: NewServer, model_server: ModelServer) -> Server:
+async def modelled(new_server: NewServer, model_server: ModelServer) -> Reelroom:
     """A server whose model is the scripted model server."""
     return await new_server(OPENAI_BASE_URL=model_server.url, OPENAI_API_KEY="test")
 
@@ -84,7 +94,7 @@ async def new_visitor(chromium: Browser) -> AsyncIterator[NewVisitor]:
     """Return a function that opens a browser profile; at the end no console may hold an error."""
     visitors: list[Visitor] = []
 
-    async def make(server: Server, state: StorageState | None = None) -> Visitor:
+    async def make(server: Reelroom, state: StorageState | None = None) -> Visitor:
         context = await chromium.new_context(viewport=SIZE, storage_state=state)  # type: ignore[arg-type]
         await context.add_init_script(RECORDER)
         visitors.append(Visitor(context, server.url))
@@ -97,11 +107,11 @@ async def new_visitor(chromium: Browser) -> AsyncIterator[NewVisitor]:
     assert errors == []
 
 
-async def signed_in(browser: Browser, server: Server) -> StorageState:
+async def signed_in(browser: Browser, server: Reelroom) -> StorageState:
     """Sign in by the server's login link and return the cookies."""
     context = await browser.new_context()
     page = await context.new_page()
-    await page.goto(server.link)
+    await page.goto(server.url + server.link)
     await page.get_by_role("button", name="Sign out").wait_for()
     state = await context.storage_state()
     await context.close()
@@ -109,31 +119,31 @@ async def signed_in(browser: Browser, server: Server) -> StorageState:
 
 
 @pytest.fixture(scope="session")
-async def offline_admin(chromium: Browser, offline: Server) -> StorageState:
+async def offline_admin(chromium: Browser, offline: Reelroom) -> StorageState:
     return await signed_in(chromium, offline)
 
 
 @pytest.fixture(scope="session")
-async def modelled_admin(chromium: Browser, modelled: Server) -> StorageState:
+async def modelled_admin(chromium: Browser, modelled: Reelroom) -> StorageState:
     return await signed_in(chromium, modelled)
 
 
 @pytest.fixture
-async def owner(new_visitor: NewVisitor, offline: Server, offline_admin: StorageState) -> Visitor:
+async def owner(new_visitor: NewVisitor, offline: Reelroom, offline_admin: StorageState) -> Visitor:
     """The local admin of the offline server."""
     return await new_visitor(offline, offline_admin)
 
 
 @pytest.fixture
 async def director(
-    new_visitor: NewVisitor, modelled: Server, modelled_admin: StorageState
+    new_visitor: NewVisitor, modelled: Reelroom, modelled_admin: StorageState
 ) -> Visitor:
     """The local admin of the server with the scripted model."""
     return await new_visitor(modelled, modelled_admin)
 
 
 @pytest.fixture
-async def viewer(new_visitor: NewVisitor, offline: Server) -> Visitor:
+async def viewer(new_visitor: NewVisitor, offline: Reelroom) -> Visitor:
     """Another user with a new account at the offline server."""
     visitor = await new_visitor(offline)
     number = next(_numbers)

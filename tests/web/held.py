@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.model_socket import Behaviour, Exchange
+from tests.harness.model_server import Behaviour, Exchange
 
 
 class Half:

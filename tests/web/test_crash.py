@@ -1,8 +1,10 @@
 """The server is killed during a turn and started again; the page recovers by itself."""
 
+import asyncio
+
 from playwright.async_api import Browser, expect
 
-from tests.model_server import CODE, ModelServer, decide
+from tests.harness.model_server import CODE, ModelServer, decide
 from tests.web.conftest import NewServer, NewVisitor, signed_in
 from tests.web.held import held
 
@@ -20,10 +22,11 @@ async def test_a_turn_survives_the_death_of_its_server_and_ends_once(
         model_server.script(decide(), half.behaviour)
         await window.send("Add a scene")
         await expect(window.code.locator("code")).to_have_text(half.before)
-        await server.kill()
+        server.kill()
         await expect(window.connection).to_have_text("Reconnecting…")
         await expect(window.scenes).to_have_count(0)
-        await server.start()
+        server.start()
+        await asyncio.to_thread(server.ready)
     await expect(window.connection).to_have_text("Live", timeout=TAKEOVER_TIMEOUT_MS)
     await expect(window.turn).to_have_text("Done", timeout=TAKEOVER_TIMEOUT_MS)
     await expect(window.scenes).to_have_count(1)

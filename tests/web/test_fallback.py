@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Route, WebSocketRoute, expect
 
 from tests.follow.client import follow
-from tests.web.server import Server
+from tests.harness.process import Reelroom
 from tests.web.window import Visitor
 
 FIRST_EVENT_TIMEOUT_MS = 4_000  # after which a client gives up a silent transport
@@ -64,7 +64,7 @@ async def test_the_transport_found_for_one_project_is_used_for_the_next(owner: V
 
 
 async def test_a_client_on_a_socket_sends_which_scene_it_shows(
-    offline: Server, owner: Visitor
+    offline: Reelroom, owner: Visitor
 ) -> None:
     project = await owner.project("Looked at", TWO_SCENES)
     listed = await owner.ask("GET", f"/api/projects/{project}/scenes")

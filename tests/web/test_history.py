@@ -4,7 +4,7 @@ import re
 
 from playwright.async_api import Locator, expect
 
-from tests.model_server import CODE, ModelServer, decide
+from tests.harness.model_server import CODE, ModelServer, decide
 from tests.web.conftest import NewVisitor
 from tests.web.test_studio import TITLE, invited, trim
 from tests.web.window import Visitor, Window

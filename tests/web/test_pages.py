@@ -6,8 +6,8 @@ from playwright.async_api import expect
 
 from app.http.headers import APP_PAGE_POLICY
 from app.pages import FRAME_POLICY
+from tests.harness.process import Reelroom
 from tests.web.conftest import NewVisitor
-from tests.web.server import Server
 from tests.web.window import Visitor, Window
 
 PASSWORD = "correct horse battery"
@@ -22,7 +22,9 @@ PASSWORD = "correct horse battery"
         ("/preview", FRAME_POLICY),
     ],
 )
-async def test_every_page_carries_its_policy_once(offline: Server, path: str, policy: str) -> None:
+async def test_every_page_carries_its_policy_once(
+    offline: Reelroom, path: str, policy: str
+) -> None:
     async with httpx.AsyncClient(base_url=offline.url) as client:
         answer = await client.get(path)
     assert answer.status_code == 200
@@ -44,7 +46,7 @@ def test_the_policies_allow_the_page_no_script_but_its_own_and_the_frame_no_orig
 
 
 async def test_an_invitation_link_leads_a_new_user_into_the_project(
-    owner: Visitor, viewer: Visitor, new_visitor: NewVisitor, offline: Server
+    owner: Visitor, viewer: Visitor, new_visitor: NewVisitor, offline: Reelroom
 ) -> None:
     project = await owner.project("Shared with you")
     host = await owner.window(project)
@@ -88,7 +90,7 @@ def assert_refused(window: Window, *statuses: int) -> None:
     window.errors.clear()
 
 
-async def test_a_user_signs_out_and_in_again(new_visitor: NewVisitor, offline: Server) -> None:
+async def test_a_user_signs_out_and_in_again(new_visitor: NewVisitor, offline: Reelroom) -> None:
     window = await (await new_visitor(offline)).window()
     await window.open("/")
     await register(window, "comes.back@example.test")

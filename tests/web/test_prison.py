@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import expect
 
-from tests.model_server import CODE
+from tests.harness.model_server import CODE
 from tests.web.attacker import ESCAPES, Attacker
 from tests.web.window import Visitor, Window
 

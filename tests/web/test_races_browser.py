@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 from playwright.async_api import expect
 
-from tests.fault_proxy import BufferingProxy, FaultProxy
-from tests.web.server import Server
+from tests.harness.process import Reelroom
+from tests.harness.proxies import BufferingProxy, FaultProxy
 from tests.web.window import Visitor, Window
 
 TABS = 8  # a browser opens six connections to a server over HTTP/1.1
@@ -65,7 +65,7 @@ async def through(owner: Visitor, port: int, project: str) -> Window:
 
 
 @pytest.mark.parametrize("heeds", [True, False], ids=["asked not to", "header stripped"])
-async def test_proxy_buffering(owner: Visitor, offline: Server, heeds: bool) -> None:
+async def test_proxy_buffering(owner: Visitor, offline: Reelroom, heeds: bool) -> None:
     project = await owner.project(f"LeasedRun back: {heeds}", ONE_SCENE)
     port = int(offline.url.rpartition(":")[2])
     async with BufferingProxy(port, heeds=heeds).running() as proxy:
@@ -85,7 +85,7 @@ async def test_proxy_buffering(owner: Visitor, offline: Server, heeds: bool) -> 
 
 
 @asynccontextmanager
-async def wired(offline: Server) -> AsyncIterator[FaultProxy]:
+async def wired(offline: Reelroom) -> AsyncIterator[FaultProxy]:
     port = int(offline.url.rpartition(":")[2])
     async with FaultProxy("127.0.0.1", port).running() as wire:
         yield wire
@@ -109,7 +109,7 @@ def timed(what: str) -> Iterator[None]:
     print(f"{what}: correct after {time.monotonic() - began:.2f} s")
 
 
-async def test_frozen_tab(owner: Visitor, offline: Server) -> None:
+async def test_frozen_tab(owner: Visitor, offline: Reelroom) -> None:
     """The browser stops a tab's scripts while its network works, or breaks as well."""
     project = await owner.project("Frozen", ONE_SCENE)
     async with wired(offline) as wire:
@@ -132,7 +132,7 @@ async def test_frozen_tab(owner: Visitor, offline: Server) -> None:
 
 
 @pytest.mark.parametrize("notified", [True, False], ids=["notified", "not notified"])
-async def test_sleep_of_ten_minutes(owner: Visitor, offline: Server, notified: bool) -> None:
+async def test_sleep_of_ten_minutes(owner: Visitor, offline: Reelroom, notified: bool) -> None:
     """The machine sleeps and its connections die; the page gets an event for it, or none."""
     project = await owner.project(f"Slept {notified}", ONE_SCENE)
     async with wired(offline) as wire:
@@ -155,7 +155,7 @@ async def test_sleep_of_ten_minutes(owner: Visitor, offline: Server, notified: b
 
 
 @pytest.mark.parametrize("days", [2, -2])
-async def test_clock_jump(owner: Visitor, offline: Server, days: int) -> None:
+async def test_clock_jump(owner: Visitor, offline: Reelroom, days: int) -> None:
     """The clock is set: events are shown, and a connection that dies is noticed."""
     project = await owner.project(f"Jumped {days}", ONE_SCENE)
     async with wired(offline) as wire:

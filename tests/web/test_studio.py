@@ -4,11 +4,10 @@ import re
 
 from playwright.async_api import expect
 
-from tests.model_server import CODE, ModelServer, decide
-from tests.model_socket import Behaviour, Exchange
+from tests.harness.model_server import CODE, Behaviour, Exchange, ModelServer, decide
+from tests.harness.process import Reelroom
 from tests.web.conftest import NewVisitor
 from tests.web.held import held
-from tests.web.server import Server
 from tests.web.window import PLAYED, Visitor, Window
 
 TITLE = 'Add a title scene that says "Reelroom"'
@@ -20,7 +19,7 @@ async def invited(owner: Visitor, project: str, guest: Visitor, role: str) -> No
 
 
 async def test_the_login_link_opens_the_studio_once(
-    owner: Visitor, new_visitor: NewVisitor, offline: Server
+    owner: Visitor, new_visitor: NewVisitor, offline: Reelroom
 ) -> None:
     """The fixture `owner` has signed in by the link that the server printed."""
     window = await owner.window()
@@ -34,7 +33,7 @@ async def test_the_login_link_opens_the_studio_once(
     await expect(window.connection).to_have_text("Live")
 
     late = await new_visitor(offline)
-    answer = await late.context.request.get(offline.link)
+    answer = await late.context.request.get(offline.url + offline.link)
     assert answer.status == 410
     assert await late.context.cookies() == []
 

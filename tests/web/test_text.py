@@ -4,7 +4,7 @@ import json
 
 from playwright.async_api import Page, expect
 
-from tests.model_server import ModelServer, code, decide
+from tests.harness.model_server import ModelServer, code, decide
 from tests.web.window import Visitor
 
 NASTY = (

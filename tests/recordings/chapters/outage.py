@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.fault_proxy import FaultProxy
+from tests.harness.proxies import FaultProxy
 from tests.recordings.chapter import JSON, NOTHING, Chapter
 from tests.recordings.chapters.sockets import path_of
 from tests.recordings.client import PATIENCE_SECONDS

@@ -1,14 +1,11 @@
 """A small app around the real log and hubs, and projects that change."""
 
-import asyncio
-import os
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-import pytest
 from litestar import Litestar, Request, WebSocket, get, websocket
 from litestar.params import FromPath, FromQuery
 from litestar.response import Response
@@ -30,12 +27,11 @@ from app.realtime.transports.websocket import refuse, serve_socket
 from app.signals import Signals
 from app.store.ids import new_id
 from tests.harness.database import DB
-from tests.http.serving import serving
+from tests.harness.server import WS_PING_SECONDS, Delivery, serving
 
 USER = "user 1"
 open_processes: list["Process"] = []  # those that serve now
-BUSY = 4 if "PYTEST_XDIST_WORKER" in os.environ else 1  # others share the machine with us
-delivery = {"direct": True}  # whether servers show their connections: set by a fixture
+RARE = Limits(head_check=3600.0)  # so that only the bus, or what replaces it, can be the cause
 
 
 class Project:
@@ -337,20 +333,26 @@ def _problem(_: Any, problem: Problem) -> Response[Any]:
     return Response({"code": problem.code}, status_code=problem.status)
 
 
-@pytest.fixture(name="direct", autouse=True)
-def direct_alone() -> None:
-    """For modules whose tests are not about delivery: they run on the one that is served."""
-    delivery["direct"] = True
+NewProcess = Callable[..., AbstractAsyncContextManager[Process]]
+TwoProcesses = Callable[..., AbstractAsyncContextManager[tuple[Process, Process]]]
 
 
 @asynccontextmanager
-async def process(
-    bus: Bus, limits: Limits | None = None, *, hears_commits: bool = True, ws_ping: float = 20.0
+async def serving_hubs(
+    bus: Bus,
+    limits: Limits | None = None,
+    *,
+    delivery: Delivery,
+    hears_commits: bool = True,
+    ws_ping: float = WS_PING_SECONDS,
 ) -> AsyncIterator[Process]:
-    """A process that serves. Another one does not hear this one's commits but over the bus."""
+    """A process that serves. Without `hears_commits` it learns of commits only over its bus.
+
+    `ws_ping`: seconds, see `tests.harness.server.serving`.
+    """
     one = Process(bus, limits, hears_commits)
     async with one.serving():
-        async with serving(one.app(), direct=delivery["direct"], ws_ping=ws_ping) as address:
+        async with serving(one.app(), delivery=delivery, ws_ping=ws_ping) as address:
             one.address = address
             open_processes.append(one)
             try:
@@ -358,12 +360,3 @@ async def process(
             finally:
                 open_processes.remove(one)
                 one.hubs.close()
-
-
-async def eventually(check: Any, within: float = 10.0) -> None:
-    """Wait until something holds; `within` is for a machine of our own."""
-    async with asyncio.timeout(BUSY * within):
-        while True:
-            if check():
-                return
-            await asyncio.sleep(0.005)

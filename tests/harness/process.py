@@ -1,5 +1,6 @@
 """Reelroom as its users run it: `python -m app …` in a process of its own."""
 
+import asyncio
 import json
 import os
 import re
@@ -7,87 +8,94 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
 from app.store.cluster import command_of
+from tests.harness.person import Person
+from tests.harness.waiting import wait_until
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 READY = re.compile(r"^Reelroom is ready: (http://[^/\s]+)(/\S*)$", re.MULTILINE)
-OURS = ("PATH", "HOME", "LANG", "TMPDIR", "PG_BIN")  # what a process gets of our environment
-PATIENCE = 60.0  # seconds
+PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "PG_BIN")  # of our environment
+COMMAND_SECONDS = 60.0  # until a command must have ended
+LOCAL_TOKEN = "local-token-of-the-tests"
 
 
 def environment(**settings: str) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in OURS if name in os.environ}
+    """The environment of a process: little of ours, a free port, and these settings."""
+    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     return {**kept, "PYTHONPATH": str(ROOT), "PORT": "0", **settings}
 
 
-def wait_until(fact: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    """What the fact gives once it is true."""
-    end = time.monotonic() + seconds
-    while not (found := fact()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
-    return found
-
-
 def run(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """A command that ends by itself."""
+    """Run a command that ends by itself."""
     return subprocess.run(
         [sys.executable, "-m", "app", *arguments],
         cwd=cwd,
         env=environment(**settings),
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=COMMAND_SECONDS,
         stdin=subprocess.DEVNULL,
     )
 
 
 class Reelroom:
-    """A running one. Every process it started is known by the mark in its environment."""
+    """One process, which may be started again after its end, and all that it starts.
+
+    Every process of it is known by a mark in its environment. As a context manager it kills what
+    is left of them when the block ends.
+    """
+
+    process: subprocess.Popen[bytes]
+    url: str
+    link: str
 
     def __init__(self, *arguments: str, cwd: Path, **settings: str) -> None:
         self.mark = f"{time.monotonic_ns()}-{os.getpid()}"
-        self._out, self._err = cwd / f"{self.mark}.out", cwd / f"{self.mark}.err"
-        with self._out.open("w") as out, self._err.open("w") as err:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "app", *arguments],
-                cwd=cwd,
-                env=environment(TEST_MARK=self.mark, **settings),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                start_new_session=True,
-            )
-        self.postgres: list[int] = []
         self.data = Path(settings.get("REELROOM_DATA_DIR", "/nonexistent"))
+        self._arguments, self._cwd, self.settings = arguments, cwd, settings
+        self._out, self._err = cwd / f"{self.mark}.out", cwd / f"{self.mark}.err"
+        self.start()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         pids = self.family()
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
+        self.kill()
         for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
 
+    def start(self) -> None:
+        """Start the process; `ready` waits until it serves."""
+        with self._out.open("w") as out, self._err.open("a") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "app", *self._arguments],
+                cwd=self._cwd,
+                env=environment(TEST_MARK=self.mark, **self.settings),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+
     @property
     def out(self) -> str:
+        """Its standard output since the last start."""
         return self._out.read_text()
 
     @property
     def err(self) -> str:
+        """Its standard error since the first start."""
         return self._err.read_text()
 
     def lines(self) -> list[dict[str, Any]]:
@@ -95,7 +103,7 @@ class Reelroom:
         return [json.loads(line) for line in self.err.splitlines()]
 
     def ready(self) -> Self:
-        """Wait for the line; learn address and link."""
+        """Wait until it says that it serves; learn its address and the path of its login link."""
 
         def look() -> Any:
             assert self.process.poll() is None, self.err
@@ -114,12 +122,22 @@ class Reelroom:
             yield client
 
     def client(self, token: str | None = None) -> httpx.Client:
-        """Each connection is its own, so that several workers are met."""
+        """A client that connects anew for each request, so that it meets all workers."""
         headers = {"origin": self.url}
         if token:
             headers["authorization"] = f"Bearer {token}"
         limits = httpx.Limits(max_keepalive_connections=0)
         return httpx.Client(base_url=self.url, headers=headers, limits=limits, timeout=30)
+
+    def local_admin(self) -> Person:
+        """The local admin, by the token in the settings."""
+        return Person(self.url, "local", self.settings["REELROOM_LOCAL_TOKEN"])
+
+    def command(self, *words: str) -> str:
+        """What `reelroom …` prints with the same settings; it must succeed."""
+        done = run(*words, cwd=self._cwd, **self.settings)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def family(self) -> list[int]:
         """All live processes that this one started, and their children; PostgreSQL's too."""
@@ -137,8 +155,8 @@ class Reelroom:
                 pids.append(pid)
         return pids
 
-    def tell(self, number: int) -> None:
-        """Send the signal; a Ctrl-C goes to the whole group, as from a terminal."""
+    def send_signal(self, number: int) -> None:
+        """Send a signal; a Ctrl-C goes to the whole group, as from a terminal."""
         if number == signal.SIGINT:
             os.killpg(self.process.pid, number)
         else:
@@ -146,7 +164,22 @@ class Reelroom:
 
     def end(self, number: int = signal.SIGTERM, *, within: float = 20) -> int:
         """Send the signal; return the exit status once nothing is left of it."""
-        self.tell(number)
+        self.send_signal(number)
         status = self.process.wait(within)
         wait_until(lambda: not self.family(), 10)
         return status
+
+    def kill(self) -> None:
+        """End it as `kill -9` does, also when it is stopped. Its children end by themselves."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+@asynccontextmanager
+async def started(*arguments: str, cwd: Path, **settings: str) -> AsyncIterator[Reelroom]:
+    """A process that serves, with a token for its local admin, until the block ends."""
+    settings = {"REELROOM_LOCAL_TOKEN": LOCAL_TOKEN, **settings}
+    with Reelroom(*arguments, cwd=cwd, **settings) as reelroom:
+        await asyncio.to_thread(reelroom.ready)
+        yield reelroom

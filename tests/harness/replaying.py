@@ -1,0 +1,38 @@
+"""An old snapshot and the events after it give the new snapshot: how tests assert that."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from app.lifecycle.check import comparable
+from app.projects.replay import State, replay, shown, state_of
+from app.realtime.events import Event
+
+Json = dict[str, Any]
+
+
+def replayed(state: State, events: Iterable[Json]) -> State:
+    """The state after durable events in the form that clients get."""
+    for event in events:
+        state = replay(state, msgspec.convert(event, Event))
+    return state
+
+
+def assert_parts(parts: Json, snapshot: Json) -> None:
+    """Assert that a snapshot has these parts, whatever else it has."""
+    for part, value in parts.items():
+        assert comparable(part, value) == comparable(part, snapshot[part]), part
+
+
+def assert_shows(state: State, snapshot: Json) -> None:
+    """Assert that a snapshot shows this state."""
+    assert_parts(shown(state), snapshot)
+
+
+def assert_follows(before: Json, events: list[Json], after: Json) -> None:
+    """Assert that the events are all that happened between two snapshots of a project."""
+    assert [event["revision"] for event in events] == list(
+        range(before["revision"] + 1, after["revision"] + 1)
+    )
+    assert_shows(replayed(state_of(before), events), after)
