@@ -11,7 +11,7 @@ import msgspec
 from app.brain.model import Context, Decision, End, Piece, Provider, Step, TokenUsage, WriteJob
 from app.brain.unwrap import json_objects
 from app.problems import AiError, ValidationFailed
-from app.scenes.model import CODE_MOST
+from app.scenes.model import MAX_CODE_CHARACTERS
 from app.tools.code import find_faults
 from app.tools.registry import TOOLS
 
@@ -215,7 +215,7 @@ async def write_code(
             await on_restart()
         pieces = provider.write(job, complaint=complaint, model=model)
         try:
-            code, end = await _collect(pieces, CODE_MOST, on_delta)
+            code, end = await _collect(pieces, MAX_CODE_CHARACTERS, on_delta)
         except AiError as error:
             if attempt or not broke_off(error):
                 raise

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Protocol
 import msgspec
 
 from app.projects.model import Format
-from app.scenes.model import DURATION_MOST, Complexity
+from app.scenes.model import MAX_DURATION_FRAMES, Complexity
 
 ToolName = Literal["addScene", "editScene", "deleteScene", "trimScene"]
 
@@ -50,7 +50,7 @@ class Step(msgspec.Struct, rename="camel", frozen=True, kw_only=True, omit_defau
     tool_name: ToolName
     context: str
     target_scene_id: str | None = None
-    target_duration: Annotated[int, msgspec.Meta(ge=1, le=DURATION_MOST)] | None = None
+    target_duration: Annotated[int, msgspec.Meta(ge=1, le=MAX_DURATION_FRAMES)] | None = None
 
 
 class Decision(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
@@ -64,7 +64,7 @@ class Decision(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     reasoning: str
     user_feedback: str
     target_scene_id: str | None = None
-    target_duration: Annotated[int, msgspec.Meta(ge=1, le=DURATION_MOST)] | None = None
+    target_duration: Annotated[int, msgspec.Meta(ge=1, le=MAX_DURATION_FRAMES)] | None = None
     referenced_scene_ids: list[str] = []
     edit_complexity: Complexity | None = None
     needs_clarification: bool = False

@@ -9,7 +9,7 @@ import msgspec
 from app.brain.model import Context, ContextMessage, ContextScene, WriteJob
 from app.brain.schema import DECISION_SCHEMA
 from app.projects.model import SIZES
-from app.scenes.model import DURATION, Complexity
+from app.scenes.model import DEFAULT_DURATION_FRAMES, Complexity
 
 MAX_HISTORY_CHARACTERS = 6_000  # of earlier chat messages; the newest are kept
 MAX_STORYBOARD_CHARACTERS = 16_000  # beyond it scenes are listed without their content
@@ -104,7 +104,7 @@ def code_messages(job: WriteJob, *, complaint: str | None = None) -> list[Messag
     line about every other scene.
     """
     context = job.context
-    duration = job.duration or (job.scene.duration if job.scene else DURATION)
+    duration = job.duration or (job.scene.duration if job.scene else DEFAULT_DURATION_FRAMES)
     parts = [
         _project(context),
         storyboard(context),

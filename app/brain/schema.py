@@ -3,10 +3,10 @@
 from typing import Any, get_args
 
 from app.brain.model import ToolName
-from app.scenes.model import DURATION_MOST, Complexity
+from app.scenes.model import MAX_DURATION_FRAMES, Complexity
 
 _TARGET = {"type": ["string", "null"], "description": "Id of a scene in the storyboard."}
-_FRAMES = {"type": ["integer", "null"], "minimum": 1, "maximum": DURATION_MOST}
+_FRAMES = {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_DURATION_FRAMES}
 _TOOLS = list(get_args(ToolName))
 
 DECISION_SCHEMA: dict[str, Any] = {

@@ -6,7 +6,7 @@ from app.http.envelope import ActionResult, AnswerContext
 from app.problems import AiError, Conflict, InternalError, NotFound, Problem, ServiceUnavailable
 from app.runs.model import Run
 from app.scenes.model import Scene
-from app.scenes.reads import SCENE, scene_of
+from app.scenes.reads import scenes_of_run
 from app.store.engine import Reader
 
 CANCELLED = "This turn was cancelled."
@@ -29,12 +29,7 @@ async def answer_of(reader: Reader, run: Run) -> ActionResult[list[Scene]]:
     if run.status == "failed" and run.error is not None:
         kind = PROBLEMS.get(run.error.code, InternalError)
         raise kind(run.error.message, details={"run": run})
-    rows = await reader.fetch(
-        f"select {SCENE} from scene where id in (select scene_id from scene_iteration"
-        " where run_id = $1 and scene_id is not null) order by position nulls last",
-        run.id,
-    )
-    scenes = [scene_of(row) for row in rows]
+    scenes = await scenes_of_run(reader, run.id)
     said = await reader.fetchrow(
         "select content, kind, (select revision from project where id = project_id)"
         " from message where id = $1",

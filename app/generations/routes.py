@@ -14,14 +14,14 @@ from app.generations.model import Apply, Chain, Generation
 from app.generations.reads import access_generation, chain_of, list_generations
 from app.http.envelope import ActionResult, Envelope, Page, answer, declare
 from app.http.idempotency import Action, Outcome, change, key_of
-from app.http.openapi import CHANGES, READS
+from app.http.openapi import CHANGES, READS, UPDATES
 from app.http.request import AnyRequest
 from app.problems import InvalidInput, NotFound
 from app.projects.access import access_project
+from app.projects.parameters import IfMatch
 from app.realtime.events import MAX_REVISION
 from app.scenes.model import Scene
 from app.scenes.requests import base_of
-from app.scenes.routes import ONE, IfMatch
 from app.store.engine import DB, reading
 
 Asking = NamedDependency[Caller]
@@ -108,7 +108,7 @@ async def apply_generation(
     return outcome.response()
 
 
-@delete("/generations/{generation_id:uuid}", **declare("generation.delete", "editor", **ONE))
+@delete("/generations/{generation_id:uuid}", **declare("generation.delete", "editor", **UPDATES))
 async def delete_generation(
     request: AnyRequest, caller: Asking, generation_id: GenerationId
 ) -> Response[Envelope[Generation]]:

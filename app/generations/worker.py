@@ -20,7 +20,7 @@ from app.problems import (
     ValidationFailed,
 )
 from app.runs.worker import LeasedWorker, Source
-from app.scenes.model import DURATION, Scene
+from app.scenes.model import DEFAULT_DURATION_FRAMES, Scene
 from app.scenes.reads import live_scenes
 from app.store.concurrency import run_to_completion
 from app.store.database import Database
@@ -187,5 +187,5 @@ def _start(leased: LeasedGeneration, board: list[ContextScene]) -> ContextScene 
         number=len(board) + 1,
         name="Draft",
         tsx_code=leased.base_code,
-        duration=generation.duration or DURATION,
+        duration=generation.duration or DEFAULT_DURATION_FRAMES,
     )

@@ -1,4 +1,4 @@
-"""What differs between two states of a scene, to the byte; pure."""
+"""What differs between two states of a scene, compared as JSON to the byte; pure."""
 
 import difflib
 from typing import Any
@@ -6,14 +6,17 @@ from typing import Any
 import msgspec
 
 from app.problems import ValidationFailed
-from app.scenes.model import Iteration, Operation, Scene, SceneState
+from app.scenes.model import Iteration, Operation, SceneState
 
-LINES_MOST = 2000  # of a code that is compared line by line; a longer one is replaced as a whole
-ONE_FIELD: dict[str, Operation] = {"name": "rename", "duration": "trim", "props": "props"}
-NO_END = "\n\\ No newline at end of file\n"
+MAX_COMPARED_LINES = 2000  # of a code; a longer one is shown as replaced as a whole
+NOT_CONTENT = ("position", "deleted")  # fields that say where a scene is, not what it shows
+OPERATIONS: dict[str, Operation] = {"name": "rename", "duration": "trim", "props": "props"}
+NO_END_OF_LINE = "\n\\ No newline at end of file\n"
 
 
 class FieldDifference(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """A field's values on both sides."""
+
     field: str
     before: Any
     after: Any
@@ -34,7 +37,11 @@ class Difference(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
 
 
 def difference(a: Iteration, b: Iteration) -> Difference:
-    """Raise `ValidationFailed` for a scene beside an order. Slow for long codes: use a thread."""
+    """Compare what two iterations left, of scenes or of the order.
+
+    Raises `ValidationFailed` for a scene and an order. It takes long for long codes: call it in
+    a thread.
+    """
     if (a.scene_id is None) != (b.scene_id is None):
         raise ValidationFailed.at("b", "comparable", "A scene and an order can't be compared.")
     old, new = a.after, b.after
@@ -50,9 +57,9 @@ def difference(a: Iteration, b: Iteration) -> Difference:
 
 
 def code_difference(before: str, after: str) -> str:
-    """A unified diff in the form that `patch` reads: lines end with a line feed alone."""
+    """Return a unified diff in the form that `patch` reads: only a line feed ends a line."""
     old, new = lines_of(before), lines_of(after)
-    if max(len(old), len(new)) > LINES_MOST:
+    if max(len(old), len(new)) > MAX_COMPARED_LINES:
         ranges = [f"{min(len(lines), 1)},{len(lines)}" for lines in (old, new)]
         head = f"--- before\n+++ after\n@@ -{ranges[0]} +{ranges[1]} @@\n"
         lines = [f"-{line}" for line in old] + [f"+{line}" for line in new]
@@ -61,53 +68,54 @@ def code_difference(before: str, after: str) -> str:
 
 
 def lines_of(text: str) -> list[str]:
-    """With their ends; unlike `splitlines` a line separator inside a text ends no line."""
+    """Split at line feeds and keep them; `splitlines` would also split at line separators."""
     lines = text.split("\n")
     whole = [f"{line}\n" for line in lines[:-1]]
     return [*whole, lines[-1]] if lines[-1] else whole
 
 
 def _ended(line: str) -> str:
-    return line if line.endswith("\n") else line + NO_END
+    return line if line.endswith("\n") else line + NO_END_OF_LINE
 
 
 def changed_fields(before: SceneState, after: SceneState) -> list[str]:
-    """Wire names of the fields that differ."""
+    """Return the wire names of the content fields that differ."""
     old, new = msgspec.to_builtins(before), msgspec.to_builtins(after)
-    return [
-        name
-        for name in new
-        if name not in ("position", "deleted") and not same_json(old[name], new[name])
-    ]
+    return [name for name in new if name not in NOT_CONTENT and not same_json(old[name], new[name])]
 
 
 def operation_of(changed: list[str]) -> Operation:
-    """What a change of these fields is called."""
-    return ONE_FIELD.get(changed[0], "edit") if len(changed) == 1 else "edit"
+    """Return what a change of these fields is called in the history."""
+    return OPERATIONS.get(changed[0], "edit") if len(changed) == 1 else "edit"
 
 
 def same_json(one: Any, other: Any) -> bool:
-    """To the byte: `1`, `1.0` and `true` are equal in Python, and three values in JSON."""
+    """Compare as JSON: `1`, `1.0` and `true` are equal in Python, and three values in JSON."""
     if one != other:
         return False
-    return exact(one) == exact(other)
+    return canonical_json(one) == canonical_json(other)
 
 
-def exact(value: Any) -> bytes:
+def canonical_json(value: Any) -> bytes:
+    """Encode with sorted keys, so that equal values give equal bytes."""
     return msgspec.json.encode(value, order="deterministic")
 
 
-def describe(before: Scene | SceneState, after: Scene | SceneState) -> list[str]:
-    """Name what differs: "code", "name A \u2192 B", "duration 1 \u2192 2", "props", "layout"."""
-    said: list[str] = []
+def describe(before: SceneState | None, after: SceneState) -> list[str]:
+    """Return what changed in words, computed from both states; `before` is None at creation."""
+    if before is None:
+        return ["created"]
+    changes = []
     if before.tsx_code != after.tsx_code:
-        said.append("code")
+        changes.append("code")
     if before.name != after.name:
-        said.append(f"name {before.name} \u2192 {after.name}")
+        changes.append(f"name {before.name} \u2192 {after.name}")
     if before.duration != after.duration:
-        said.append(f"duration {before.duration} \u2192 {after.duration}")
+        changes.append(f"duration {before.duration} \u2192 {after.duration}")
     if not same_json(before.props, after.props):
-        said.append("props")
+        changes.append("props")
     if before.layout_json != after.layout_json:
-        said.append("layout")
-    return said
+        changes.append("layout")
+    if before.deleted != after.deleted:
+        changes.append("deleted" if after.deleted else "restored")
+    return changes

@@ -1,18 +1,19 @@
 """Every change of a scene: its row, its iteration and their events, in the caller's transaction.
 
-The project's row is locked by the `Change` that each function takes, so positions and revisions
-can't move meanwhile.
+Each function takes a `Change`, which holds the project's row lock, so positions and revisions
+cannot move meanwhile.
 """
 
 from typing import Any
 
 import msgspec
+from piccolo.querystring import QueryString
 
 from app.problems import Conflict, NotFound, ValidationFailed
 from app.realtime.log import Change
 from app.scenes.diff import changed_fields, describe
 from app.scenes.model import (
-    SCENES_MOST,
+    MAX_SCENES,
     ChangeSource,
     Complexity,
     EntryKind,
@@ -22,29 +23,130 @@ from app.scenes.model import (
     SceneState,
 )
 from app.scenes.reads import ITERATION, SCENE, find_scene, iteration_of, live_ids, plain, scene_of
+from app.scenes.tables import SceneRow
+from app.store.columns import NOW
 from app.store.ids import new_id
+from app.store.query import Param, built, column_list, named
 
-EDITED_AGAIN = "5 minutes"  # an edit that is edited again so soon did not satisfy
-CREATED = ["name", "tsxCode", "duration", "props", "layoutJson", "position"]
-TITLE_MOST = 200  # characters of a prompt that the timeline shows
+EDITED_AGAIN_MINUTES = 5  # an edit that is edited again this soon did not satisfy
+CREATED_FIELDS = ["name", "tsxCode", "duration", "props", "layoutJson", "position"]
+# These events carry `sceneIds`, the whole order after them.
+ORDER_EVENTS = ["scene.created", "scene.deleted", "scene.restored", "scenes.reordered"]
+MAX_TITLE_CHARACTERS = 200  # characters of a prompt that the timeline shows
+REVISED: dict[Any, Any] = {SceneRow.revision: SceneRow.revision + 1, SceneRow.updated_at: NOW}
 
-# The entry of the timeline that an iteration belongs to. One that goes on is no longer undone.
-ENTRY = """
+INSERT_SCENE = built(
+    SceneRow.insert(
+        SceneRow(
+            id=Param("id"),
+            project_id=Param("project_id"),
+            position=Param("position"),
+            name=Param("name"),
+            tsx_code=Param("tsx_code"),
+            duration=Param("duration"),
+            props=Param("props"),
+            layout_json=Param("layout_json"),
+            generation_id=Param("generation_id"),
+            request_id=Param("request_id"),
+        )
+    ).returning(*SCENE)
+)
+UPDATE_SCENE = built(
+    SceneRow.update(
+        {
+            SceneRow.name: Param("name"),
+            SceneRow.tsx_code: Param("tsx_code"),
+            SceneRow.duration: Param("duration"),
+            SceneRow.props: Param("props"),
+            SceneRow.layout_json: Param("layout_json"),
+            SceneRow.generation_id: QueryString(
+                "coalesce({}, generation_id)", Param("generation_id")
+            ),
+            SceneRow.request_id: Param("request_id"),
+            **REVISED,
+        }
+    )
+    .where(SceneRow.id == Param("id"))
+    .returning(*SCENE)
+)
+DELETE_SCENE = built(
+    SceneRow.update(
+        {
+            SceneRow.position: None,
+            SceneRow.deleted_at: NOW,
+            SceneRow.request_id: Param("request_id"),
+            **REVISED,
+        }
+    )
+    .where(SceneRow.id == Param("id"))
+    .returning(*SCENE)
+)
+RESTORE_SCENE = built(
+    SceneRow.update(
+        {
+            SceneRow.position: Param("position"),
+            SceneRow.deleted_at: None,
+            SceneRow.request_id: Param("request_id"),
+            **REVISED,
+        }
+    )
+    .where(SceneRow.id == Param("id"))
+    .returning(*SCENE)
+)
+SHIFT_POSITIONS = named("""
+    update scene set position = position + :by
+    where project_id = :project_id and deleted_at is null and position >= :first
+""")
+REORDER_SCENES = named("""
+    update scene set position = place.number - 1, request_id = :request_id
+    from unnest(:scene_ids::uuid[]) with ordinality as place (id, number)
+    where scene.id = place.id and scene.position <> place.number - 1
+""")
+FIND_POSITION_AT_DELETION = named("""
+    select (before->>'position')::int from scene_iteration
+    where scene_id = :scene_id and operation_type = 'delete' and before->>'position' is not null
+    order by revision desc limit 1
+""")
+# Steps of one run are one edit, so they do not edit each other again.
+MARK_EDITED_AGAIN = named(f"""
+    update scene_iteration set user_edited_again = true
+    where not user_edited_again
+        and created_at > clock_timestamp() - interval '{EDITED_AGAIN_MINUTES} minutes'
+        and change_source <> 'revert' and operation_type not in ('delete', 'restore')
+        and (:run_id::uuid is null or run_id is distinct from :run_id)
+        and id = (select id from scene_iteration
+            where scene_id = :scene_id order by revision desc limit 1)
+""")
+# One statement for the iteration and its entry of the timeline; the entry of a run that was
+# undone and goes on is no longer undone.
+INSERT_ITERATION = named(f"""
     with entry as (
         insert into history_entry (id, project_id, kind, title, message_id, run_id, request_id,
             actor_id, first_revision, last_revision)
-        values ($26, $2, $27, $28, $18, $19, $22, $23, $25, $25)
+        values (:entry_id, :project_id, :entry_kind, :title, :message_id, :run_id, :request_id,
+            :actor_id, :revision, :revision)
         on conflict (id) do update
             set last_revision = excluded.last_revision, undone_by_id = null
     )
-"""
+    insert into scene_iteration (id, project_id, scene_id, operation_type, change_source,
+        edit_complexity, user_prompt, brain_reasoning, tool_reasoning, before, after, code_before,
+        code_after, changes_applied, generation_time_ms, model_used, tokens_used, message_id,
+        run_id, call_id, generation_id, session_id, request_id, actor_id, reverts_iteration_id,
+        revision, entry_id)
+    values (:id, :project_id, :scene_id, :operation_type, :change_source,
+        :edit_complexity, :user_prompt, :brain_reasoning, :tool_reasoning, :before, :after,
+        :code_before, :code_after, :changes_applied, :generation_time_ms, :model_used,
+        :tokens_used, :message_id, :run_id, :call_id, :generation_id, :session_id, :request_id,
+        :actor_id, :reverts_iteration_id, :revision, :entry_id)
+    returning {column_list(ITERATION)}
+""")
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a scene changes: what its iteration will tell.
+    """Why a scene changes: what its iteration records besides the change itself.
 
-    All that one cause changes is one entry of the timeline, and so one step of undo; a run is one
-    entry however many causes it has.
+    Everything that one cause changes is one entry of the timeline, and so one step of undo; a run
+    is one entry however many causes it has.
     """
 
     source: ChangeSource
@@ -60,7 +162,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     model_used: str | None = None
     tokens_used: int | None = None
     reverts_iteration_id: str | None = None
-    generation_id: str | None = None  # whose code this is; none: the scene's stays what it was
+    generation_id: str | None = None  # whose code this is; None leaves the scene's as it was
     entry_kind: EntryKind = "change"
     entry_id: str = msgspec.field(default_factory=new_id)
 
@@ -73,134 +175,170 @@ async def create(
     operation: Operation = "create",
     position: int | None = None,
 ) -> tuple[Scene, Iteration]:
-    """A new scene, at the end unless `position` says otherwise (clamped)."""
+    """Add a scene at `position`, or at the end where that is None or beyond it."""
     ids = await live_ids(change.tx, change.project_id)
-    if len(ids) >= SCENES_MOST:
-        raise ValidationFailed.at("scenes", "max", f"A project has at most {SCENES_MOST} scenes.")
-    place = len(ids) if position is None else min(position, len(ids))
-    await _shift(change, place, +1)
+    check_number_of_scenes(len(ids) + 1)
+    position = len(ids) if position is None else min(position, len(ids))
+    await _shift(change, position, by=1)
     row = await change.tx.fetchrow(
-        "insert into scene (id, project_id, position, name, tsx_code, duration, props,"
-        " layout_json, request_id, generation_id)"
-        f" values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning {SCENE}",
-        new_id(),
-        change.project_id,
-        place,
-        state.name,
-        state.tsx_code,
-        state.duration,
-        state.props,
-        state.layout_json,
-        change.request_id,
-        cause.generation_id,
+        *INSERT_SCENE(
+            id=new_id(),
+            project_id=change.project_id,
+            position=position,
+            request_id=change.request_id,
+            generation_id=cause.generation_id,
+            **content_of(state),
+        )
     )
     assert row is not None
     scene = scene_of(row)
-    ids.insert(place, scene.id)
-    tell(change, "scene.created", scene, CREATED, cause, ids)
-    return scene, await record(change, operation, None, scene, ["created"], cause)
+    ids.insert(position, scene.id)
+    emit_scene_event(change, "scene.created", scene, CREATED_FIELDS, cause, ids)
+    return scene, await record_iteration(change, operation, None, scene, cause)
 
 
 async def update(
     change: Change, scene_id: str, after: SceneState, operation: Operation, cause: Cause
 ) -> tuple[Scene, Iteration]:
-    """New content for a live scene; its place and its life stay."""
+    """Give a live scene new content; it keeps its position. Raises `NotFound`."""
     before = await _get_live(change, scene_id)
-    changed = changed_fields(before.state, after)
     row = await change.tx.fetchrow(
-        "update scene set name = $2, tsx_code = $3, duration = $4, props = $5, layout_json = $6,"
-        " request_id = $7, generation_id = coalesce($8, generation_id),"
-        " revision = revision + 1, updated_at = clock_timestamp()"
-        f" where id = $1 returning {SCENE}",
-        scene_id,
-        after.name,
-        after.tsx_code,
-        after.duration,
-        after.props,
-        after.layout_json,
-        change.request_id,
-        cause.generation_id,
+        *UPDATE_SCENE(
+            id=scene_id,
+            request_id=change.request_id,
+            generation_id=cause.generation_id,
+            **content_of(after),
+        )
     )
     assert row is not None
     scene = scene_of(row)
-    tell(change, "scene.updated", scene, changed, cause)
-    await _mark_edited_again(change, scene_id, cause)
-    iteration = await record(change, operation, before, scene, describe(before, scene), cause)
-    return scene, iteration
+    emit_scene_event(change, "scene.updated", scene, changed_fields(before.state, after), cause)
+    await change.tx.execute(*MARK_EDITED_AGAIN(scene_id=scene_id, run_id=cause.run_id))
+    return scene, await record_iteration(change, operation, before, scene, cause)
 
 
 async def delete(change: Change, scene_id: str, cause: Cause) -> tuple[Scene, Iteration]:
-    """Softly: the id, its content and its history stay for `restore`."""
+    """Mark a live scene as deleted; `restore` brings its row and its history back.
+
+    Raises `NotFound`.
+    """
     before = await _get_live(change, scene_id)
     assert before.position is not None
-    row = await change.tx.fetchrow(
-        "update scene set position = null, deleted_at = clock_timestamp(), request_id = $2,"
-        " revision = revision + 1, updated_at = clock_timestamp()"
-        f" where id = $1 returning {SCENE}",
-        scene_id,
-        change.request_id,
-    )
+    row = await change.tx.fetchrow(*DELETE_SCENE(id=scene_id, request_id=change.request_id))
     assert row is not None
-    await _shift(change, before.position + 1, -1)
+    await _shift(change, before.position + 1, by=-1)
     scene = scene_of(row)
     ids = await live_ids(change.tx, change.project_id)
-    tell(change, "scene.deleted", scene, ["deletedAt", "position"], cause, ids)
-    return scene, await record(change, "delete", before, scene, ["deleted"], cause)
+    emit_scene_event(change, "scene.deleted", scene, ["deletedAt", "position"], cause, ids)
+    return scene, await record_iteration(change, "delete", before, scene, cause)
 
 
 async def restore(
     change: Change, scene_id: str, cause: Cause, *, position: int | None = None
 ) -> tuple[Scene, Iteration]:
-    """Bring a deleted scene back under its own id, at its old place where that still exists."""
+    """Bring a deleted scene back at `position`, or where it was as far as that still exists.
+
+    Raises `NotFound`, and `Conflict` for a live scene.
+    """
     before = await find_scene(change.tx, scene_id)
     if before is None or before.project_id != change.project_id:
         raise NotFound("There is no such scene.")
     if before.deleted_at is None:
         raise Conflict("The scene is not deleted.", details={"scene": before})
     ids = await live_ids(change.tx, change.project_id)
-    if len(ids) >= SCENES_MOST:
-        raise ValidationFailed.at("scenes", "max", f"A project has at most {SCENES_MOST} scenes.")
+    check_number_of_scenes(len(ids) + 1)
     if position is None:
-        position = await _last_position(change, scene_id)
-    place = len(ids) if position is None else min(position, len(ids))
-    await _shift(change, place, +1)
+        position = await change.tx.fetchval(*FIND_POSITION_AT_DELETION(scene_id=scene_id))
+    position = len(ids) if position is None else min(position, len(ids))
+    await _shift(change, position, by=1)
     row = await change.tx.fetchrow(
-        "update scene set position = $2, deleted_at = null, request_id = $3,"
-        " revision = revision + 1, updated_at = clock_timestamp()"
-        f" where id = $1 returning {SCENE}",
-        scene_id,
-        place,
-        change.request_id,
+        *RESTORE_SCENE(id=scene_id, position=position, request_id=change.request_id)
     )
     assert row is not None
     scene = scene_of(row)
-    ids.insert(place, scene_id)
-    tell(change, "scene.restored", scene, ["deletedAt", "position"], cause, ids)
-    return scene, await record(change, "restore", before, scene, ["restored"], cause)
+    ids.insert(position, scene_id)
+    emit_scene_event(change, "scene.restored", scene, ["deletedAt", "position"], cause, ids)
+    return scene, await record_iteration(change, "restore", before, scene, cause)
 
 
 async def reorder(change: Change, scene_ids: list[str], cause: Cause) -> Iteration:
-    """A new order of exactly the live scenes."""
+    """Put the live scenes in this order; raise `ValidationFailed` unless it names each once."""
     ids = await live_ids(change.tx, change.project_id)
     if sorted(ids) != sorted(scene_ids):
         raise ValidationFailed.at(
             "sceneIds", "permutation", "The new order must name each live scene exactly once."
         )
-    await change.tx.execute(
-        "update scene set position = place.number - 1, request_id = $2"
-        " from unnest($1::uuid[]) with ordinality as place (id, number)"
-        " where scene.id = place.id and scene.position <> place.number - 1",
-        scene_ids,
-        change.request_id,
-    )
+    await change.tx.execute(*REORDER_SCENES(scene_ids=scene_ids, request_id=change.request_id))
     data = {"sceneIds": scene_ids, "changed": ["position"]}
     change.emit("scenes.reordered", data, run_id=cause.run_id)
-    before, after = {"sceneIds": ids}, {"sceneIds": scene_ids}
-    return await _insert(change, "reorder", None, before, after, (None, None), ["order"], cause)
+    return await _insert_iteration(
+        change,
+        cause,
+        scene_id=None,
+        operation_type="reorder",
+        before={"sceneIds": ids},
+        after={"sceneIds": scene_ids},
+        code_before=None,
+        code_after=None,
+        changes_applied=["order"],
+    )
 
 
-def shortened(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+def content_of(state: SceneState) -> dict[str, Any]:
+    """Return the content of a state by the columns that hold it."""
+    return {
+        "name": state.name,
+        "tsx_code": state.tsx_code,
+        "duration": state.duration,
+        "props": state.props,
+        "layout_json": state.layout_json,
+    }
+
+
+def check_number_of_scenes(number: int) -> None:
+    """Raise `ValidationFailed` when a project would have too many live scenes."""
+    if number > MAX_SCENES:
+        raise ValidationFailed.at("scenes", "max", f"A project has at most {MAX_SCENES} scenes.")
+
+
+def shortened(text: str, length: int) -> str:
+    """Return at most so many characters of a text, with an ellipsis where it was cut."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def emit_scene_event(
+    change: Change,
+    kind: str,
+    scene: Scene,
+    changed: list[str],
+    cause: Cause,
+    scene_ids: list[str] | None = None,
+) -> None:
+    """Emit an event about one scene.
+
+    `changed` are wire names of fields; `scene_ids` is the order after an event that affects it.
+    """
+    data: dict[str, Any] = {"scene": scene, "changed": changed}
+    if scene_ids is not None:
+        data["sceneIds"] = scene_ids
+    change.emit(kind, data, run_id=cause.run_id)
+
+
+async def record_iteration(
+    change: Change, operation: Operation, before: Scene | None, after: Scene, cause: Cause
+) -> Iteration:
+    """Insert the iteration of one scene's change and emit its event."""
+    return await _insert_iteration(
+        change,
+        cause,
+        scene_id=after.id,
+        operation_type=operation,
+        before=plain(before.state) if before else None,
+        after=plain(after.state),
+        code_before=before.tsx_code if before else None,
+        code_after=None if after.deleted_at else after.tsx_code,
+        changes_applied=describe(before.state if before else None, after.state),
+    )
 
 
 async def _get_live(change: Change, scene_id: str) -> Scene:
@@ -210,115 +348,39 @@ async def _get_live(change: Change, scene_id: str) -> Scene:
     return scene
 
 
-async def _shift(change: Change, place: int, by: int) -> None:
-    await change.tx.execute(
-        "update scene set position = position + $3"
-        " where project_id = $1 and deleted_at is null and position >= $2",
-        change.project_id,
-        place,
-        by,
-    )
+async def _shift(change: Change, first: int, *, by: int) -> None:
+    """Move the live scenes from position `first` on."""
+    await change.tx.execute(*SHIFT_POSITIONS(project_id=change.project_id, first=first, by=by))
 
 
-async def _last_position(change: Change, scene_id: str) -> int | None:
-    value = await change.tx.fetchval(
-        "select (before->>'position')::int from scene_iteration"
-        " where scene_id = $1 and operation_type = 'delete' and before->>'position' is not null"
-        " order by revision desc limit 1",
-        scene_id,
-    )
-    return int(value) if value is not None else None
-
-
-def tell(
-    change: Change,
-    kind: str,
-    scene: Scene,
-    changed: list[str],
-    cause: Cause,
-    scene_ids: list[str] | None = None,
-) -> None:
-    data: dict[str, Any] = {"scene": scene, "changed": changed}
-    if scene_ids is not None:
-        data["sceneIds"] = scene_ids
-    change.emit(kind, data, run_id=cause.run_id)
-
-
-async def record(
-    change: Change,
-    operation: Operation,
-    before: Scene | None,
-    after: Scene,
-    changes: list[str],
-    cause: Cause,
-) -> Iteration:
-    codes = (before.tsx_code if before else None, None if after.deleted_at else after.tsx_code)
-    old = plain(before.state) if before else None
-    new = plain(after.state)
-    return await _insert(change, operation, after.id, old, new, codes, changes, cause)
-
-
-async def _mark_edited_again(change: Change, scene_id: str, cause: Cause) -> None:
-    """An edit or a creation that was not let stand for five minutes; a run's own steps aside."""
-    await change.tx.execute(
-        "update scene_iteration set user_edited_again = true where not user_edited_again"
-        f" and created_at > clock_timestamp() - interval '{EDITED_AGAIN}'"
-        " and change_source <> 'revert' and operation_type <> all($3::text[])"
-        " and ($2::uuid is null or run_id is distinct from $2) and id ="
-        " (select id from scene_iteration where scene_id = $1 order by revision desc limit 1)",
-        scene_id,
-        cause.run_id,
-        ["delete", "restore"],
-    )
-
-
-async def _insert(
-    change: Change,
-    operation: Operation,
-    scene_id: str | None,
-    before: Any,
-    after: Any,
-    codes: tuple[str | None, str | None],
-    changes: list[str],
-    cause: Cause,
-) -> Iteration:
+async def _insert_iteration(change: Change, cause: Cause, **values: Any) -> Iteration:
+    """Insert the row of an iteration, with its entry, and emit `iteration.created`."""
     row = await change.tx.fetchrow(
-        f"{ENTRY} insert into scene_iteration (id, project_id, scene_id, operation_type,"
-        " change_source, edit_complexity, user_prompt, brain_reasoning, tool_reasoning, before,"
-        " after, code_before, code_after, changes_applied, generation_time_ms, model_used,"
-        " tokens_used, message_id, run_id, call_id, session_id, request_id, actor_id,"
-        " reverts_iteration_id, revision, entry_id, generation_id) values ($1, $2, $3, $4, $5, $6,"
-        " $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,"
-        " $25, $26, $29)"
-        f" returning {ITERATION}",
-        new_id(),
-        change.project_id,
-        scene_id,
-        operation,
-        cause.source,
-        cause.complexity,
-        cause.prompt,
-        cause.brain_reasoning,
-        cause.tool_reasoning,
-        before,
-        after,
-        *codes,
-        changes,
-        cause.generation_time_ms,
-        cause.model_used,
-        cause.tokens_used,
-        cause.message_id,
-        cause.run_id,
-        cause.call_id,
-        cause.session_id,
-        change.request_id,
-        change.actor_id,
-        cause.reverts_iteration_id,
-        change.next_revision,
-        cause.run_id or cause.entry_id,
-        cause.entry_kind,
-        shortened(cause.prompt, TITLE_MOST),
-        cause.generation_id,
+        *INSERT_ITERATION(
+            id=new_id(),
+            project_id=change.project_id,
+            change_source=cause.source,
+            edit_complexity=cause.complexity,
+            user_prompt=cause.prompt,
+            brain_reasoning=cause.brain_reasoning,
+            tool_reasoning=cause.tool_reasoning,
+            generation_time_ms=cause.generation_time_ms,
+            model_used=cause.model_used,
+            tokens_used=cause.tokens_used,
+            message_id=cause.message_id,
+            run_id=cause.run_id,
+            call_id=cause.call_id,
+            generation_id=cause.generation_id,
+            session_id=cause.session_id,
+            request_id=change.request_id,
+            actor_id=change.actor_id,
+            reverts_iteration_id=cause.reverts_iteration_id,
+            revision=change.next_revision,
+            entry_id=cause.run_id or cause.entry_id,
+            entry_kind=cause.entry_kind,
+            title=shortened(cause.prompt, MAX_TITLE_CHARACTERS),
+            **values,
+        )
     )
     assert row is not None
     iteration = iteration_of(row)

@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-DURATION = 150  # frames of a new scene that does not say otherwise
-DURATION_MOST = 18_000  # frames, ten minutes at 30 a second
-CODE_MOST = 200_000  # characters
-NAME_MOST = 200  # characters
-SCENES_MOST = 500  # live scenes in one project
+DEFAULT_DURATION_FRAMES = 150  # frames of a new scene that does not say otherwise
+MAX_DURATION_FRAMES = 18_000  # frames, ten minutes at 30 a second
+MAX_CODE_CHARACTERS = 200_000  # characters
+MAX_NAME_CHARACTERS = 200  # characters
+MAX_SCENES = 500  # live scenes in one project
 
 EXAMPLE = """\
 import { AbsoluteFill, useCurrentFrame } from "remotion";
@@ -20,13 +20,16 @@ export default function Scene() {
 """
 
 Frames = Annotated[
-    int, msgspec.Meta(ge=1, le=DURATION_MOST, description="Whole frames.", examples=[90])
+    int, msgspec.Meta(ge=1, le=MAX_DURATION_FRAMES, description="Whole frames.", examples=[90])
 ]
 SceneName = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=NAME_MOST, examples=["Opening title"])
+    str, msgspec.Meta(min_length=1, max_length=MAX_NAME_CHARACTERS, examples=["Opening title"])
 ]
 TsxCode = Annotated[
-    str, msgspec.Meta(max_length=CODE_MOST, description="Remotion-style TSX.", examples=[EXAMPLE])
+    str,
+    msgspec.Meta(
+        max_length=MAX_CODE_CHARACTERS, description="Remotion-style TSX.", examples=[EXAMPLE]
+    ),
 ]
 
 Operation = Literal[
@@ -51,7 +54,7 @@ class SceneState(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
 
     name: str
     tsx_code: str
-    duration: int = DURATION
+    duration: int = DEFAULT_DURATION_FRAMES
     props: dict[str, Any] = {}
     layout_json: str | None = None
     deleted: bool = False

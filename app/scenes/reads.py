@@ -1,66 +1,103 @@
-"""Reading scenes and their history; every query a constant number of statements."""
+"""Reading scenes and their iterations; each function runs a constant number of statements."""
 
 from typing import Any
 
 import msgspec
 from asyncpg import Record
+from piccolo.columns.combination import WhereRaw
 
 from app.auth.model import Caller
 from app.http.envelope import Page
 from app.problems import Forbidden, InvalidInput, NotFound
 from app.projects.access import Access, access_project
 from app.projects.model import Role
+from app.realtime.events import MAX_REVISION
 from app.scenes.model import Iteration, Scene
-from app.store.engine import Reader
+from app.scenes.tables import SceneIteration, SceneRow
+from app.store.database import Reader
+from app.store.query import Param, built, column_list, named
 
-SCENE = (
-    "id, project_id, position, name, tsx_code, duration, props, layout_json, revision,"
-    " generation_id, created_at, updated_at, deleted_at"
+MAX_BATCH_MESSAGES = 200  # whose iterations are read at once
+
+SCENE = SceneRow.all_columns(exclude=[SceneRow.request_id])
+ITERATION = SceneIteration.all_columns(
+    exclude=[SceneIteration.session_id, SceneIteration.actor_id, SceneIteration.entry_id]
 )
-ITERATION = (
-    "id, project_id, scene_id, operation_type, change_source, edit_complexity, user_prompt,"
-    " brain_reasoning, tool_reasoning, before, after, code_before, code_after, changes_applied,"
-    " generation_time_ms, model_used, tokens_used, message_id, run_id, call_id, generation_id,"
-    " reverts_iteration_id, user_edited_again, request_id, revision, created_at"
+
+FIND_SCENE = built(SceneRow.select(*SCENE).where(SceneRow.id == Param("id")))
+FIND_SCENES = built(SceneRow.select(*SCENE).where(WhereRaw("id = any({}::uuid[])", Param("ids"))))
+IS_LIVE = (SceneRow.project_id == Param("project_id")) & SceneRow.deleted_at.is_null()
+LIST_LIVE_SCENES = built(SceneRow.select(*SCENE).where(IS_LIVE).order_by(SceneRow.position))
+LIST_LIVE_IDS = built(SceneRow.select(SceneRow.id).where(IS_LIVE).order_by(SceneRow.position))
+
+LIST_SCENES_OF_RUN = named(f"""
+    select {column_list(SCENE)} from scene
+    where id in (
+        select scene_id from scene_iteration where run_id = :run_id and scene_id is not null
+    )
+    order by position nulls last
+""")
+FIND_ITERATION = built(SceneIteration.select(*ITERATION).where(SceneIteration.id == Param("id")))
+LIST_ITERATIONS_OF_SCENE = built(
+    SceneIteration.select(*ITERATION)
+    .where(SceneIteration.scene_id == Param("scene_id"), SceneIteration.revision < Param("before"))
+    .order_by(SceneIteration.revision, ascending=False),
+    limit=Param("limit"),
 )
-BATCH_MOST = 200  # messages whose iterations are read at once
+LIST_ITERATIONS_OF_MESSAGES = built(
+    SceneIteration.select(*ITERATION)
+    .where(
+        SceneIteration.project_id == Param("project_id"),
+        WhereRaw("message_id = any({}::uuid[])", Param("message_ids")),
+    )
+    .order_by(SceneIteration.revision)
+)
 
 
 def scene_of(row: Record) -> Scene:
+    """Return the scene of a row with the columns `SCENE`."""
     return Scene(**row)
 
 
 def iteration_of(row: Record) -> Iteration:
+    """Return the iteration of a row with the columns `ITERATION`."""
     return Iteration(**row)
 
 
 async def live_scenes(reader: Reader, project_id: str) -> list[Scene]:
-    """In the video's order."""
-    rows = await reader.fetch(
-        f"select {SCENE} from scene where project_id = $1 and deleted_at is null order by position",
-        project_id,
-    )
-    return [scene_of(row) for row in rows]
+    """Return the scenes that are not deleted, in the video's order."""
+    return [scene_of(row) for row in await reader.fetch(*LIST_LIVE_SCENES(project_id=project_id))]
 
 
 async def live_ids(reader: Reader, project_id: str) -> list[str]:
-    rows = await reader.fetch(
-        "select id from scene where project_id = $1 and deleted_at is null order by position",
-        project_id,
-    )
-    return [row["id"] for row in rows]
+    """Return the ids of the scenes that are not deleted, in the video's order."""
+    return [row["id"] for row in await reader.fetch(*LIST_LIVE_IDS(project_id=project_id))]
 
 
 async def find_scene(reader: Reader, scene_id: str) -> Scene | None:
-    """Also a deleted one."""
-    row = await reader.fetchrow(f"select {SCENE} from scene where id = $1", scene_id)
+    """Return the scene, deleted or not."""
+    row = await reader.fetchrow(*FIND_SCENE(id=scene_id))
     return scene_of(row) if row else None
+
+
+async def find_scenes(reader: Reader, scene_ids: list[str]) -> list[Scene]:
+    """Return those of the scenes that exist, deleted or not, in no order."""
+    return [scene_of(row) for row in await reader.fetch(*FIND_SCENES(ids=scene_ids))]
+
+
+async def scenes_of_run(reader: Reader, run_id: str) -> list[Scene]:
+    """Return the scenes that a run changed as they are now, deleted ones last."""
+    return [scene_of(row) for row in await reader.fetch(*LIST_SCENES_OF_RUN(run_id=run_id))]
 
 
 async def access_scene(
     reader: Reader, caller: Caller, scene_id: str, role: Role, *, deleted: bool = False
 ) -> tuple[Scene, Access]:
-    """Raise `NotFound` for an absent or foreign scene, and for a deleted one unless `deleted`."""
+    """Return a scene that the caller may use, and what they may do in its project.
+
+    Raises `NotFound` for an absent or foreign scene, and for a deleted one unless `deleted`;
+    `Forbidden` when the caller's role is below `role`.
+    """
     scene = await find_scene(reader, scene_id)
     if scene is None or (scene.deleted_at is not None and not deleted):
         raise NotFound("There is no such scene.")
@@ -71,10 +108,24 @@ async def access_scene(
     return scene, access
 
 
-async def scene_in_project(reader: Reader, caller: Caller, project_id: str, scene_id: str) -> Scene:
-    """A live scene that must belong to a project the caller is in already.
+async def access_iteration(
+    reader: Reader, caller: Caller, iteration_id: str, role: Role
+) -> Iteration:
+    """Return an iteration of a project that the caller may use; raise as `access_scene` does."""
+    row = await reader.fetchrow(*FIND_ITERATION(id=iteration_id))
+    if row is None:
+        raise NotFound("There is no such iteration.")
+    try:
+        await access_project(reader, caller, row["project_id"], role)
+    except NotFound:
+        raise NotFound("There is no such iteration.") from None
+    return iteration_of(row)
 
-    One of another project that the caller may see is `Forbidden`; all else is `NotFound`.
+
+async def scene_in_project(reader: Reader, caller: Caller, project_id: str, scene_id: str) -> Scene:
+    """Return a live scene of a project whose access the caller has shown already.
+
+    Raises `Forbidden` for a scene of another project that the caller may see, else `NotFound`.
     """
     scene, access = await access_scene(reader, caller, scene_id, "viewer")
     if access.project_id != project_id:
@@ -85,14 +136,16 @@ async def scene_in_project(reader: Reader, caller: Caller, project_id: str, scen
 async def iterations_of_scene(
     reader: Reader, scene_id: str, *, before: int | None, limit: int
 ) -> Page[Iteration]:
-    """Newest first; `before` is the revision that ended the last page."""
+    """Return a page of a scene's history, newest first.
+
+    `before` is the revision that ended the previous page.
+    """
     rows = await reader.fetch(
-        f"select {ITERATION} from scene_iteration"
-        " where scene_id = $1 and ($2::bigint is null or revision < $2)"
-        " order by revision desc limit $3",
-        scene_id,
-        before,
-        limit + 1,
+        *LIST_ITERATIONS_OF_SCENE(
+            scene_id=scene_id,
+            before=MAX_REVISION if before is None else before,
+            limit=limit + 1,
+        )
     )
     items = [iteration_of(row) for row in rows[:limit]]
     return Page(items=items, next_cursor=str(items[-1].revision) if len(rows) > limit else None)
@@ -101,18 +154,18 @@ async def iterations_of_scene(
 async def iterations_of_messages(
     reader: Reader, project_id: str, message_ids: list[str]
 ) -> list[Iteration]:
-    """Of many messages in one query, oldest first; foreign ids give nothing."""
-    if len(message_ids) > BATCH_MOST:
-        raise InvalidInput(f"At most {BATCH_MOST} message ids at once.")
+    """Return what messages of one project changed, oldest first; other ids are ignored.
+
+    Raises `InvalidInput` for more than `MAX_BATCH_MESSAGES` ids.
+    """
+    if len(message_ids) > MAX_BATCH_MESSAGES:
+        raise InvalidInput(f"At most {MAX_BATCH_MESSAGES} message ids at once.")
     rows = await reader.fetch(
-        f"select {ITERATION} from scene_iteration"
-        " where project_id = $1 and message_id = any($2::uuid[]) order by revision",
-        project_id,
-        message_ids,
+        *LIST_ITERATIONS_OF_MESSAGES(project_id=project_id, message_ids=message_ids)
     )
     return [iteration_of(row) for row in rows]
 
 
 def plain(value: Any) -> Any:
-    """A Struct as the plain values that jsonb keeps."""
+    """Return a Struct as the plain values that jsonb keeps."""
     return msgspec.to_builtins(value)

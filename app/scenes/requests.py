@@ -8,11 +8,11 @@ from uuid import UUID
 import msgspec
 
 from app.problems import Conflict, InvalidInput, PayloadTooLarge, ValidationFailed
-from app.scenes.model import SCENES_MOST, Frames, Scene, SceneName, SceneState, TsxCode
+from app.scenes.model import MAX_SCENES, Frames, Scene, SceneName, SceneState, TsxCode
 
 LAYOUT_MOST = 100_000  # characters
 PROPS_MOST = 100_000  # bytes of JSON
-PROPS_DEEP = 100  # objects and lists in each other
+MAX_PROPS_DEPTH = 100  # objects and lists in each other
 
 Props = Annotated[
     dict[str, Any],
@@ -75,7 +75,7 @@ class Trim(Based, kw_only=True, forbid_unknown_fields=True):
 class SceneOrder(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
     """`baseRevision` is the project's: CONFLICT when the order was changed after it."""
 
-    scene_ids: Annotated[list[UUID], msgspec.Meta(max_length=SCENES_MOST)]
+    scene_ids: Annotated[list[UUID], msgspec.Meta(max_length=MAX_SCENES)]
     base_revision: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
 
 
@@ -108,12 +108,14 @@ def check_props(props: dict[str, Any]) -> dict[str, Any]:
     called from further down, could not even delete.
     """
     level: list[Any] = [props]
-    for _ in range(PROPS_DEEP):
+    for _ in range(MAX_PROPS_DEPTH):
         level = [inner for outer in level for inner in _inside(outer)]
         if not level:
             break
     else:
-        raise ValidationFailed.at("props", "maxDepth", f"props may be {PROPS_DEEP} levels deep.")
+        raise ValidationFailed.at(
+            "props", "maxDepth", f"props may be {MAX_PROPS_DEPTH} levels deep."
+        )
     if len(msgspec.json.encode(props)) > PROPS_MOST:
         raise PayloadTooLarge(f"props may hold {PROPS_MOST} bytes of JSON.")
     return props

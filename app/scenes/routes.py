@@ -1,185 +1,263 @@
-"""Changes of scenes and their order over HTTP."""
+"""Scenes, their order and iterations, and the project's snapshot over HTTP."""
 
 from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import Response, Router, delete, patch, post, put
-from litestar.di import NamedDependency
-from litestar.params import FromPath, HeaderParameter, JSONBody
+import msgspec
+from litestar import Response, Router, delete, get, patch, post, put
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import HeaderParameter, JSONBody, QueryParameter
 
-from app.auth.model import Caller
-from app.http.envelope import Envelope, Page, declare
-from app.http.idempotency import Action, change, key_of
-from app.http.openapi import CHANGES
+from app.http.envelope import ActionResult, Envelope, Page, answer, declare
+from app.http.openapi import CHANGES, READS, UPDATES
 from app.http.request import AnyRequest
+from app.problems import InvalidInput
+from app.projects.access import access_project
+from app.projects.changes import change_in_project, change_row
+from app.projects.parameters import (
+    AtRevision,
+    CurrentCaller,
+    Db,
+    Id,
+    IfMatch,
+    PageBefore,
+    PageLimit,
+)
+from app.realtime.events import Cursor
 from app.scenes import scenes
-from app.scenes.model import Scene
-from app.scenes.read_routes import ROUTES
+from app.scenes.model import Iteration, Scene
+from app.scenes.reads import (
+    MAX_BATCH_MESSAGES,
+    access_scene,
+    iterations_of_messages,
+    iterations_of_scene,
+    live_scenes,
+)
 from app.scenes.requests import Based, NewScene, SceneOrder, ScenePatch, Split, Trim, base_of
-from app.store.engine import DB
+from app.scenes.snapshot import ProjectSnapshot, snapshot_at, snapshot_now
+from app.scenes.tables import SceneRow
+from app.store.query import Param, built
 
-Asking = NamedDependency[Caller]
-ProjectId = FromPath[UUID]
-SceneId = FromPath[UUID]
-IfMatch = Annotated[
-    str | None,
-    HeaderParameter(
-        name="If-Match", max_length=100, description='The scene\'s revision, such as `"7"`.'
+IfNoneMatch = Annotated[str | None, HeaderParameter(name="If-None-Match", max_length=1000)]
+PROJECT_OF_SCENE = built(SceneRow.select(SceneRow.project_id).where(SceneRow.id == Param("id")))
+MessageIds = Annotated[
+    str,
+    QueryParameter(
+        name="messageIds",
+        max_length=MAX_BATCH_MESSAGES * 37,
+        description="Message ids, comma separated.",
     ),
 ]
-ONE = {"status_code": 200, **CHANGES}  # a change that makes nothing new
+UNCHANGED = {304: ResponseSpec(None, description="Unchanged since that ETag.")}
+
+
+@get(
+    "/projects/{project_id:uuid}/snapshot",
+    **declare("project.snapshot", "viewer", responses=READS["responses"] | UNCHANGED),
+)
+async def read_snapshot(
+    request: AnyRequest,
+    caller: CurrentCaller,
+    db: Db,
+    project_id: Id,
+    at: AtRevision = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response[Envelope[ProjectSnapshot]]:
+    """Everything that a client needs, at one moment. The ETag is its cursor: 304 if unchanged."""
+    key = str(project_id)
+    async with db.reading(snapshot=True) as reader:
+        access = await access_project(reader, caller, key, "viewer")
+        etag = f'"{Cursor(access.epoch, access.revision if at is None else at)}"'
+        if _matches(if_none_match, etag) and (at is None or at <= access.revision):
+            return Response(None, status_code=304, headers={"etag": etag})  # type: ignore[arg-type]
+        snapshot = await (snapshot_now(reader, key) if at is None else snapshot_at(reader, key, at))
+    done: ActionResult[Any] = ActionResult(
+        data=msgspec.Raw(snapshot.body), revision=snapshot.revision
+    )
+    found = answer(request.scope, done)
+    found.headers["etag"] = etag
+    return found
+
+
+def _matches(if_none_match: str | None, etag: str) -> bool:
+    given = [one.strip().removeprefix("W/") for one in (if_none_match or "").split(",")]
+    return etag in given or given == ["*"]
+
+
+@get("/projects/{project_id:uuid}/scenes", **declare("scene.list", "viewer", **READS))
+async def list_scenes(
+    request: AnyRequest, caller: CurrentCaller, db: Db, project_id: Id
+) -> Response[Envelope[Page[Scene]]]:
+    """List the live scenes in the video's order."""
+    key = str(project_id)
+    async with db.reading(snapshot=True) as reader:
+        access = await access_project(reader, caller, key, "viewer")
+        page = Page(items=await live_scenes(reader, key))
+    return answer(request.scope, ActionResult(data=page, revision=access.revision))
 
 
 @post("/projects/{project_id:uuid}/scenes", **declare("scene.create", "editor", **CHANGES))
 async def add_scene(
-    request: AnyRequest, caller: Asking, project_id: ProjectId, data: JSONBody[NewScene]
+    request: AnyRequest, caller: CurrentCaller, project_id: Id, data: JSONBody[NewScene]
 ) -> Response[Envelope[Scene]]:
-    """A scene at the end; without code a blank one."""
-    key = str(project_id)
-    outcome = await change(
-        request,
-        caller.user_id,
-        lambda tx: scenes.add_scene(tx, caller, key, data),
-        scope=key,
-        status=201,
-    )
-    return outcome.response()
+    """Add a scene at the end; without code a blank one."""
+    return await change_in_project(request, caller, project_id, scenes.add_scene, data, status=201)
 
 
-@put("/projects/{project_id:uuid}/scene-order", **declare("scene.reorder", "editor", **ONE))
+@put("/projects/{project_id:uuid}/scene-order", **declare("scene.reorder", "editor", **UPDATES))
 async def reorder_scenes(
-    request: AnyRequest, caller: Asking, project_id: ProjectId, data: JSONBody[SceneOrder]
+    request: AnyRequest, caller: CurrentCaller, project_id: Id, data: JSONBody[SceneOrder]
 ) -> Response[Envelope[Page[Scene]]]:
-    """A new order; it must name each live scene once."""
-    key = str(project_id)
-    outcome = await change(
-        request,
-        caller.user_id,
-        lambda tx: scenes.reorder_scenes(tx, caller, key, data),
-        scope=key,
-    )
-    return outcome.response()
+    """Put the scenes in another order; it must name each live scene once."""
+    return await change_in_project(request, caller, project_id, scenes.reorder_scenes, data)
 
 
-@patch("/scenes/{scene_id:uuid}", **declare("scene.update", "editor", **ONE))
+@get("/scenes/{scene_id:uuid}", **declare("scene.read", "viewer", **READS))
+async def read_scene(
+    request: AnyRequest, caller: CurrentCaller, db: Db, scene_id: Id
+) -> Response[Envelope[Scene]]:
+    """Read one live scene; its ETag is its revision."""
+    async with db.reading() as reader:
+        scene, _ = await access_scene(reader, caller, str(scene_id), "viewer")
+    found = answer(request.scope, ActionResult(data=scene))
+    found.headers["etag"] = f'"{scene.revision}"'
+    return found
+
+
+@patch("/scenes/{scene_id:uuid}", **declare("scene.update", "editor", **UPDATES))
 async def change_scene(
     request: AnyRequest,
-    caller: Asking,
-    scene_id: SceneId,
+    caller: CurrentCaller,
+    scene_id: Id,
     data: JSONBody[ScenePatch],
     if_match: IfMatch = None,
 ) -> Response[Envelope[Scene]]:
-    """New content: any of name, code, duration, props and layout."""
-    key, base = str(scene_id), base_of(data, if_match)
-    return await _change(
-        request, caller, key, lambda tx: scenes.change_scene(tx, caller, key, data, base)
+    """Change any of name, code, duration, props and layout."""
+    base = base_of(data, if_match)
+    return await change_row(
+        request, caller, PROJECT_OF_SCENE, scene_id, scenes.change_scene, data, base
     )
 
 
-@delete("/scenes/{scene_id:uuid}", **declare("scene.delete", "editor", **ONE))
+@delete("/scenes/{scene_id:uuid}", **declare("scene.delete", "editor", **UPDATES))
 async def delete_scene(
-    request: AnyRequest, caller: Asking, scene_id: SceneId, if_match: IfMatch = None
+    request: AnyRequest, caller: CurrentCaller, scene_id: Id, if_match: IfMatch = None
 ) -> Response[Envelope[Scene]]:
     """Take a scene out of the video; `restore` brings it back."""
-    key, base = str(scene_id), base_of(None, if_match)
-    return await _change(
-        request, caller, key, lambda tx: scenes.delete_scene(tx, caller, key, base)
-    )
+    base = base_of(None, if_match)
+    return await change_row(request, caller, PROJECT_OF_SCENE, scene_id, scenes.delete_scene, base)
 
 
-@post("/scenes/{scene_id:uuid}/restore", **declare("scene.restore", "editor", **ONE))
+@post("/scenes/{scene_id:uuid}/restore", **declare("scene.restore", "editor", **UPDATES))
 async def restore_scene(
     request: AnyRequest,
-    caller: Asking,
-    scene_id: SceneId,
+    caller: CurrentCaller,
+    scene_id: Id,
     data: JSONBody[Based | None] = None,
     if_match: IfMatch = None,
 ) -> Response[Envelope[Scene]]:
     """Bring a deleted scene back under its id, where it was as far as that still exists."""
-    key, base = str(scene_id), base_of(data, if_match)
-    return await _change(
-        request, caller, key, lambda tx: scenes.restore_scene(tx, caller, key, base)
-    )
+    base = base_of(data, if_match)
+    return await change_row(request, caller, PROJECT_OF_SCENE, scene_id, scenes.restore_scene, base)
 
 
 @post("/scenes/{scene_id:uuid}/duplicate", **declare("scene.duplicate", "editor", **CHANGES))
 async def duplicate_scene(
     request: AnyRequest,
-    caller: Asking,
-    scene_id: SceneId,
+    caller: CurrentCaller,
+    scene_id: Id,
     data: JSONBody[Based | None] = None,
     if_match: IfMatch = None,
 ) -> Response[Envelope[Scene]]:
-    """A copy right behind the original."""
-    key, base = str(scene_id), base_of(data, if_match)
-    return await _change(
-        request,
-        caller,
-        key,
-        lambda tx: scenes.duplicate_scene(tx, caller, key, base),
-        status=201,
+    """Add a copy right behind the original."""
+    base = base_of(data, if_match)
+    return await change_row(
+        request, caller, PROJECT_OF_SCENE, scene_id, scenes.duplicate_scene, base, status=201
     )
 
 
-@post("/scenes/{scene_id:uuid}/split", **declare("scene.split", "editor", **ONE))
+@post("/scenes/{scene_id:uuid}/split", **declare("scene.split", "editor", **UPDATES))
 async def split_scene(
     request: AnyRequest,
-    caller: Asking,
-    scene_id: SceneId,
+    caller: CurrentCaller,
+    scene_id: Id,
     data: JSONBody[Split],
     if_match: IfMatch = None,
 ) -> Response[Envelope[Page[Scene]]]:
-    """Two scenes instead of one; the second starts at `props.startFrom` of the same code."""
-    key, base = str(scene_id), base_of(data, if_match)
-    return await _change(
-        request,
-        caller,
-        key,
-        lambda tx: scenes.split_scene(tx, caller, key, data.at_frame, base),
+    """Make two scenes of one; the second starts at `props.startFrom` of the same code."""
+    base = base_of(data, if_match)
+    return await change_row(
+        request, caller, PROJECT_OF_SCENE, scene_id, scenes.split_scene, data.at_frame, base
     )
 
 
-@post("/scenes/{scene_id:uuid}/trim", **declare("scene.trim", "editor", **ONE))
+@post("/scenes/{scene_id:uuid}/trim", **declare("scene.trim", "editor", **UPDATES))
 async def trim_scene(
     request: AnyRequest,
-    caller: Asking,
-    scene_id: SceneId,
+    caller: CurrentCaller,
+    scene_id: Id,
     data: JSONBody[Trim],
     if_match: IfMatch = None,
 ) -> Response[Envelope[Scene]]:
-    """A new duration in frames; the code stays."""
-    key, base = str(scene_id), base_of(data, if_match)
-    return await _change(
-        request,
-        caller,
-        key,
-        lambda tx: scenes.trim_scene(tx, caller, key, data.duration, base),
+    """Give a scene another duration in frames; the code stays."""
+    base = base_of(data, if_match)
+    return await change_row(
+        request, caller, PROJECT_OF_SCENE, scene_id, scenes.trim_scene, data.duration, base
     )
 
 
-async def _change(
-    request: AnyRequest, caller: Caller, scene_id: str, action: Action[Any], status: int = 200
-) -> Response[Any]:
-    """Idempotency keys are scoped to the project, which a scene's address does not name."""
-    scope = None
-    if key_of(request) is not None:
-        scope = await DB.fetchval("select project_id from scene where id = $1", scene_id)
-    outcome = await change(request, caller.user_id, action, scope=scope or scene_id, status=status)
-    return outcome.response()
+@get("/scenes/{scene_id:uuid}/iterations", **declare("iteration.list", "viewer", **READS))
+async def list_iterations(
+    request: AnyRequest,
+    caller: CurrentCaller,
+    db: Db,
+    scene_id: Id,
+    before: PageBefore = None,
+    limit: PageLimit = 50,
+) -> Response[Envelope[Page[Iteration]]]:
+    """List a scene's history, newest first; also of a deleted scene."""
+    key = str(scene_id)
+    async with db.reading() as reader:
+        await access_scene(reader, caller, key, "viewer", deleted=True)
+        page = await iterations_of_scene(reader, key, before=before, limit=limit)
+    return answer(request.scope, ActionResult(data=page))
+
+
+@get("/projects/{project_id:uuid}/iterations", **declare("iteration.batch", "viewer", **READS))
+async def batch_iterations(
+    request: AnyRequest, caller: CurrentCaller, db: Db, project_id: Id, message_ids: MessageIds
+) -> Response[Envelope[Page[Iteration]]]:
+    """List what many messages changed, oldest first; ids of other projects give nothing."""
+    key, ids = str(project_id), _ids_of(message_ids)
+    async with db.reading() as reader:
+        await access_project(reader, caller, key, "viewer")
+        page = Page(items=await iterations_of_messages(reader, key, ids))
+    return answer(request.scope, ActionResult(data=page))
+
+
+def _ids_of(text: str) -> list[str]:
+    try:
+        return [str(UUID(one.strip())) for one in text.split(",") if one.strip()]
+    except ValueError as error:
+        raise InvalidInput("messageIds must be message ids, comma separated.") from error
 
 
 router = Router(
     "/api",
     route_handlers=[
-        *ROUTES,
+        read_snapshot,
+        list_scenes,
         add_scene,
         reorder_scenes,
+        read_scene,
         change_scene,
         delete_scene,
         restore_scene,
         duplicate_scene,
         split_scene,
         trim_scene,
+        list_iterations,
+        batch_iterations,
     ],
     tags=["scenes"],
 )

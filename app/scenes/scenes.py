@@ -1,4 +1,4 @@
-"""What a person does to scenes by hand: each a change under the project's lock, with its cause."""
+"""Direct operations on scenes: each a change under the project's lock."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,8 +16,9 @@ from app.scenes import history
 from app.scenes.blank import BLANK
 from app.scenes.diff import changed_fields, operation_of
 from app.scenes.history import Cause
-from app.scenes.model import DURATION, NAME_MOST, Scene, SceneState
+from app.scenes.model import DEFAULT_DURATION_FRAMES, MAX_NAME_CHARACTERS, Scene, SceneState
 from app.scenes.reads import (
+    IS_LIVE,
     access_scene,
     find_scene,
     live_ids,
@@ -31,33 +32,42 @@ from app.scenes.requests import (
     check_base,
     check_props,
 )
-from app.store.engine import Tx
+from app.scenes.tables import SceneRow
+from app.store.database import Tx
+from app.store.query import built, named
 
 START_FROM = "startFrom"  # a prop: the frame of its code that a split-off scene begins with
-COPY = " copy"
-ORDER_EVENTS = ("scene.created", "scene.deleted", "scene.restored", "scenes.reordered")
+COPY_SUFFIX = " copy"
+
+ORDER_HAS_CHANGED = named("""
+    select exists (
+        select from project_event
+        where project_id = :project_id and revision > :after and type = any(:types::text[])
+    )
+""")
+LIST_LIVE_NAMES = built(SceneRow.select(SceneRow.name).where(IS_LIVE))
 
 
 async def add_scene(tx: Tx, caller: Caller, project_id: str, new: NewScene) -> ActionResult[Scene]:
-    """A scene at the end of the video; without code the blank one."""
+    """Add a scene at the end of the video; without code the blank one."""
     async with changing_project(tx, caller, project_id, "editor") as (change, _):
         state = SceneState(
             name=new.name or await _next_name(change),
             tsx_code=BLANK if new.tsx_code is None else new.tsx_code,
-            duration=new.duration or DURATION,
+            duration=new.duration or DEFAULT_DURATION_FRAMES,
             props=check_props(new.props or {}),
             layout_json=new.layout_json,
         )
-        cause = _by_hand("Add a blank scene" if new.tsx_code is None else "Add a scene", caller)
+        cause = _direct("Add a blank scene" if new.tsx_code is None else "Add a scene", caller)
         scene, _ = await history.create(change, state, cause)
         await end_welcome(change)
-    return _done(change, scene)
+    return _result(change, scene)
 
 
 async def change_scene(
     tx: Tx, caller: Caller, scene_id: str, patch: ScenePatch, base: int | None
 ) -> ActionResult[Scene]:
-    """New content; a patch that changes nothing leaves no trace."""
+    """Give a scene new content; a patch that changes nothing writes nothing."""
     if patch.props is not msgspec.UNSET:
         check_props(patch.props)
     async with _changing_scene(tx, caller, scene_id, base) as (change, before):
@@ -66,9 +76,9 @@ async def change_scene(
         if not changed:
             return ActionResult(data=before)
         operation = operation_of(changed)
-        cause = _by_hand(f"Change {', '.join(changed)}", caller)
+        cause = _direct(f"Change {', '.join(changed)}", caller)
         scene, _ = await history.update(change, scene_id, after, operation, cause)
-    return _done(change, scene)
+    return _result(change, scene)
 
 
 async def delete_scene(
@@ -76,58 +86,59 @@ async def delete_scene(
 ) -> ActionResult[Scene]:
     """Take a scene out of the video; `restore_scene` brings it back."""
     async with _changing_scene(tx, caller, scene_id, base) as (change, _):
-        scene, _ = await history.delete(change, scene_id, _by_hand("Delete the scene", caller))
-    return _done(change, scene)
+        scene, _ = await history.delete(change, scene_id, _direct("Delete the scene", caller))
+    return _result(change, scene)
 
 
 async def restore_scene(
     tx: Tx, caller: Caller, scene_id: str, base: int | None
 ) -> ActionResult[Scene]:
-    """Bring a deleted scene back; one that is not deleted is `Conflict`."""
+    """Bring a deleted scene back; raise `Conflict` for one that is not deleted."""
     async with _changing_scene(tx, caller, scene_id, base, deleted=True) as (change, _):
-        scene, _ = await history.restore(change, scene_id, _by_hand("Restore the scene", caller))
-    return _done(change, scene)
+        scene, _ = await history.restore(change, scene_id, _direct("Restore the scene", caller))
+    return _result(change, scene)
 
 
 async def duplicate_scene(
     tx: Tx, caller: Caller, scene_id: str, base: int | None
 ) -> ActionResult[Scene]:
-    """A copy with an id of its own, right behind the original."""
+    """Add a copy of a scene right behind the original."""
     async with _changing_scene(tx, caller, scene_id, base) as (change, before):
-        name = before.name[: NAME_MOST - len(COPY)] + COPY
+        name = before.name[: MAX_NAME_CHARACTERS - len(COPY_SUFFIX)] + COPY_SUFFIX
         scene, _ = await history.create(
             change,
             msgspec.structs.replace(before.state, name=name),
-            _by_hand(f"Duplicate {before.name}", caller, before.generation_id),
+            _direct(f"Duplicate {before.name}", caller, before.generation_id),
             operation="duplicate",
             position=_behind(before),
         )
-    return _done(change, scene)
+    return _result(change, scene)
 
 
 async def trim_scene(
     tx: Tx, caller: Caller, scene_id: str, duration: int, base: int | None
 ) -> ActionResult[Scene]:
+    """Give a scene another duration, in frames."""
     return await change_scene(tx, caller, scene_id, ScenePatch(duration=duration), base)
 
 
 async def split_scene(
     tx: Tx, caller: Caller, scene_id: str, at_frame: int, base: int | None
 ) -> ActionResult[Page[Scene]]:
-    """Two scenes instead of one, as long together as it was.
+    """Make two scenes of one, which together last as long as it did.
 
     The second has the same code and the prop `startFrom`: the frame of the code that it begins
-    with, counted from the code's own start, so that a piece can be split again.
+    with, counted from the code's own start, so that it can be split again.
     """
     async with _changing_scene(tx, caller, scene_id, base) as (change, before):
         if at_frame >= before.duration:
             raise ValidationFailed.at(
                 "atFrame", "maximum", f"The scene lasts {before.duration} frames."
             )
-        cause = _by_hand(f"Split at frame {at_frame}", caller, before.generation_id)
+        cause = _direct(f"Split at frame {at_frame}", caller, before.generation_id)
         state = before.state
-        begun = state.props.get(START_FROM)
-        start = (begun if type(begun) is int else 0) + at_frame
+        first_frame = state.props.get(START_FROM)
+        start = (first_frame if type(first_frame) is int else 0) + at_frame
         rest = msgspec.structs.replace(
             state,
             duration=state.duration - at_frame,
@@ -145,18 +156,21 @@ async def split_scene(
 async def reorder_scenes(
     tx: Tx, caller: Caller, project_id: str, order: SceneOrder
 ) -> ActionResult[Page[Scene]]:
-    """A new order of exactly the live scenes. Raises `NotFound` for an unknown scene, `Forbidden`
-    for one of another project of the caller, `ValidationFailed` unless it is a permutation."""
+    """Put the live scenes in another order.
+
+    Raises `NotFound` for an unknown scene, `Forbidden` for one of another project of the caller,
+    and `ValidationFailed` unless the order names each live scene once.
+    """
     scene_ids = [str(scene_id) for scene_id in order.scene_ids]
     async with changing_project(tx, caller, project_id, "editor") as (change, _):
         ids = await live_ids(tx, project_id)
         known = set(ids)
-        strange = next((scene_id for scene_id in scene_ids if scene_id not in known), None)
-        if strange is not None:
-            await scene_in_project(tx, caller, project_id, strange)
+        unknown = next((scene_id for scene_id in scene_ids if scene_id not in known), None)
+        if unknown is not None:
+            await scene_in_project(tx, caller, project_id, unknown)
         await _check_order(change, order.base_revision, ids)
         if moved := scene_ids != ids:
-            cause = _by_hand("Change the order of the scenes", caller)
+            cause = _direct("Change the order of the scenes", caller)
             await history.reorder(change, scene_ids, cause)
     page = Page(items=await live_scenes(tx, project_id))
     return ActionResult(
@@ -167,16 +181,12 @@ async def reorder_scenes(
 
 
 async def _check_order(change: Change, base: int | None, ids: list[str]) -> None:
+    """Raise `Conflict` with the order of now when it has changed after the revision `base`."""
     if base is None:
         return
-    newer = await change.tx.fetchval(
-        "select exists (select from project_event"
-        " where project_id = $1 and revision > $2 and type = any($3::text[]))",
-        change.project_id,
-        base,
-        list(ORDER_EVENTS),
-    )
-    if newer:
+    if await change.tx.fetchval(
+        *ORDER_HAS_CHANGED(project_id=change.project_id, after=base, types=history.ORDER_EVENTS)
+    ):
         raise Conflict("The order has changed since you looked.", details={"sceneIds": ids})
 
 
@@ -184,7 +194,10 @@ async def _check_order(change: Change, base: int | None, ids: list[str]) -> None
 async def _changing_scene(
     tx: Tx, caller: Caller, scene_id: str, base: int | None, *, deleted: bool = False
 ) -> AsyncIterator[tuple[Change, Scene]]:
-    """The scene as it is under its project's lock, at the revision that the client saw."""
+    """Lock a scene's project; yield the change and the scene as it is then.
+
+    Raises `Conflict` unless the scene is at the revision `base` that the client saw, if any.
+    """
     found, _ = await access_scene(tx, caller, scene_id, "editor", deleted=deleted)
     async with changing_project(tx, caller, found.project_id, "editor") as (change, _):
         scene = await find_scene(tx, scene_id)
@@ -194,26 +207,24 @@ async def _changing_scene(
         yield change, scene
 
 
-def _by_hand(said: str, caller: Caller, generation_id: str | None = None) -> Cause:
+def _direct(prompt: str, caller: Caller, generation_id: str | None = None) -> Cause:
     return Cause(
-        source="user", prompt=said, session_id=caller.session_id, generation_id=generation_id
+        source="user", prompt=prompt, session_id=caller.session_id, generation_id=generation_id
     )
 
 
 def _behind(scene: Scene) -> int:
-    assert scene.position is not None, "a live scene has a place"
+    assert scene.position is not None, "a live scene has a position"
     return scene.position + 1
 
 
-def _done(change: Change, scene: Scene) -> ActionResult[Any]:
+def _result(change: Change, scene: Scene) -> ActionResult[Any]:
     return ActionResult(data=scene, affected=[scene.id], revision=change.revision)
 
 
 async def _next_name(change: Change) -> str:
-    """`Scene n`, where n is one more than there are scenes, or the next that is free."""
-    rows = await change.tx.fetch(
-        "select name from scene where project_id = $1 and deleted_at is null", change.project_id
-    )
+    """Return `Scene n`, where n is one more than there are scenes, or the next unused number."""
+    rows = await change.tx.fetch(*LIST_LIVE_NAMES(project_id=change.project_id))
     names, number = {row["name"] for row in rows}, len(rows) + 1
     while f"Scene {number}" in names:
         number += 1

@@ -1,14 +1,24 @@
-"""The tables of scenes and their history."""
+"""The tables of scenes and their history, as the migrations made them.
 
-from piccolo.columns import JSONB, UUID, BigInt, Boolean, Integer, Text, Timestamptz, Varchar
+`generation_id` refers to the table `generation` of a slice above this one, and `message_id` and
+`run_id` to `message` and `run`, so they are not declared as foreign keys here.
+"""
+
+from piccolo.columns import JSONB, UUID, BigInt, Boolean, Integer, Text, Timestamptz
+from piccolo.constraints import Unique
 from piccolo.table import Table
 
+from app.auth.tables import UserAccount
+from app.projects.tables import ProjectRow
+from app.store.columns import ClockTimestamp, reference
 from app.store.database import SCHEMA
 
 
 class SceneRow(Table, tablename="scene", db=SCHEMA):
+    """`position` is null exactly when the scene is deleted; its constraint is deferred."""
+
     id = UUID(primary_key=True, default=None)
-    project_id = UUID(default=None)
+    project_id = reference(ProjectRow)
     position = Integer(null=True, default=None)
     name = Text(default=None)
     tsx_code = Text(default=None)
@@ -18,15 +28,33 @@ class SceneRow(Table, tablename="scene", db=SCHEMA):
     revision = Integer(default=1)
     generation_id = UUID(null=True, default=None)
     request_id = Text(default=None)
-    created_at = Timestamptz()
-    updated_at = Timestamptz()
+    created_at = Timestamptz(default=ClockTimestamp())
+    updated_at = Timestamptz(default=ClockTimestamp())
     deleted_at = Timestamptz(null=True, default=None)
+
+    unique_position = Unique([project_id, position])
+
+
+class HistoryEntry(Table, tablename="history_entry", db=SCHEMA):
+    id = UUID(primary_key=True, default=None)
+    project_id = reference(ProjectRow)
+    kind = Text(default=None)
+    scope = Text(null=True, default=None)
+    title = Text(default=None)
+    message_id = UUID(null=True, default=None)
+    run_id = UUID(null=True, default=None)
+    request_id = Text(default=None)
+    actor_id = reference(UserAccount)
+    undone_by_id = reference("self", null=True)
+    first_revision = BigInt(default=None)
+    last_revision = BigInt(default=None)
+    created_at = Timestamptz(default=ClockTimestamp())
 
 
 class SceneIteration(Table, tablename="scene_iteration", db=SCHEMA):
     id = UUID(primary_key=True, default=None)
-    project_id = UUID(default=None)
-    scene_id = UUID(null=True, default=None)
+    project_id = reference(ProjectRow)
+    scene_id = reference(SceneRow, null=True)
     operation_type = Text(default=None)
     change_source = Text(default=None)
     edit_complexity = Text(null=True, default=None)
@@ -47,25 +75,12 @@ class SceneIteration(Table, tablename="scene_iteration", db=SCHEMA):
     generation_id = UUID(null=True, default=None)
     session_id = UUID(null=True, default=None)
     request_id = Text(default=None)
-    actor_id = Varchar(255, default=None)
-    reverts_iteration_id = UUID(null=True, default=None)
+    actor_id = reference(UserAccount)
+    reverts_iteration_id = reference("self", null=True)
     user_edited_again = Boolean(default=False)
     revision = BigInt(default=None)
-    entry_id = UUID(null=True, default=None)
-    created_at = Timestamptz()
+    entry_id = reference(HistoryEntry, null=True)
+    created_at = Timestamptz(default=ClockTimestamp())
 
-
-class HistoryEntry(Table, tablename="history_entry", db=SCHEMA):
-    id = UUID(primary_key=True, default=None)
-    project_id = UUID(default=None)
-    kind = Text(default=None)
-    scope = Text(null=True, default=None)
-    title = Text(default=None)
-    message_id = UUID(null=True, default=None)
-    run_id = UUID(null=True, default=None)
-    request_id = Text(default=None)
-    actor_id = Varchar(255, default=None)
-    undone_by_id = UUID(null=True, default=None)
-    first_revision = BigInt(default=None)
-    last_revision = BigInt(default=None)
-    created_at = Timestamptz()
+    unique_call = Unique([run_id, call_id, scene_id])
+    unique_revision = Unique([project_id, revision])

@@ -1,132 +1,156 @@
 """Undo and redo: walking one's own changes, or the project's, back and forth.
 
-A step is an entry of the timeline: what one message or one direct request changed. Undo takes back
-the last step that stands; redo does the last undone one again, until the same hands make another
-change. Both are going back, so they are part of the history, but never steps themselves.
+A step is an entry of the timeline: what one message or one direct request changed. Undo reverts
+the newest step that is not undone; redo reverts the newest undo, until the same people make
+another change. Both are reverts, so they are part of the history, but they are never steps.
 """
 
 from typing import Literal, NamedTuple
 
 import msgspec
-from asyncpg import Record
 
 from app.auth.model import Caller
 from app.http.envelope import ActionResult
 from app.problems import Conflict
 from app.projects.access import changing_project
+from app.realtime.events import MAX_REVISION
 from app.realtime.log import Change
-from app.scenes.going_back import (
-    QUOTED_MOST,
-    Steps,
-    WentBack,
-    blocked,
-    done,
-    plan_for,
-    take,
-)
 from app.scenes.history import shortened
 from app.scenes.model import Iteration
-from app.scenes.plans import Plan
 from app.scenes.reads import ITERATION, iteration_of
-from app.store.engine import Tx
+from app.scenes.revert import (
+    MAX_QUOTED_CHARACTERS,
+    RevertPlan,
+    RevertResult,
+    apply_plan,
+    read_plan,
+    would_lose,
+)
+from app.scenes.tables import HistoryEntry, SceneIteration
+from app.store.database import Tx
+from app.store.ids import new_id
+from app.store.query import Param, built, named
 
-Scope = Literal["mine", "project"]
+# Undo and redo cannot be forced.
+INSTEAD_OF_FORCE = "take that back first, or revert the message or iteration with force"
 
-# Undo and redo have no force of their own.
-IN_THE_WAY = "take that back first, or revert the message or iteration with force"
-
-# Of the caller ($2), or of all when that is null.
-STANDING = """
+# Of the actor, or of everybody when that is null.
+FIND_LAST_STEP = named("""
     select id, title, last_revision from history_entry
-    where project_id = $1 and ($2::text is null or actor_id = $2)
-        and kind in ('change', 'revert') and undone_by_id is null
-        and ($3::bigint is null or last_revision < $3)
+    where project_id = :project_id and (:actor_id::text is null or actor_id = :actor_id)
+        and kind in ('change', 'revert') and undone_by_id is null and last_revision < :before
     order by last_revision desc limit 1
-"""
-UNDONE = """
-    select u.id, d.title from history_entry u join history_entry d on d.undone_by_id = u.id
-    where u.project_id = $1 and ($2::text is null or (u.actor_id = $2 and u.scope = 'mine'))
-        and u.kind = 'undo' and not exists (
-            select from history_entry c where c.project_id = $1
-            and ($2::text is null or c.actor_id = $2)
-            and c.kind in ('change', 'revert') and c.last_revision > u.last_revision)
-    order by u.last_revision desc, d.last_revision limit 1
-"""
+""")
+FIND_LAST_UNDO = named("""
+    select undo.id, undone.title
+    from history_entry undo join history_entry undone on undone.undone_by_id = undo.id
+    where undo.project_id = :project_id and undo.kind = 'undo'
+        and (:actor_id::text is null or (undo.actor_id = :actor_id and undo.scope = 'mine'))
+        and not exists (
+            select from history_entry newer
+            where newer.project_id = :project_id
+                and (:actor_id::text is null or newer.actor_id = :actor_id)
+                and newer.kind in ('change', 'revert') and newer.last_revision > undo.last_revision)
+    order by undo.last_revision desc, undone.last_revision limit 1
+""")
+LIST_ITERATIONS_OF_ENTRY = built(
+    SceneIteration.select(*ITERATION)
+    .where(SceneIteration.entry_id == Param("entry_id"))
+    .order_by(SceneIteration.revision)
+)
+MARK_UNDONE = named("""
+    update history_entry set undone_by_id = :undo_id where id = any(:ids::uuid[])
+""")
+SET_SCOPE = built(
+    HistoryEntry.update({HistoryEntry.scope: Param("scope")}).where(HistoryEntry.id == Param("id"))
+)
+MARK_REDONE = built(
+    HistoryEntry.update({HistoryEntry.undone_by_id: None}).where(
+        HistoryEntry.undone_by_id == Param("undo_id")
+    )
+)
 
 
-class Walk(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
-    """Whose last step: `mine`, or whoever's in the `project`."""
+class UndoRequest(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """Whose steps are walked: the caller's own (`mine`), or everybody's in the `project`."""
 
-    scope: Scope = "mine"
+    scope: Literal["mine", "project"] = "mine"
+
+    def actor_id(self, caller: Caller) -> str | None:
+        """Return whose steps they are; None for everybody's."""
+        return caller.user_id if self.scope == "mine" else None
 
 
 class Step(NamedTuple):
-    """An entry, and what taking it back would do."""
+    """An entry that undo can revert. `unchanging` are newer ones whose undo changes nothing."""
 
-    entry: Record
-    plan: Plan
+    entry_id: str
+    title: str
+    plan: RevertPlan
+    unchanging: list[str]
 
 
-async def undo(tx: Tx, caller: Caller, project_id: str, walk: Walk) -> ActionResult[WentBack]:
-    """Take back the last step that stands.
+async def undo(
+    tx: Tx, caller: Caller, project_id: str, request: UndoRequest
+) -> ActionResult[RevertResult]:
+    """Revert the newest step that is not undone and would change anything.
 
-    Raises `Conflict` with the later changes of others that stand in the way, or when there is
-    nothing to undo. Steps that someone took back already are passed over.
+    Raises `Conflict` with the later changes by others that would be lost, or when there is
+    nothing to undo.
     """
     async with changing_project(tx, caller, project_id, "editor") as (change, _):
-        passed, step = await _last_standing(change, _actor(caller, walk))
-        said = f"Undid “{shortened(step.entry['title'], QUOTED_MOST)}”"
-        steps = Steps(plan=step.plan, kind="undo", said=said)
-        went = await take(change, caller, steps)
-        await tx.execute(
-            "update history_entry set undone_by_id = $2 where id = any($1::uuid[])",
-            [*passed, step.entry["id"]],
-            steps.entry_id,
+        step = await _last_step(change, request.actor_id(caller))
+        undo_id = new_id()
+        result = await apply_plan(
+            change,
+            caller,
+            step.plan,
+            kind="undo",
+            summary=f"Undid “{shortened(step.title, MAX_QUOTED_CHARACTERS)}”",
+            entry_id=undo_id,
         )
-        await tx.execute(
-            "update history_entry set scope = $2 where id = $1", steps.entry_id, walk.scope
-        )
-        return done(change, went)
+        await tx.execute(*MARK_UNDONE(undo_id=undo_id, ids=[*step.unchanging, step.entry_id]))
+        await tx.execute(*SET_SCOPE(id=undo_id, scope=request.scope))
+        return result
 
 
-async def redo(tx: Tx, caller: Caller, project_id: str, walk: Walk) -> ActionResult[WentBack]:
-    """Do the last undone step again. Raises `Conflict` as `undo` does."""
+async def redo(
+    tx: Tx, caller: Caller, project_id: str, request: UndoRequest
+) -> ActionResult[RevertResult]:
+    """Revert the newest undo. Raises `Conflict` as `undo` does."""
     async with changing_project(tx, caller, project_id, "editor") as (change, _):
-        entry = await tx.fetchrow(UNDONE, project_id, _actor(caller, walk))
-        if entry is None:
-            raise Conflict("There is nothing to redo.")
-        plan = await plan_for(change, await _unit(tx, entry["id"]), "before")
-        if plan.later:
-            raise blocked(plan, IN_THE_WAY)
-        await tx.execute(
-            "update history_entry set undone_by_id = null where undone_by_id = $1", entry["id"]
+        found = await tx.fetchrow(
+            *FIND_LAST_UNDO(project_id=project_id, actor_id=request.actor_id(caller))
         )
-        if plan.empty:
-            return ActionResult(data=WentBack())
-        said = f"Redid “{shortened(entry['title'], QUOTED_MOST)}”"
-        return done(change, await take(change, caller, Steps(plan=plan, kind="redo", said=said)))
+        if found is None:
+            raise Conflict("There is nothing to redo.")
+        plan = await _plan_undo_of(change, found["id"])
+        await tx.execute(*MARK_REDONE(undo_id=found["id"]))
+        if plan.is_empty:
+            return ActionResult(data=RevertResult())
+        summary = f"Redid “{shortened(found['title'], MAX_QUOTED_CHARACTERS)}”"
+        return await apply_plan(change, caller, plan, kind="redo", summary=summary)
 
 
-async def _last_standing(change: Change, actor: str | None) -> tuple[list[str], Step]:
-    """The last step that would change anything, and the newer ones that would not."""
-    passed, before = list[str](), None
-    while entry := await change.tx.fetchrow(STANDING, change.project_id, actor, before):
-        plan = await plan_for(change, await _unit(change.tx, entry["id"]), "before")
-        if plan.later:
-            raise blocked(plan, IN_THE_WAY)
-        if not plan.empty:
-            return passed, Step(entry, plan)
-        passed.append(entry["id"])
+async def _last_step(change: Change, actor_id: str | None) -> Step:
+    """Return the step to undo next; raise `Conflict` when it must not be or there is none."""
+    unchanging, before = list[str](), MAX_REVISION
+    while entry := await change.tx.fetchrow(
+        *FIND_LAST_STEP(project_id=change.project_id, actor_id=actor_id, before=before)
+    ):
+        plan = await _plan_undo_of(change, entry["id"])
+        if not plan.is_empty:
+            return Step(entry["id"], entry["title"], plan, unchanging)
+        unchanging.append(entry["id"])
         before = entry["last_revision"]
     raise Conflict("There is nothing to undo.")
 
 
-async def _unit(tx: Tx, entry_id: str) -> list[Iteration]:
-    rows = await tx.fetch(
-        f"select {ITERATION} from scene_iteration where entry_id = $1 order by revision", entry_id
-    )
-    return [iteration_of(row) for row in rows]
-
-
-def _actor(caller: Caller, walk: Walk) -> str | None:
-    return caller.user_id if walk.scope == "mine" else None
+async def _plan_undo_of(change: Change, entry_id: str) -> RevertPlan:
+    """Plan the state before an entry; raise `Conflict` when changes by others would be lost."""
+    rows = await change.tx.fetch(*LIST_ITERATIONS_OF_ENTRY(entry_id=entry_id))
+    unit: list[Iteration] = [iteration_of(row) for row in rows]
+    plan = await read_plan(change, unit, "before")
+    if plan.lost:
+        raise would_lose(plan, INSTEAD_OF_FORCE)
+    return plan

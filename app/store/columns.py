@@ -1,7 +1,9 @@
-"""What the tables say of values that PostgreSQL computes itself."""
+"""Columns of the tables: values that PostgreSQL computes, and references."""
 
 from typing import Any
 
+from piccolo.columns import ForeignKey
+from piccolo.columns.base import OnDelete, OnUpdate
 from piccolo.columns.defaults.timestamptz import TimestamptzNow
 from piccolo.querystring import QueryString
 
@@ -22,3 +24,21 @@ class ClockTimestamp(TimestamptzNow):
 
     def python(self) -> Any:
         return QueryString("DEFAULT")
+
+
+def reference(
+    table: Any,
+    *,
+    null: bool = False,
+    primary_key: bool = False,
+    on_delete: OnDelete = OnDelete.restrict,
+) -> Any:
+    """Return a foreign key to the primary key of `table`, which is a table or "self"."""
+    return ForeignKey(
+        table,
+        null=null,
+        primary_key=primary_key,
+        default=None,
+        on_delete=on_delete,
+        on_update=OnUpdate.no_action,
+    )

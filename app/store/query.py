@@ -1,9 +1,11 @@
 """Statements with named parameters: built by Piccolo once, or written as SQL."""
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from piccolo.columns import Column
 from piccolo.query.base import Query
 
 _NAME = re.compile(r"(?<![:\w]):([a-z_][a-z_0-9]*)")
@@ -92,3 +94,9 @@ def named(sql: str) -> Statement:
 
     text = _NAME.sub(place, sql)
     return Statement(text, [Param(name) for name in order])
+
+
+def column_list(columns: Iterable[Column], *, alias: str = "") -> str:
+    """Return the columns' names for a hand-written statement: `id, name` or `s.id, s.name`."""
+    prefix = f"{alias}." if alias else ""
+    return ", ".join(f"{prefix}{column._meta.db_column_name}" for column in columns)

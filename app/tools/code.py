@@ -8,7 +8,7 @@ import re
 
 from tree_sitter import Node
 
-from app.scenes.model import CODE_MOST, DURATION_MOST, NAME_MOST
+from app.scenes.model import MAX_CODE_CHARACTERS, MAX_DURATION_FRAMES, MAX_NAME_CHARACTERS
 from app.tools.syntax import captures, line_of, matches, parse, text_of
 
 MIN_CODE_CHARACTERS = 40  # the shortest component that draws something is longer
@@ -66,8 +66,8 @@ def find_faults(code: str) -> list[str]:
     """
     if not code.strip():
         return ["The code is empty."]
-    if len(code) > CODE_MOST:
-        return [f"The code has {len(code)} characters; at most {CODE_MOST} are allowed."]
+    if len(code) > MAX_CODE_CHARACTERS:
+        return [f"The code has {len(code)} characters; at most {MAX_CODE_CHARACTERS} are allowed."]
     if "\0" in code or _SURROGATE.search(code):
         return ["The code contains a NUL or half of a character (a lone surrogate)."]
     if len(code.strip()) < MIN_CODE_CHARACTERS:
@@ -105,14 +105,16 @@ def title_of(code: str) -> str:
     """Return the component's name as a title (`HelloTitle`: "Hello Title"), "Scene" without one."""
     name = component_name(code) or ""
     words = re.findall(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[^\W_A-Z0-9]+[0-9]*|[0-9]+", name)
-    return (" ".join(word[:1].upper() + word[1:] for word in words) or "Scene")[:NAME_MOST]
+    return (" ".join(word[:1].upper() + word[1:] for word in words) or "Scene")[
+        :MAX_NAME_CHARACTERS
+    ]
 
 
 def duration_of(code: str) -> int | None:
     """Return the frames of the exported constant `durationInFrames`, None when out of bounds."""
     found = re.search(r"^export const durationInFrames\w*\s*=\s*([0-9]{1,6})\s*;?\s*$", code, re.M)
     frames = int(found[1]) if found else 0
-    return frames if 1 <= frames <= DURATION_MOST else None
+    return frames if 1 <= frames <= MAX_DURATION_FRAMES else None
 
 
 def _placeholders(root: Node) -> list[str]:

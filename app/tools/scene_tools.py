@@ -4,7 +4,14 @@ import msgspec
 
 from app.problems import ValidationFailed
 from app.scenes.diff import describe
-from app.scenes.model import CODE_MOST, DURATION, DURATION_MOST, NAME_MOST, Complexity, SceneState
+from app.scenes.model import (
+    DEFAULT_DURATION_FRAMES,
+    MAX_CODE_CHARACTERS,
+    MAX_DURATION_FRAMES,
+    MAX_NAME_CHARACTERS,
+    Complexity,
+    SceneState,
+)
 from app.tools.code import duration_of, find_faults, title_of
 from app.tools.model import AddScene, DeleteScene, EditScene, SceneChange, TrimScene
 
@@ -20,13 +27,13 @@ def add_scene(state: SceneState | None, arguments: AddScene) -> SceneChange:
     _check_code(arguments.code)
     _check_duration(arguments.duration)
     name = title_of(arguments.code) if arguments.name is None else arguments.name.strip()
-    if not 1 <= len(name) <= NAME_MOST:
-        message = f"A scene's name has 1 to {NAME_MOST} characters."
+    if not 1 <= len(name) <= MAX_NAME_CHARACTERS:
+        message = f"A scene's name has 1 to {MAX_NAME_CHARACTERS} characters."
         raise ValidationFailed.at("name", "length", message)
     after = SceneState(
         name=name,
         tsx_code=arguments.code,
-        duration=arguments.duration or duration_of(arguments.code) or DURATION,
+        duration=arguments.duration or duration_of(arguments.code) or DEFAULT_DURATION_FRAMES,
     )
     return SceneChange(
         operation="create",
@@ -106,15 +113,15 @@ def _require_live(state: SceneState | None) -> SceneState:
 
 
 def _check_duration(frames: int | None) -> None:
-    if frames is not None and not 1 <= frames <= DURATION_MOST:
-        message = f"A scene lasts 1 to {DURATION_MOST} frames, not {frames}."
+    if frames is not None and not 1 <= frames <= MAX_DURATION_FRAMES:
+        message = f"A scene lasts 1 to {MAX_DURATION_FRAMES} frames, not {frames}."
         raise ValidationFailed.at("duration", "range", message)
 
 
 def _check_code(code: str) -> None:
     faults = find_faults(code)
     if faults:
-        rule = "length" if len(code) > CODE_MOST else "code"
+        rule = "length" if len(code) > MAX_CODE_CHARACTERS else "code"
         raise ValidationFailed(
             f"The code cannot be played: {faults[0]}",
             details=[{"path": "code", "rule": rule, "message": fault} for fault in faults],

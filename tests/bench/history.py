@@ -22,7 +22,7 @@ from app.scenes.branching import read_past
 from app.scenes.requests import NewScene, ScenePatch
 from app.scenes.scenes import add_scene, change_scene
 from app.scenes.timeline import read_timeline
-from app.scenes.undo import Walk, redo, undo
+from app.scenes.undo import UndoRequest, redo, undo
 from app.store import embedded
 from app.store.engine import connected, reading, transaction
 from app.store.migration import migrate
@@ -77,7 +77,7 @@ async def measure(project_id: str, iterations: int, rounds: int) -> bool:
     async def to_and_fro() -> None:
         for verb in (undo, redo):
             async with transaction() as tx:
-                await verb(tx, ANN, project_id, Walk())
+                await verb(tx, ANN, project_id, UndoRequest())
 
     works = {
         "a trivial query": trivial,

@@ -8,11 +8,11 @@ from app.projects.model import NewProject
 from app.projects.projects import create_project
 from app.realtime.log import changing
 from app.scenes import history
-from app.scenes.going_back import GoBack, revert_iteration
 from app.scenes.history import Cause
 from app.scenes.model import SceneState
 from app.scenes.reads import find_scene
-from app.scenes.undo import Walk, redo, undo
+from app.scenes.revert import RevertRequest, revert_iteration
+from app.scenes.undo import UndoRequest, redo, undo
 from app.store.database import Tx
 from app.store.ids import new_id
 from tests.harness.database import connect
@@ -73,16 +73,16 @@ async def test_a_scene_shows_the_generation_of_its_state(
     states = [("blank", None), ("one", one), ("by hand", one), ("two", two)]
     assert await shown() == states[3]
     for number in (2, 1, 0):
-        await undo(tx, ANN, project, Walk())
+        await undo(tx, ANN, project, UndoRequest())
         assert await shown() == states[number]
     renamed = await written("later", None)
     assert await shown() == ("later", None)
-    await revert_iteration(tx, ANN, renamed, GoBack(target="before"))
+    await revert_iteration(tx, ANN, renamed, RevertRequest(target="before"))
     assert await shown() == states[0], "none, as then"
-    await revert_iteration(tx, ANN, edits[1], GoBack(target="after", force=True))
+    await revert_iteration(tx, ANN, edits[1], RevertRequest(target="after", force=True))
     assert await shown() == states[2]
-    await undo(tx, ANN, project, Walk())
+    await undo(tx, ANN, project, UndoRequest())
     assert await shown() == states[0]
-    await redo(tx, ANN, project, Walk())
+    await redo(tx, ANN, project, UndoRequest())
     assert await shown() == states[2]
     await connection.close()

@@ -26,16 +26,24 @@ from app.projects.model import NewInvite, NewProject
 from app.projects.projects import create_project
 from app.realtime.log import changing
 from app.scenes import history, scenes
-from app.scenes.diff import exact
-from app.scenes.going_back import GoBack, WentBack, revert_iteration, revert_message
+from app.scenes.diff import canonical_json
 from app.scenes.history import Cause
 from app.scenes.model import Iteration, SceneState
-from app.scenes.plans import fits
 from app.scenes.reads import ITERATION, SCENE, find_scene, iteration_of, live_ids, plain, scene_of
 from app.scenes.requests import NewScene, SceneOrder, ScenePatch
-from app.scenes.undo import Walk, redo, undo
+from app.scenes.revert import (
+    RevertRequest,
+    RevertResult,
+    has_state,
+    read_plan,
+    revert_iteration,
+    revert_message,
+)
+from app.scenes.timeline import read_timeline
+from app.scenes.undo import LIST_ITERATIONS_OF_ENTRY, UndoRequest, redo, undo
 from app.store.database import Tx
 from app.store.ids import new_id
+from app.store.query import column_list
 from tests.conftest import MUST
 from tests.harness.database import connect
 from tests.harness.turns import REQUEST, begun, ended
@@ -105,15 +113,17 @@ class Machine(RuleBasedStateMachine):
     async def film(self) -> bytes:
         """All scenes to the byte, the live ones in order; a deleted one may change unseen."""
         rows = await self.tx.fetch(
-            f"select {SCENE} from scene where project_id = $1 order by position nulls last, id",
+            f"select {column_list(SCENE)} from scene where project_id = $1"
+            " order by position nulls last, id",
             self.project,
         )
         scenes = [scene_of(row) for row in rows]
-        return exact([(scene.id, plain(scene.state)) for scene in scenes])
+        return canonical_json([(scene.id, plain(scene.state)) for scene in scenes])
 
     async def iterations(self) -> list[Iteration]:
         rows = await self.tx.fetch(
-            f"select {ITERATION} from scene_iteration where project_id = $1 order by revision",
+            f"select {column_list(ITERATION)} from scene_iteration where project_id = $1"
+            " order by revision",
             self.project,
         )
         return [iteration_of(row) for row in rows]
@@ -223,7 +233,7 @@ class Machine(RuleBasedStateMachine):
         async def work() -> None:
             iteration = await self.some_iteration(pick)
             before = await self.film()
-            back = GoBack(target=side, force=force)
+            back = RevertRequest(target=side, force=force)
             done = await self.tried(
                 lambda tx: revert_iteration(tx, self.by(user), iteration.id, back)
             )
@@ -236,7 +246,7 @@ class Machine(RuleBasedStateMachine):
                 scene = await find_scene(self.tx, iteration.scene_id)
                 assert scene is not None
                 wanted = iteration.before if side == "before" else iteration.after
-                assert fits(plain(scene.state), wanted)
+                assert has_state(plain(scene.state), wanted)
             await self.and_back(user, done.data, before)
 
         self.run(work())
@@ -248,7 +258,7 @@ class Machine(RuleBasedStateMachine):
             if iteration.message_id is None:
                 return
             message, before = iteration.message_id, await self.film()
-            back = GoBack(target=side, force=force)
+            back = RevertRequest(target=side, force=force)
             done = await self.tried(lambda tx: revert_message(tx, self.by(user), message, back))
             if isinstance(done, Conflict):
                 assert not force
@@ -258,16 +268,16 @@ class Machine(RuleBasedStateMachine):
 
         self.run(work())
 
-    async def and_back(self, user: str, went: WentBack, before: bytes) -> None:
+    async def and_back(self, user: str, went: RevertResult, before: bytes) -> None:
         """A revert of the revert gives the state before it; so does its undo; and it may stay."""
         if went.message is None:
             assert await self.film() == before
             return
         message, after = went.message.id, await self.film()
-        back = GoBack(target="before")
+        back = RevertRequest(target="before")
         await self.step(lambda tx: revert_message(tx, self.by(user), message, back))
         assert await self.film() == before
-        await self.step(lambda tx: undo(tx, self.by(user), self.project, Walk()))
+        await self.step(lambda tx: undo(tx, self.by(user), self.project, UndoRequest()))
         assert await self.film() == after
 
     @rule(user=USERS, scope=SCOPES, verb=st.sampled_from([undo, redo]))
@@ -275,10 +285,28 @@ class Machine(RuleBasedStateMachine):
         async def work() -> None:
             before = await self.film()
             done = await self.tried(
-                lambda tx: verb(tx, self.by(user), self.project, Walk(scope=scope))
+                lambda tx: verb(tx, self.by(user), self.project, UndoRequest(scope=scope))
             )
             if isinstance(done, Conflict):
                 assert await self.film() == before
+
+        self.run(work())
+
+    @rule(user=USERS, pick=PICK)
+    def compare_the_timeline(self, user: str, pick: int) -> None:
+        """An entry is shown as restorable exactly when its revert loses nothing."""
+
+        async def work() -> None:
+            page = await read_timeline(self.tx, self.project, before=None, limit=100)
+            entry = page.items[pick % len(page.items)]
+            caller = self.by(user)
+            async with changing(
+                self.tx, self.project, actor_id=user, request_id=caller.request_id
+            ) as change:
+                rows = await self.tx.fetch(*LIST_ITERATIONS_OF_ENTRY(entry_id=entry.id))
+                unit = [iteration_of(row) for row in rows]
+                plan = await read_plan(change, unit, "before")
+            assert entry.restorable == (not plan.lost), entry
 
         self.run(work())
 
@@ -288,14 +316,16 @@ class Machine(RuleBasedStateMachine):
             films = [await self.film()]
             for _ in range(most):
                 done = await self.tried(
-                    lambda tx: undo(tx, self.by(user), self.project, Walk(scope=scope))
+                    lambda tx: undo(tx, self.by(user), self.project, UndoRequest(scope=scope))
                 )
                 if isinstance(done, Conflict):
                     break
                 films.append(await self.film())
                 assert films[-1] != films[-2]
             for wanted in reversed(films[:-1]):
-                await self.step(lambda tx: redo(tx, self.by(user), self.project, Walk(scope=scope)))
+                await self.step(
+                    lambda tx: redo(tx, self.by(user), self.project, UndoRequest(scope=scope))
+                )
                 assert await self.film() == wanted
 
         self.run(work())

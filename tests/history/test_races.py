@@ -23,10 +23,10 @@ from app.projects.projects import create_project
 from app.realtime.log import changing
 from app.scenes import history
 from app.scenes.branching import branch_project
-from app.scenes.going_back import GoBack, revert_iteration
 from app.scenes.history import Cause
 from app.scenes.reads import find_scene
 from app.scenes.requests import NewScene, SceneOrder, ScenePatch
+from app.scenes.revert import RevertRequest, revert_iteration
 from app.scenes.scenes import (
     add_scene,
     change_scene,
@@ -36,7 +36,7 @@ from app.scenes.scenes import (
     restore_scene,
     split_scene,
 )
-from app.scenes.undo import Walk, redo, undo
+from app.scenes.undo import UndoRequest, redo, undo
 from app.store.database import Tx
 from app.store.ids import new_id
 from tests.harness.database import connect
@@ -62,7 +62,7 @@ ann_edits = ScenePatch(name="Edited by Ann")
 
 
 def back(world: World, operation: str, **more: Any) -> Act:
-    given = GoBack(target=more.pop("target", "before"), **more)
+    given = RevertRequest(target=more.pop("target", "before"), **more)
     return lambda tx: revert_iteration(tx, world.bob, world.made[operation], given)
 
 
@@ -77,7 +77,7 @@ def delete(world: World, scene: int = 0) -> Act:
 
 def walk(world: World, verb: Any, who: str = "ann", scope: Any = "mine") -> Act:
     caller = world.ann if who == "ann" else world.bob
-    return lambda tx: verb(tx, caller, world.project, Walk(scope=scope))
+    return lambda tx: verb(tx, caller, world.project, UndoRequest(scope=scope))
 
 
 def order(world: World) -> Act:

@@ -1,6 +1,6 @@
 """What was done in a project, by whom; how it was then; a branch of it; and what differs."""
 
-from app.scenes.diff import LINES_MOST, code_difference
+from app.scenes.diff import MAX_COMPARED_LINES, code_difference
 from app.store.ids import new_id
 from tests.harness.database import DB
 from tests.harness.person import Person
@@ -195,9 +195,9 @@ async def test_only_what_is_comparable_is_compared(studio: Studio) -> None:
 
 
 def test_a_very_long_code_is_shown_as_replaced() -> None:
-    before = "".join(f"{number % 7}\n" for number in range(LINES_MOST + 1))
+    before = "".join(f"{number % 7}\n" for number in range(MAX_COMPARED_LINES + 1))
     shown = code_difference(before, "x\n")
-    assert shown.startswith(f"--- before\n+++ after\n@@ -1,{LINES_MOST + 1} +1,1 @@\n-0\n")
+    assert shown.startswith(f"--- before\n+++ after\n@@ -1,{MAX_COMPARED_LINES + 1} +1,1 @@\n-0\n")
     assert shown.endswith("\n+x\n")
     assert code_difference("", "x") == (
         "--- before\n+++ after\n@@ -0,0 +1 @@\n+x\n\\ No newline at end of file\n"

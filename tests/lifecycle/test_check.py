@@ -19,10 +19,10 @@ from app.projects.model import NewInvite, NewProject
 from app.projects.projects import create_project
 from app.runs.model import Run
 from app.scenes.blank import BLANK
-from app.scenes.going_back import GoBack, revert_iteration
 from app.scenes.requests import NewScene, SceneOrder, ScenePatch
+from app.scenes.revert import RevertRequest, revert_iteration
 from app.scenes.scenes import add_scene, change_scene, delete_scene, reorder_scenes
-from app.scenes.undo import Walk, undo
+from app.scenes.undo import UndoRequest, undo
 from app.store.database import Tx
 from tests.harness.database import connect
 from tests.harness.turns import begun, ended, said
@@ -87,9 +87,9 @@ async def filled(tx: Tx) -> tuple[str, Run]:
             "select id from scene_iteration where operation_type = $1", kind
         )
         async with tx.savepoint():
-            await revert_iteration(tx, ann, changed, GoBack(target="before", force=True))
+            await revert_iteration(tx, ann, changed, RevertRequest(target="before", force=True))
     async with tx.savepoint():
-        await undo(tx, ann, project_id, Walk())
+        await undo(tx, ann, project_id, UndoRequest())
     async with tx.savepoint():
         await delete_scene(tx, ann, ids[1], None)
         made = await invite(tx, ann, project_id, NewInvite(role="viewer"), "http://x")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.scenes.blank import BLANK
-from app.scenes.requests import PROPS_DEEP
+from app.scenes.requests import MAX_PROPS_DEPTH
 from app.store.ids import new_id
 from tests.harness.person import Person
 from tests.harness.studio import Studio, events_of, snapshot_of
@@ -347,12 +347,12 @@ def deep(levels: int) -> Any:
 async def test_the_deepest_props_can_be_changed_and_deleted_again(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
-    scene = await ann.scene(project_id, props=deep(PROPS_DEEP))
+    scene = await ann.scene(project_id, props=deep(MAX_PROPS_DEPTH))
     async with studio.watching(project_id):
         copy = await ann.do("POST", f"/api/scenes/{scene['id']}/duplicate", {})
         await ann.do("PATCH", f"/api/scenes/{scene['id']}", {"name": "Deep"})
         await ann.do("DELETE", f"/api/scenes/{scene['id']}")
-    assert copy["props"] == deep(PROPS_DEEP)
+    assert copy["props"] == deep(MAX_PROPS_DEPTH)
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ async def test_the_deepest_props_can_be_changed_and_deleted_again(studio: Studio
         ({"layoutJson": "x" * 100_001}, 422, "VALIDATION_FAILED"),
         ({"props": {"a": "x" * 100_000}}, 413, "PAYLOAD_TOO_LARGE"),
         ({"props": []}, 400, "INVALID_INPUT"),
-        ({"props": deep(PROPS_DEEP + 1)}, 422, "VALIDATION_FAILED"),
+        ({"props": deep(MAX_PROPS_DEPTH + 1)}, 422, "VALIDATION_FAILED"),
         ({"props": deep(900)}, 422, "VALIDATION_FAILED"),
         ({"duration": 0}, 422, "VALIDATION_FAILED"),
         ({"tsx_code": "x"}, 400, "INVALID_INPUT"),

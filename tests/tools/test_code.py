@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.scenes.model import CODE_MOST
+from app.scenes.model import MAX_CODE_CHARACTERS
 from app.tools.code import component_name, duration_of, find_faults, title_of
 
 GOOD = """import { AbsoluteFill, useCurrentFrame } from "remotion";
@@ -45,7 +45,7 @@ def test_playable_code_has_no_faults(code: str) -> None:
         ("", "empty"),
         (" \n\t ", "empty"),
         ("export default 1", "too short"),
-        ("x" * (CODE_MOST + 1), "at most 200000"),
+        ("x" * (MAX_CODE_CHARACTERS + 1), "at most 200000"),
         (GOOD + "\0", "NUL"),
         (GOOD + '"\ud800"', "lone surrogate"),
         (GOOD[:-3], "not valid TSX"),
