@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
-Delivery = Literal["accelerated", "plain"]
+# Ours on uvicorn, ours without the folder `app/realtime/accelerated`, and any ASGI server.
+Delivery = Literal["accelerated", "unaccelerated", "plain"]
 
 PLAIN = Path(__file__).with_name("plain_asgi.py")
 READY = re.compile(rb"Reelroom is ready: http://127.0.0.1:(\d+)(/\S*)")
@@ -41,7 +42,7 @@ async def running(
         **_environment(checkout, folder),
         **settings,
     }
-    command = ["-m", "app", "serve"] if delivery == "accelerated" else [str(PLAIN)]
+    command = [str(PLAIN)] if delivery == "plain" else ["-m", "app", "serve"]
     with (folder / "log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable, *command, cwd=checkout, env=environment, stdout=PIPE, stderr=log

@@ -9,6 +9,7 @@ import asyncio
 import difflib
 import json
 import re
+import shutil
 from collections.abc import AsyncIterator
 from itertools import islice
 from pathlib import Path
@@ -22,7 +23,7 @@ from tests.recordings.scenario import Recording, Scenario
 from tests.recordings.server import Delivery
 
 ROOT = Path(__file__).parents[2]
-DELIVERIES: tuple[Delivery, ...] = ("accelerated", "plain")
+DELIVERIES: tuple[Delivery, ...] = ("accelerated", "unaccelerated", "plain")
 SHOWN_LINES = 60  # of what differs in one chapter
 EVENTS = [
     "message.created",
@@ -76,6 +77,14 @@ ERRORS = [
 CLOSE_CODES = {1000, 1009, 1012, 4400, 4401, 4403, 4404, 4408, 4503}  # 4409 takes a slow reader
 
 
+def unaccelerated(folder: Path) -> Path:
+    """Copy what is served, without the accelerated delivery: deleting it leaves a whole server."""
+    ignored = shutil.ignore_patterns("accelerated", "node_modules", "__pycache__", "src")
+    shutil.copytree(ROOT / "app", folder / "app", ignore=ignored)
+    shutil.copytree(ROOT / "migrations", folder / "migrations")
+    return folder
+
+
 Playing = dict[Delivery, asyncio.Task[Recording]]
 
 
@@ -83,12 +92,13 @@ Playing = dict[Delivery, asyncio.Task[Recording]]
 async def playing(
     new_database: NewDatabase, redis_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Playing]:
-    """Play the scenario through both deliveries at once: each of them mostly waits."""
+    """Play the scenario through all deliveries at once: each of them mostly waits."""
     found: Playing = {}
     for delivery in DELIVERIES:
         databases = await new_database(), await new_database()
         folder = tmp_path_factory.mktemp(delivery)
-        scenario = Scenario(ROOT, delivery, folder, databases, redis_url)
+        checkout = ROOT if delivery != "unaccelerated" else unaccelerated(folder / "checkout")
+        scenario = Scenario(checkout, delivery, folder, databases, redis_url)
         found[delivery] = asyncio.create_task(scenario.play())
     yield found
     for task in found.values():
