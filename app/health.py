@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from app.http.envelope import declare
 from app.http.request import AnyRequest
 from app.problems import Problem
-from app.store.engine import DB
+from app.store.database import Database
 
 PATIENCE = 2.0  # seconds for each of the parts
 
@@ -38,7 +38,9 @@ async def live() -> dict[str, str]:
     ),
 )
 async def ready(request: AnyRequest) -> Response[Health]:
-    database, redis = await asyncio.gather(_database(), _redis(request.app.state.redis))
+    database, redis = await asyncio.gather(
+        _database(request.app.state.db), _redis(request.app.state.redis)
+    )
     status = "down" if not database else "degraded" if redis is False else "ok"
     health = Health(status=status, database=database, redis=redis)
     return Response(health, status_code=200 if database else 503)
@@ -64,10 +66,10 @@ async def metrics() -> Response[bytes]:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _database() -> bool:
+async def _database(database: Database) -> bool:
     try:
         async with asyncio.timeout(PATIENCE):
-            return bool(await DB.fetchval("select 1"))
+            return bool(await database.fetchval("select 1"))
     except (Problem, TimeoutError):
         return False
 

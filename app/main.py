@@ -52,7 +52,6 @@ from app.scenes.routes import router as scenes
 from app.scenes.snapshot import read_snapshot
 from app.settings import Settings
 from app.store.database import Database
-from app.store.engine import DB, connected
 
 log = logging.getLogger(__name__)
 
@@ -87,9 +86,11 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
 def make_parts(settings: Settings, database: Database | None = None) -> Parts:
     redis, bus = _over_redis(settings.redis_url) if settings.redis_url else (None, LocalBus())
-    db = database or DB
+    db = database or Database()
     broadcasts = (RunQueued, GenerationQueued, CancelRequested, AccessRevoked)
-    hubs = Hubs(db, bus, read_snapshot, partial(running_runs, db), broadcasts=broadcasts)
+    hubs = Hubs(
+        db, bus, partial(read_snapshot, db), partial(running_runs, db), broadcasts=broadcasts
+    )
     provider = choose_provider(settings)
     runner = Runner(db, provider, hubs)
     return Parts(
@@ -115,7 +116,9 @@ async def living(parts: Parts, *, run_jobs: bool) -> AsyncIterator[None]:
             if settings.database_url is None:
                 raise RuntimeError("DATABASE_URL is needed here; `reelroom serve` brings its own")
             await stack.enter_async_context(
-                connected(settings.database_url, connections=settings.database_connections)
+                parts.database.opened(
+                    settings.database_url, connections=settings.database_connections
+                )
             )
         stack.push_async_callback(parts.provider.close)
         await stack.enter_async_context(parts.hubs.serving())

@@ -7,7 +7,7 @@ from app.problems import AiError, Conflict, InternalError, NotFound, Problem, Se
 from app.runs.model import Run
 from app.scenes.model import Scene
 from app.scenes.reads import scenes_of_run
-from app.store.engine import Reader
+from app.store.database import Reader
 
 CANCELLED = "This turn was cancelled."
 SUGGESTIONS = {

@@ -2,7 +2,7 @@
 
 from app.http.envelope import Page
 from app.runs.model import MESSAGE, Message, message_of
-from app.store.engine import Reader
+from app.store.database import Reader
 
 PAGE = 50  # messages, when nothing else is asked for
 PAGE_MOST = 200

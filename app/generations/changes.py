@@ -19,7 +19,7 @@ from app.scenes.history import Cause
 from app.scenes.model import Scene
 from app.scenes.reads import scene_in_project
 from app.scenes.requests import check_base
-from app.store.engine import Tx
+from app.store.database import Tx
 from app.tools.model import AddScene, EditScene
 from app.tools.registry import run_tool
 

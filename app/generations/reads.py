@@ -6,7 +6,7 @@ from app.http.envelope import Page
 from app.problems import NotFound
 from app.projects.access import Access, access_project
 from app.projects.model import Role
-from app.store.engine import Reader
+from app.store.database import Reader
 
 ABSENT = "There is no such generation."
 QUALIFIED = ", ".join(f"g.{name.strip()}" for name in GENERATION.split(","))

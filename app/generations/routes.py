@@ -22,7 +22,6 @@ from app.projects.parameters import IfMatch
 from app.realtime.events import MAX_REVISION
 from app.scenes.model import Scene
 from app.scenes.requests import base_of
-from app.store.engine import DB, reading
 
 Asking = NamedDependency[Caller]
 T = TypeVar("T")
@@ -40,6 +39,7 @@ After = Annotated[
 CHANGED = ResponseSpec(
     Envelope[Scene], description="The scene that has its code now.", generate_examples=False
 )
+PROJECT_OF = "select project_id from generation where id = $1"
 Limit = Annotated[int, QueryParameter(ge=1, le=100, description="Items on a page.")]
 
 
@@ -55,7 +55,7 @@ async def read_generations(
     """Oldest first: what refined `parentId`, or all of `projectId`."""
     if project_id is None and parent_id is None:
         raise InvalidInput("Give parentId or projectId.")
-    async with reading() as reader:
+    async with request.app.state.db.reading() as reader:
         parent = str(parent_id) if parent_id else None
         if parent is not None:
             found, access = await access_generation(reader, caller, parent, "viewer")
@@ -72,7 +72,7 @@ async def read_generation(
     request: AnyRequest, caller: Asking, generation_id: GenerationId
 ) -> Response[Envelope[Generation]]:
     """One generation; of a deleted one what is left, with `deletedAt`."""
-    async with reading() as reader:
+    async with request.app.state.db.reading() as reader:
         found, access = await access_generation(reader, caller, str(generation_id), "viewer")
     return answer(request.scope, ActionResult(data=found, revision=access.revision))
 
@@ -82,7 +82,7 @@ async def read_chain(
     request: AnyRequest, caller: Asking, generation_id: GenerationId
 ) -> Response[Envelope[Chain]]:
     """What led to it, root first: at most the newest 50, `truncated` when there were more."""
-    async with reading() as reader:
+    async with request.app.state.db.reading() as reader:
         _, access = await access_generation(reader, caller, str(generation_id), "viewer")
         chain = await chain_of(reader, str(generation_id))
     return answer(request.scope, ActionResult(data=chain, revision=access.revision))
@@ -131,7 +131,7 @@ async def change_of(
     """Idempotency keys are scoped to the project, which a generation's address does not name."""
     scope = None
     if key_of(request) is not None:
-        scope = await DB.fetchval("select project_id from generation where id = $1", generation_id)
+        scope = await request.app.state.db.fetchval(PROJECT_OF, generation_id)
     return await change(
         request,
         caller.user_id,

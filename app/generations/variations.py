@@ -11,7 +11,7 @@ from app.problems import NotFound, RateLimited, ValidationFailed
 from app.projects.access import changing_project
 from app.realtime.log import Change
 from app.scenes.reads import scene_in_project
-from app.store.engine import Tx
+from app.store.database import Tx
 from app.store.ids import new_id
 
 WAITING_MOST = 20  # variations of one project that are not over

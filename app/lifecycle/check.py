@@ -10,7 +10,7 @@ from app.lifecycle.history_facts import HISTORY
 from app.projects.replay import shown
 from app.realtime.log import head_of
 from app.scenes.snapshot import replayed, snapshot_now
-from app.store.engine import Reader
+from app.store.database import Reader
 
 PROJECTS = 100  # ids of projects read at once
 MOST = 100  # violations told of one fact

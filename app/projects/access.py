@@ -12,7 +12,7 @@ from app.problems import Forbidden, NotFound
 from app.projects.model import RANK, Format, Role
 from app.realtime.log import Change, changing
 from app.store.concurrency import BatchLoader
-from app.store.engine import DB, Reader, Tx
+from app.store.database import Database, Reader, Tx
 
 FIND = """
     select p.id, m.user_id, m.role, p.epoch, p.revision, p.format, p.fps
@@ -40,12 +40,12 @@ async def access_project(reader: Reader, caller: Caller, project_id: str, role: 
     """Raise `NotFound` for an absent, deleted or foreign project, `Forbidden` for a low role.
 
     In a transaction that changes something call it with the transaction, so that a role taken
-    away meanwhile is seen. With `DB` those who ask at once share a query, which begins after all
-    of them have asked.
+    away meanwhile is seen. With a `Database` those who ask at once share a query, which begins
+    after all of them have asked.
     """
     key = project_id, caller.user_id
-    if reader is DB:
-        row = await _ACCESSES.get(key)
+    if isinstance(reader, Database):
+        row = await reader.shared(_batch_loader).get(key)
     else:
         row = (await _find(reader, [key])).get(key)
     if row is None:
@@ -68,7 +68,8 @@ async def _find(reader: Reader, keys: list[Key]) -> dict[Key, Record]:
     return {(row["id"], row["user_id"]): row for row in rows}
 
 
-_ACCESSES = BatchLoader[Key, Record]("project access", partial(_find, DB))
+def _batch_loader(database: Database) -> BatchLoader[Key, Record]:
+    return BatchLoader("project access", partial(_find, database))
 
 
 @asynccontextmanager

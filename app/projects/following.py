@@ -23,7 +23,7 @@ from app.realtime.subscription import Subscriber
 from app.realtime.transports.long_poll import MAX_WAIT_SECONDS, Changes, changes
 from app.realtime.transports.sse import EventStream, last_event_id, stream_project
 from app.realtime.transports.websocket import RESTARTING, Socket, refuse, serve_socket
-from app.store.engine import DB
+from app.store.database import Database
 
 CURSOR_MOST = 100  # characters
 PLAIN = re.compile(rb"(?:after=(?P<after>[\w.-]{1,%d}))?" % CURSOR_MOST)
@@ -47,7 +47,7 @@ async def follow_socket(ends: Ends, project_id: str) -> None:
 
 
 async def _stream(scope: Any, caller: Caller, project_id: str, after: str | None) -> EventStream:
-    access = await access_project(DB, caller, project_id, "viewer")
+    access = await access_project(database_of(scope), caller, project_id, "viewer")
     cursor = last_event_id(scope, after)
     hubs = hubs_of(scope)
     return await stream_project(
@@ -57,7 +57,8 @@ async def _stream(scope: Any, caller: Caller, project_id: str, after: str | None
 
 async def _serve(socket: Socket, caller: Caller, project_id: str) -> None:
     try:
-        access = await access_project(DB, caller, project_id, "viewer")
+        database = database_of(socket.scope)
+        access = await access_project(database, caller, project_id, "viewer")
     except (NotFound, Forbidden):
         await refuse(socket)
     except Problem:
@@ -106,7 +107,8 @@ async def read_changes(
     wait: Wait = 0,
 ) -> Response[Envelope[Changes]]:
     """The events after a cursor; with `wait` the answer may take that long to have one."""
-    access = await access_project(DB, caller, str(project_id), "viewer")
+    database = database_of(request.scope)
+    access = await access_project(database, caller, str(project_id), "viewer")
     found = await changes(
         hubs_of(request.scope),
         access.project_id,
@@ -119,6 +121,11 @@ async def read_changes(
     return answer(request.scope, ActionResult(data=found, revision=revision))
 
 
+def database_of(scope: Any) -> Database:
+    """Return the database of this process, without a dependency, as `hubs_of` does."""
+    return cast(Database, scope["litestar_app"].state.db)
+
+
 def hubs_of(scope: Any) -> Hubs:
     """This process's; as a dependency it would cost each connection a task group."""
     return cast(Hubs, scope["litestar_app"].state.hubs)
@@ -127,10 +134,10 @@ def hubs_of(scope: Any) -> Hubs:
 def subscriber_of(scope: Any, caller: Caller, access: Access) -> Subscriber:
     """Who follows: checked again while the stream is open."""
 
-    credentials = credentials_of(scope)
+    credentials, database = credentials_of(scope), database_of(scope)
 
     async def recheck() -> bool:
-        await access_project(DB, caller, access.project_id, access.role)
+        await access_project(database, caller, access.project_id, access.role)
         return await credentials.is_valid(caller)
 
     seen = Cursor(access.epoch, access.revision)

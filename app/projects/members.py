@@ -11,7 +11,7 @@ from app.problems import Forbidden, NotFound, ValidationFailed
 from app.projects.access import changing_project
 from app.projects.model import RANK, Invite, Member, NewInvite, Role
 from app.realtime.log import Change, changing
-from app.store.engine import Reader, Tx
+from app.store.database import Reader, Tx
 from app.store.ids import new_id
 
 MEMBER = "m.project_id, m.user_id, u.name, m.role"

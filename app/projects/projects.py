@@ -21,7 +21,7 @@ from app.projects.model import (
     ProjectPatch,
 )
 from app.realtime.log import Change, changing, new_epoch
-from app.store.engine import Reader, Tx
+from app.store.database import Reader, Tx
 from app.store.ids import new_id
 
 PROJECT = "id, owner_id, title, format, fps, epoch, audio, is_welcome, created_at, deleted_at"

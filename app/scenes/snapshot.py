@@ -14,7 +14,7 @@ from app.realtime.log import PAGE_EVENTS, head_of
 from app.runs.model import MESSAGE, OVER, RUN, Message, Run, message_of, run_of
 from app.scenes.model import Scene
 from app.scenes.reads import live_scenes
-from app.store.engine import Reader, reading
+from app.store.database import Database, Reader
 
 
 class ProjectSnapshot(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
@@ -33,9 +33,9 @@ class ProjectSnapshot(msgspec.Struct, rename="camel", frozen=True, kw_only=True)
     runs: list[Run]
 
 
-async def read_snapshot(project_id: str) -> EncodedSnapshot:
+async def read_snapshot(database: Database, project_id: str) -> EncodedSnapshot:
     """In one transaction that sees one moment. Raise `NotFound` for a deleted project too."""
-    async with reading(snapshot=True) as reader:
+    async with database.reading(snapshot=True) as reader:
         return await snapshot_now(reader, project_id)
 
 

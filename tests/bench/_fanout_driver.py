@@ -12,14 +12,14 @@ import msgspec
 from app.realtime import log
 from app.realtime.bus.messages import LogHint
 from app.realtime.bus.redis import RedisBus
-from app.store.engine import connected, transaction
 from tests.bench._fanout_server import project_id
+from tests.harness.database import DB, connected
 
 ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
 async def commit(number: int, body: bytes) -> None:
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         async with log.changing(
             tx, project_id(number), actor_id="local", request_id="bench"
         ) as change:

@@ -20,7 +20,7 @@ from app.projects.projects import create_project
 from app.realtime.log import changing
 from app.scenes.blank import BLANK
 from app.store import embedded
-from app.store.engine import Tx, prepare
+from app.store.database import Tx, set_type_codecs
 from app.store.migration import migrate
 
 DEPTH = 50
@@ -60,7 +60,7 @@ async def timed(times: int, ask: Callable[[], Awaitable[object]]) -> float:
 
 async def measure(dsn: str, times: int, others: int) -> None:
     connection = await asyncpg.connect(dsn)
-    await prepare(connection)
+    await set_type_codecs(connection)
     tx = Tx(connection)
     end = await fill(tx, others)
     seen: list[str] = []

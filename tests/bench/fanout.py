@@ -23,7 +23,6 @@ from typing import Any
 import msgspec
 
 from app.store import embedded
-from app.store.engine import connected, transaction
 from app.store.migration import migrate
 from tests.bench import _fanout_storm as storm
 from tests.bench._fanout_peers import (
@@ -39,6 +38,7 @@ from tests.bench._fanout_peers import (
 )  # fmt: skip
 from tests.bench._fanout_server import project_id
 from tests.bench.run import make_local
+from tests.harness.database import DB, connected
 
 NAMES = ["reelroom", "reelroom asgi", "channels", "nchan", "ws", "socket.io", "C floor"]
 TITLES = {"sse": "SSE", "ws": "WebSocket"}
@@ -68,7 +68,7 @@ def build(source: Path, folder: Path) -> Path:
 async def prepare(dsn: str, projects: int) -> None:
     await migrate(dsn)
     await make_local(dsn)
-    async with connected(dsn, connections=2), transaction() as tx:
+    async with connected(dsn, connections=2), DB.transaction() as tx:
         for number in range(projects):
             await tx.execute(
                 "insert into project (id, owner_id, title, epoch, request_id)"

@@ -24,8 +24,8 @@ from app.scenes.scenes import add_scene, change_scene
 from app.scenes.timeline import read_timeline
 from app.scenes.undo import UndoRequest, redo, undo
 from app.store import embedded
-from app.store.engine import connected, reading, transaction
 from app.store.migration import migrate
+from tests.harness.database import DB, connected
 
 SCENES = 50
 LINE = 'const word = "a line of a scene, as long as they often are";\n'
@@ -35,16 +35,16 @@ LIMIT = 50.0  # milliseconds that a page may take
 
 async def fill(iterations: int) -> str:
     """A project whose scenes were edited in turn."""
-    async with transaction() as tx:
+    async with DB.transaction() as tx:
         await tx.execute("insert into user_account (id, name) values ('ann', 'Ann')")
         project_id = (await create_project(tx, ANN, NewProject())).data.id
     scenes = []
     for _ in range(SCENES):
-        async with transaction() as tx:
+        async with DB.transaction() as tx:
             scenes.append((await add_scene(tx, ANN, project_id, NewScene())).data.id)
     for number in range(iterations - SCENES):
         patch = ScenePatch(tsx_code=f"// {number}\n{LINE * 50}")
-        async with transaction() as tx:
+        async with DB.transaction() as tx:
             await change_scene(tx, ANN, scenes[number % SCENES], patch, None)
     return project_id
 
@@ -60,23 +60,23 @@ async def measure(project_id: str, iterations: int, rounds: int) -> bool:
 
     def page(before: int | None) -> Callable[[], Awaitable[object]]:
         async def read() -> bytes:
-            async with reading(snapshot=True) as reader:
+            async with DB.reading(snapshot=True) as reader:
                 found = await read_timeline(reader, project_id, before=before, limit=50)
             return msgspec.json.encode(found)
 
         return read
 
     async def trivial() -> None:
-        async with reading(snapshot=True) as reader:
+        async with DB.reading(snapshot=True) as reader:
             await reader.fetchval("select 1")
 
     async def past() -> None:
-        async with reading(snapshot=True) as reader:
+        async with DB.reading(snapshot=True) as reader:
             await read_past(reader, project_id, middle)
 
     async def to_and_fro() -> None:
         for verb in (undo, redo):
-            async with transaction() as tx:
+            async with DB.transaction() as tx:
                 await verb(tx, ANN, project_id, UndoRequest())
 
     works = {

@@ -21,8 +21,8 @@ import httpx
 
 from app.lifecycle.check import check
 from app.store import embedded
-from app.store.engine import connected, reading
 from app.store.migration import migrate
+from tests.harness.database import DB, connected
 
 PROMPT = 'Add a title "Hello" for 2 seconds'
 
@@ -123,7 +123,7 @@ async def turn(client: httpx.AsyncClient, path: str) -> Any:
 
 
 async def prove(dsn: str) -> None:
-    async with connected(dsn, connections=2), reading(snapshot=True) as reader:
+    async with connected(dsn, connections=2), DB.reading(snapshot=True) as reader:
         found = await check(reader)
     print(f"invariants                           {found or 'all hold'}")
 

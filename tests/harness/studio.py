@@ -42,7 +42,7 @@ async def events_of(project_id: str, after: int = 0) -> list[Event]:
 
 async def snapshot_of(project_id: str) -> Json:
     """The snapshot of a project, also of one that its caller may not read."""
-    snapshot: Json = msgspec.json.decode((await read_snapshot(project_id)).body)
+    snapshot: Json = msgspec.json.decode((await read_snapshot(DB, project_id)).body)
     return snapshot
 
 

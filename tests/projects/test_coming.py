@@ -20,6 +20,7 @@ from app.realtime.subscription import Subscription
 from app.store.database import Database
 from app.store.ids import new_id
 from tests.conftest import NewPerson
+from tests.harness.database import DB
 from tests.harness.person import Person
 
 MANY = 50
@@ -179,7 +180,8 @@ async def test_who_is_removed_while_he_is_looked_up_is_told_nothing_later(
 ) -> None:
     guest, project = await new_person(), await person.project()
     await person.invite(guest, project, "viewer")
-    find, read, answer = access._ACCESSES._load, asyncio.Event(), asyncio.Event()
+    loader = DB.shared(access._batch_loader)
+    find, read, answer = loader._load, asyncio.Event(), asyncio.Event()
 
     async def slow(keys: list[access.Key]) -> Any:
         found = await find(keys)
@@ -188,7 +190,7 @@ async def test_who_is_removed_while_he_is_looked_up_is_told_nothing_later(
         return found
 
     async with person.stream_events(f"/api/projects/{project}/events") as events:
-        monkeypatch.setattr(access._ACCESSES, "_load", slow)
+        monkeypatch.setattr(loader, "_load", slow)
         told = [asyncio.create_task(revisions(guest, project, transport)) for _ in range(3)]
         async with asyncio.timeout(15):
             await read.wait()

@@ -181,7 +181,7 @@ async def test_a_deleted_project_has_no_snapshot(studio: Studio) -> None:
     await ann.do("DELETE", f"/api/projects/{project_id}")
     for missing in (project_id, new_id()):
         with pytest.raises(NotFound):
-            await read_snapshot(missing)
+            await read_snapshot(DB, missing)
 
 
 def test_the_fold_leaves_its_state_alone() -> None:
