@@ -108,7 +108,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def redis_url(request: pytest.FixtureRequest) -> str:
     """`REDIS_URL`, else the address of the session's Redis."""
     given = os.environ.get("REDIS_URL")
