@@ -13,12 +13,12 @@ from websockets.typing import Origin, Subprotocol
 
 from app.auth.model import NewToken
 from app.auth.tokens import issue_token
+from app.client.fallback import Transport
+from app.client.feed import ProjectFeed, open_feed
+from app.client.transports import RequestRefused
 from app.realtime import log
 from app.realtime.limits import Limits
 from app.settings import Settings
-from tests.follow.client import Following, following
-from tests.follow.ladder import Transport
-from tests.follow.lines import Refused
 from tests.harness.database import DB
 from tests.harness.person import Person, new_person
 from tests.harness.proxies import BufferingProxy
@@ -45,25 +45,23 @@ RESHAPED: list[tuple[str, Any]] = [
 class Told:
     """A client of one transport, and the revisions it was told."""
 
-    def __init__(self, transport: Transport, one: Following) -> None:
-        self.transport, self.one = transport, one
+    def __init__(self, transport: Transport, feed: ProjectFeed) -> None:
+        self.transport, self.feed = transport, feed
         self.revisions: list[int] = []
+        self.revision = -1  # of the last update
         self.error: BaseException | None = None
         self.task = asyncio.create_task(self._read())
 
-    @property
-    def revision(self) -> int:
-        return int(self.one.state["revision"]) if self.one.state else -1
-
     def use(self, token: str) -> None:
         """Say this one from the next request on."""
-        self.one._server.client.headers["authorization"] = f"Bearer {token}"
+        self.feed.use_token(token)
 
     async def _read(self) -> None:
         try:
-            async for update in self.one:
+            async for update in self.feed:
                 self.revisions += [e["revision"] for e in update.events if "revision" in e]
-        except Refused as error:
+                self.revision = update.state["revision"]
+        except RequestRefused as error:
             self.error = error
 
 
@@ -73,9 +71,9 @@ async def followed(url: str, person: Person, project: str) -> AsyncIterator[list
     async with AsyncExitStack() as stack:
         clients = []
         for transport in TRANSPORTS:
-            line = following(url, project, person.token, transport=transport)
+            line = open_feed(url, project, person.token, transport=transport)
             clients.append(Told(transport, await stack.enter_async_context(line)))
-        await eventually(lambda: all(c.one.core.connection == "live" for c in clients), PATIENCE)
+        await eventually(lambda: all(c.feed.connection == "live" for c in clients), PATIENCE)
         yield clients
         for client in clients:
             client.task.cancel()
@@ -142,11 +140,11 @@ async def test_rolling_deploy(
         snapshot = await owner.snapshot(project)
         for client in clients:
             told = range(before[client.transport] + 1, head + 1)
-            assert client.one.core.resets <= resets, client.transport
-            assert client.revisions == list(told) or client.one.core.resets
+            assert client.feed.resets <= resets, client.transport
+            assert client.revisions == list(told) or client.feed.resets
             assert set(client.revisions) <= set(told)
-            assert client.one.state
-            assert client.one.state["sceneIds"] == [scene["id"] for scene in snapshot["scenes"]]
+            assert client.feed.state
+            assert client.feed.state["sceneIds"] == [scene["id"] for scene in snapshot["scenes"]]
         async with followed(url, owner, project) as joined:
             assert all(client.revision == head for client in joined)
 
@@ -199,20 +197,20 @@ async def test_token_expiry_mid_stream_with_a_new_token_loses_nothing(
         first = {client.transport: client.revision for client in clients}
         owner.headers["authorization"] = f"Bearer {new.token}"
         await add(owner, project)
-        made = {client.transport: client.one.core._attempt for client in clients}
+        made = {client.transport: client.feed.attempts for client in clients}
         for client in clients:
             client.use(new.token)
         await expire(old)
         await add(owner, project)
         streams = [client for client in clients if client.transport != "poll"]
         await eventually(
-            lambda: all(c.one.core._attempt > made[c.transport] for c in streams), PATIENCE
+            lambda: all(c.feed.attempts > made[c.transport] for c in streams), PATIENCE
         )
         head = await add(owner, project)
         await eventually(lambda: all(c.revision >= head for c in clients), PATIENCE)
         for client in clients:
             assert client.revisions == list(range(first[client.transport] + 1, head + 1))
-            assert client.one.core.resets == 0, client.transport
+            assert client.feed.resets == 0, client.transport
             assert client.error is None
 
 
@@ -242,7 +240,7 @@ async def test_token_expiry_mid_stream_without_another_ends_it(url: str, owner: 
                     await line.recv()
         assert line.close_code == 4401
         for each in clients:
-            each.one.wake()
+            each.feed.wake()
         asking = [each for each in clients if each.transport != "poll"]
         await eventually(lambda: all(each.error for each in asking), PATIENCE)
         assert {getattr(each.error, "status", 0) for each in asking} == {401}
@@ -257,10 +255,10 @@ async def test_proxy_buffering(url: str, owner: Person, heeds: bool) -> None:
     port = int(url.rpartition(":")[2])
     async with BufferingProxy(port, heeds=heeds).running() as proxy:
         began = loop.time()
-        async with following(f"http://127.0.0.1:{proxy.port}", project, owner.token) as one:
+        async with open_feed(f"http://127.0.0.1:{proxy.port}", project, owner.token) as one:
             told = Told("sse", one)
-            await eventually(lambda: one.core.connection == "live", PATIENCE)
-            assert one.core.ladder.transport == ("sse" if heeds else "poll")
+            await eventually(lambda: one.connection == "live", PATIENCE)
+            assert one.transport == ("sse" if heeds else "poll")
             assert loop.time() - began < 15, "ten seconds, and more on a busy machine"
             for _ in range(3):
                 head = await add(owner, project)

@@ -11,11 +11,11 @@ from typing import Any
 import asyncpg
 import pytest
 
+from app.client.fallback import Transport
+from app.client.feed import ProjectFeed, open_feed
+from app.client.state import as_snapshot
+from app.client.transports import RequestRefused
 from tests.conftest import NewDatabase
-from tests.follow.client import Following, following
-from tests.follow.ladder import Transport
-from tests.follow.lines import Refused
-from tests.follow.state import as_snapshot
 from tests.harness.person import Person, registered_person
 from tests.harness.process import LOCAL_TOKEN, Reelroom, started
 from tests.harness.proxies import FaultProxy
@@ -56,23 +56,23 @@ def hash_of(value: Any) -> str:
 class Client:
     """One who follows, and the list of what it was told."""
 
-    def __init__(self, transport: Transport, follower: Following) -> None:
+    def __init__(self, transport: Transport, feed: ProjectFeed) -> None:
         self.transport = transport
-        self.follower = follower
+        self.feed = feed
         self.told: list[tuple[int, str]] = []
         self.first = -1  # the revision of its snapshot
         self.task = asyncio.create_task(self._read())
 
     @property
     def revision(self) -> int:
-        return int(self.follower.state["revision"]) if self.follower.state else -1
+        return int(self.feed.state["revision"]) if self.feed.state else -1
 
     def has(self, head: int, epoch: str | None) -> bool:
-        state = self.follower.state or {}
+        state = self.feed.state or {}
         return self.revision >= head and epoch in (None, state.get("epoch"))
 
     async def _read(self) -> None:
-        async for update in self.follower:
+        async for update in self.feed:
             if self.first < 0:
                 self.first = update.state["revision"]
             for event in update.events:
@@ -96,7 +96,7 @@ class Crowd:
 
     async def join(self, transport: Transport, token: str = LOCAL_TOKEN) -> None:
         url = f"http://127.0.0.1:{self.proxies[transport].port}"
-        line = following(url, self.project, token, transport=transport)
+        line = open_feed(url, self.project, token, transport=transport)
         self.clients.append(Client(transport, await self._stack.enter_async_context(line)))
 
     def disturb(self, chance: random.Random) -> None:
@@ -114,7 +114,7 @@ class Crowd:
         for transport in TRANSPORTS:
             await self.join(transport, token)
         async with asyncio.timeout(PATIENCE):
-            while any(client.follower.core.connection != "live" for client in self.clients):
+            while any(client.feed.connection != "live" for client in self.clients):
                 await asyncio.sleep(0.02)
 
     async def reach(self, head: int, epoch: str | None = None) -> None:
@@ -125,7 +125,7 @@ class Crowd:
             while late := [client for client in self.clients if not client.has(head, epoch)]:
                 for client in late:
                     assert not client.task.done(), (client.transport, client.task)
-                    client.follower.wake()
+                    client.feed.wake()
                 await asyncio.sleep(0.3)
 
     async def leave(self) -> None:
@@ -180,9 +180,9 @@ async def test_all_transports_tell_the_same_through_cuts_and_joins(owner: Person
         for client in crowd.clients:
             where = (seed, client.transport, client.first)
             assert client.told == truth[client.first :], where
-            assert client.follower.core.resets == 0, where
-            assert client.follower.state, where
-            assert_parts(as_snapshot(client.follower.state), snapshot)
+            assert client.feed.resets == 0, where
+            assert client.feed.state, where
+            assert_parts(as_snapshot(client.feed.state), snapshot)
     assert {client.transport for client in crowd.clients} == set(TRANSPORTS)
     assert sum(proxy.connections for proxy in crowd.proxies.values()) > len(crowd.clients) + 10
 
@@ -207,9 +207,9 @@ async def test_a_restored_database_is_noticed_on_every_transport(
         await crowd.reach(snapshot["revision"], "again")
         await crowd.leave()
         for client in crowd.clients:
-            assert client.follower.core.resets == 1, client.transport
-            assert client.follower.state
-            assert_parts(as_snapshot(client.follower.state), snapshot)
+            assert client.feed.resets == 1, client.transport
+            assert client.feed.state
+            assert_parts(as_snapshot(client.feed.state), snapshot)
 
 
 async def test_who_is_removed_is_told_nothing_more_on_any_transport(owner: Person) -> None:
@@ -227,5 +227,5 @@ async def test_who_is_removed_is_told_nothing_more_on_any_transport(owner: Perso
         async with asyncio.timeout(REMOVED):
             await asyncio.wait([client.task for client in crowd.clients])
         for client in crowd.clients:
-            assert isinstance(client.task.exception(), Refused), client.transport
+            assert isinstance(client.task.exception(), RequestRefused), client.transport
             assert client.revision < snapshot["revision"], client.transport

@@ -2,12 +2,11 @@
 
 import asyncio
 import json
-from contextlib import aclosing
 
 import pytest
 from playwright.async_api import Route, WebSocketRoute, expect
 
-from tests.follow.client import follow
+from app.client.feed import open_feed
 from tests.harness.process import Reelroom
 from tests.web.window import Visitor
 
@@ -71,7 +70,8 @@ async def test_a_client_on_a_socket_sends_which_scene_it_shows(
     second = listed["items"][1]["id"]
     token = (await owner.ask("POST", "/api/auth/tokens", {"name": "other"}))["token"]
     await hold_streams(owner)
-    async with aclosing(follow(offline.url, project, token)) as updates, asyncio.timeout(30):
+    async with open_feed(offline.url, project, token) as feed, asyncio.timeout(30):
+        updates = aiter(feed)
         await anext(updates)
         window = await owner.window(project)
         await window.select("Second")

@@ -1,4 +1,4 @@
-"""Plays one case of tests/conformance to the client's core, in virtual time."""
+"""Plays one case of tests/conformance to the client's protocol, in virtual time."""
 
 import hashlib
 import heapq
@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.follow.commands import Connect, ReadHead, ReadSnapshot
-from tests.follow.core import TICK, Core
-from tests.follow.ladder import Ladder
-from tests.follow.state import is_over
-from tests.follow.wire import Closing, Json, read_event
+from app.client.commands import Connect, ReadHead, ReadSnapshot
+from app.client.fallback import TransportFallback
+from app.client.protocol import TICK_SECONDS, FeedProtocol
+from app.client.state import is_over
+from app.client.wire import Closing, Json, decode_event
 
 FOLDER = Path(__file__).parents[1] / "conformance"
 VOCABULARY = json.loads((FOLDER / "shared" / "vocabulary.json").read_text())
@@ -38,7 +38,7 @@ def own(kind: str, data: Json) -> Json:
     return {"type": kind, "projectId": "p1", "data": data}
 
 
-class Stage:
+class Simulation:
     """Server, network and clock of one case. Times in milliseconds."""
 
     def __init__(self, case: Json) -> None:
@@ -50,7 +50,8 @@ class Stage:
         self._numbers = itertools.count()
         self._snapshots = iter(case.get("snapshots", []))
         self._heads = iter(case.get("heads", []))
-        self.core = Core(Ladder(("sse", "socket", "poll")), lambda: float(case.get("random", 1)))
+        fallback = TransportFallback(("sse", "socket", "poll"))
+        self.protocol = FeedProtocol(fallback, lambda: float(case.get("random", 1)))
 
     @property
     def now(self) -> float:
@@ -59,12 +60,12 @@ class Stage:
 
     def play(self) -> None:
         for at in case_times(self.case, "wakes"):
-            self._at(at, lambda: self.core.wake(self.now))
+            self._at(at, lambda: self.protocol.wake(self.now))
         for at, by in self.case.get("sleeps", []):
             self._at(at, lambda by=by: self._sleep(by))  # type: ignore[misc]
-        for number in range(1, int(self.case["until"] / 1000 / TICK) + 1):
-            self._at(number * TICK * 1000, lambda: self.core.tick(self.now))
-        self.core.connect(self.now)
+        for number in range(1, int(self.case["until"] / 1000 / TICK_SECONDS) + 1):
+            self._at(number * TICK_SECONDS * 1000, lambda: self.protocol.tick(self.now))
+        self.protocol.connect(self.now)
         self._settle()
         while self._plan and self._plan[0][0] <= self.case["until"]:
             self._time, _, action = heapq.heappop(self._plan)
@@ -78,24 +79,24 @@ class Stage:
         self._slept += by
 
     def _settle(self) -> None:
-        while self.core.commands:
-            match self.core.commands.pop(0):
+        while self.protocol.commands:
+            match self.protocol.commands.pop(0):
                 case Connect(attempt, transport, after):
                     self._connect(attempt, transport, after)
                 case ReadSnapshot(attempt):
                     self._read_snapshot(attempt)
                 case ReadHead(attempt, _):
-                    self.core.head(self.now, attempt, next(self._heads))
-        for update in self.core.updates:
+                    self.protocol.head_received(self.now, attempt, next(self._heads))
+        for update in self.protocol.updates:
             if [update.cursor] != self.seen[-1:]:
                 self.seen.append(update.cursor)
-        self.core.updates.clear()
-        if alarm := self.core.alarm:
-            self._at(alarm[0] * 1000 - self._slept, lambda: self._ring(alarm))
+        self.protocol.updates.clear()
+        if timer := self.protocol.timer:
+            self._at(timer[0] * 1000 - self._slept, lambda: self._fire(timer))
 
-    def _ring(self, alarm: Any) -> None:
-        if self.core.alarm is alarm:
-            self.core.ring(self.now)
+    def _fire(self, timer: Any) -> None:
+        if self.protocol.timer is timer:
+            self.protocol.timer_fired(self.now)
 
     def _connect(self, attempt: int, transport: str, after: str | None) -> None:
         steps = self.case["connections"][len(self.made)]
@@ -105,19 +106,19 @@ class Stage:
 
     def _step(self, attempt: int, step: Json) -> None:
         for text in step.get("send", []):
-            self.core.hear(self.now, attempt, word(text))
+            self.protocol.event_received(self.now, attempt, word(text))
         if "raw" in step:
-            self.core.hear(self.now, attempt, read_event(step["raw"]))
+            self.protocol.event_received(self.now, attempt, decode_event(step["raw"]))
         if "close" in step:
             wait = step["wait"] / 1000 if "wait" in step else None
-            self.core.lost(self.now, attempt, Closing(step["close"], wait))
+            self.protocol.connection_lost(self.now, attempt, Closing(step["close"], wait))
 
     def _read_snapshot(self, attempt: int) -> None:
         found = next(self._snapshots, "busy")
         if found in ("busy", "gone"):
-            self.core.no_snapshot(self.now, attempt, GoneError(), final=found == "gone")
+            self.protocol.snapshot_failed(self.now, attempt, GoneError(), final=found == "gone")
         else:
-            self.core.snapshot(self.now, attempt, VOCABULARY["snapshots"][found])
+            self.protocol.snapshot_received(self.now, attempt, VOCABULARY["snapshots"][found])
 
 
 def case_times(case: Json, name: str) -> list[float]:

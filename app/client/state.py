@@ -1,19 +1,28 @@
-"""The state of one project as a client sees it, and how each event changes it: JSON in and out.
+"""The state of one project as a client sees it, and how each event changes it.
 
-A state holds `epoch`, `revision`, `project`, `members` and `scenes` by id, `sceneIds`, `messages`
-by sequence, and `runs` by id: each with `run`, `calls` and `message`, whose texts grow by deltas;
-`people` are who is here, as told last, and `hidden` how many more.
+A state is a dict of JSON values that is never changed in place:
+
+    epoch, revision     its place in the project's log
+    project             as in the snapshot
+    members, scenes     by id; `sceneIds` is the order of the scenes
+    messages            by their sequence
+    runs                by id; each has `run`, `decision`, `stage`, `percent`, `message` and `calls`
+    people, hidden      who follows the project now, and how many more are not named
+
+The `text` of a run's message and the `code` of its calls by id are what is being written. They are
+{"text": …, "broken": …}: broken when a delta of it was missed.
 """
 
 from typing import Any
 
 Json = dict[str, Any]
 
-RUNS_MOST = 30  # kept; the oldest finished ones are forgotten first
-MESSAGES_MOST = 100  # that a snapshot shows
+MAX_RUNS = 30  # in a state; the oldest finished ones are dropped first
+MAX_MESSAGES = 100  # in a snapshot
 
 
 def from_snapshot(snapshot: Json) -> Json:
+    """The state that a snapshot describes."""
     scenes = sorted(snapshot["scenes"], key=lambda scene: scene["position"] or 0)
     return {
         "epoch": snapshot["epoch"],
@@ -30,7 +39,11 @@ def from_snapshot(snapshot: Json) -> Json:
 
 
 def apply(state: Json, event: Json) -> Json:
-    """The state after one event; durable ones are to come once each and in order."""
+    """The state after one event. Events with a revision must come once each and in order.
+
+    An event of an unknown type only counts. Raises `LookupError`, `TypeError`, `ValueError` or
+    `AttributeError` when an event does not have the form that is known here.
+    """
     data = event["data"]
     if "revision" not in event:
         change = LIVE.get(event["type"])
@@ -44,11 +57,12 @@ def apply(state: Json, event: Json) -> Json:
 
 
 def is_over(run: Json | None) -> bool:
+    """Whether an entry of `runs` has ended."""
     return run is not None and run["run"]["status"] not in ("queued", "running")
 
 
-def is_broken(state: Json) -> bool:
-    """Whether a delta of a turn that still runs was missed."""
+def has_text_gap(state: Json) -> bool:
+    """Whether a delta of a run that has not ended was missed."""
     for run in state["runs"].values():
         texts = [call["code"] for call in run["calls"].values()]
         texts += [run["message"]["text"]] if run["message"] else []
@@ -57,22 +71,22 @@ def is_broken(state: Json) -> bool:
     return False
 
 
-def units(text: str) -> int:
-    """The length in UTF-16 units, which offsets count."""
+def utf16_length(text: str) -> int:
+    """The length in UTF-16 code units, which the offsets of deltas count."""
     return len(text.encode("utf-16-le")) // 2
 
 
 def extend(live: Json, offset: int, text: str) -> Json:
-    """Text goes on exactly where it ends, repeats are ignored, a hole breaks it."""
-    end = units(live["text"])
+    """A text with a delta appended; a repeated delta is ignored, a gap marks the text as broken."""
+    end = utf16_length(live["text"])
     if live["broken"] or offset < end:
         return live
     if offset > end:
         return {**live, "broken": True}
-    return whole(live["text"] + text)
+    return unbroken(live["text"] + text)
 
 
-def whole(text: str) -> Json:
+def unbroken(text: str) -> Json:
     return {"text": text, "broken": False}
 
 
@@ -101,19 +115,19 @@ def _put_run(state: Json, _: str | None, data: Json) -> Json:
         return _with_run(state, run["id"], run=run, decision=decision)
     runs = {**state["runs"], run["id"]: _new_run(run)}
     over = [key for key, entry in runs.items() if is_over(entry)]
-    for key in over[: max(0, len(runs) - RUNS_MOST)]:
+    for key in over[: max(0, len(runs) - MAX_RUNS)]:
         del runs[key]
     return {**state, "runs": runs}
 
 
 def _retry_run(state: Json, run_id: str | None, data: Json) -> Json:
-    """A run that starts over writes everything anew."""
+    """A new attempt writes everything again."""
     state = _put_run(state, run_id, data)
     return _with_run(state, data["run"]["id"], **_new_run(data["run"]))
 
 
 def _with_call(calls: Json, data: Json, **changed: Any) -> Json:
-    blank = {"toolName": data["toolName"], "step": None, "code": whole(""), "outcome": "running"}
+    blank = {"toolName": data["toolName"], "step": None, "code": unbroken(""), "outcome": "running"}
     call = {**calls.get(data["callId"], blank), **changed}
     return {**calls, data["callId"]: call}
 
@@ -173,10 +187,10 @@ def _join_run(state: Json, run_id: str, data: Json) -> Json:
     calls = run["calls"]
     for call in data["calls"]:
         step = call.get("step") or calls.get(call["callId"], {}).get("step")
-        calls = _with_call(calls, call, step=step, code=whole(call["code"]))
+        calls = _with_call(calls, call, step=step, code=unbroken(call["code"]))
     message = run["message"]
     if known := data.get("message"):
-        message = {"messageId": known["messageId"], "text": whole(known["text"])}
+        message = {"messageId": known["messageId"], "text": unbroken(known["text"])}
     return _with_run(
         state,
         run_id,
@@ -201,7 +215,7 @@ def _extend_message(state: Json, run_id: str | None, data: Json) -> Json:
         return state
     message = state["runs"][run_id]["message"]
     known = message and message["messageId"] == data["messageId"]
-    text = extend(message["text"] if known else whole(""), data["offset"], data["text"])
+    text = extend(message["text"] if known else unbroken(""), data["offset"], data["text"])
     return _with_run(state, run_id, message={"messageId": data["messageId"], "text": text})
 
 
@@ -242,7 +256,7 @@ DURABLE: dict[str, Any] = {
 
 
 def as_snapshot(state: Json) -> Json:
-    """The part of a snapshot that events make, in the snapshot's form."""
+    """The part of a snapshot that events change, in the snapshot's form."""
     runs = [entry for entry in state["runs"].values() if not is_over(entry)]
     return {
         "project": state["project"],
@@ -251,6 +265,6 @@ def as_snapshot(state: Json) -> Json:
             {**state["scenes"][scene_id], "position": place}
             for place, scene_id in enumerate(state["sceneIds"])
         ],
-        "messages": state["messages"][-MESSAGES_MOST:],
+        "messages": state["messages"][-MAX_MESSAGES:],
         "runs": [{**entry["run"], "decision": entry["decision"]} for entry in runs],
     }

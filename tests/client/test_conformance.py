@@ -1,19 +1,19 @@
-"""The Python client does what tests/conformance says every client must."""
+"""The Python client does what tests/conformance asks of every client."""
 
 import json
 from typing import Any
 
 import pytest
 
-from tests.follow.stage import FOLDER, Stage, hash_of, readable
-from tests.follow.wire import (
+from app.client.wire import (
     SseReader,
-    closing_of,
-    read_cursor,
-    read_event,
-    refusal,
-    told_by,
+    closing_of_code,
+    closing_of_status,
+    decode_event,
+    events_of_poll,
+    parse_cursor,
 )
+from tests.client.simulation import FOLDER, Simulation, hash_of, readable
 
 CASES = [
     pytest.param(case, id=f"{path.stem}: {case['name']}")
@@ -25,20 +25,20 @@ WIRE = json.loads((FOLDER / "shared" / "wire.json").read_text())
 
 @pytest.mark.parametrize("case", CASES)
 def test_case(case: Any) -> None:
-    stage = Stage(case)
-    stage.play()
-    core = stage.core
-    assert core.state
-    shows = readable(core.state)
+    simulation = Simulation(case)
+    simulation.play()
+    protocol = simulation.protocol
+    assert protocol.state
+    shows = readable(protocol.state)
     found = {
-        "connects": stage.made,
-        "seen": stage.seen,
-        "resets": core.resets,
-        "connection": core.connection,
-        "transport": core.ladder.transport,
-        "looping": core.looping,
+        "connects": simulation.made,
+        "seen": simulation.seen,
+        "resets": protocol.resets,
+        "connection": protocol.connection,
+        "transport": protocol.fallback.transport,
+        "looping": protocol.slowed,
         "shows": {name: shows[name] for name in case["expect"].get("shows", {})},
-        "hash": hash_of(core.state),
+        "hash": hash_of(protocol.state),
     }
     assert found == {"looping": False, "shows": {}, **case["expect"]}
 
@@ -51,23 +51,23 @@ def test_there_are_cases() -> None:
 def test_sse(case: Any) -> None:
     reader = SseReader()
     assert [data for chunk in case["chunks"] for data in reader.feed(chunk)] == case["data"]
-    assert reader.hint == case["hint"]
+    assert reader.retry_milliseconds == case["hint"]
 
 
 def test_frames_cursors_and_ends() -> None:
     for case in WIRE["frames"]:
-        assert (read_event(case["text"]) is not None) == case["reads"], case
+        assert (decode_event(case["text"]) is not None) == case["reads"], case
     for case in WIRE["cursors"]:
-        found = read_cursor(case["text"])
+        found = parse_cursor(case["text"])
         assert (found and [*found]) == case["reads"], case
     for case in WIRE["closings"]:
-        assert closing_of(case["code"]).kind == case["kind"], case
+        assert closing_of_code(case["code"]).kind == case["kind"], case
     for case in WIRE["refusals"]:
-        assert refusal(case["status"], case["retryAfter"]).kind == case["kind"], case
+        assert closing_of_status(case["status"], case["retryAfter"]).kind == case["kind"], case
 
 
 def test_polls() -> None:
     for case in WIRE["polls"]:
-        told = told_by("p1", case["answer"], first=case["first"])
-        words = [event and [event["type"], event["data"].get("cursor")] for event in told]
+        events = events_of_poll("p1", case["answer"], first=case["first"])
+        words = [event and [event["type"], event["data"].get("cursor")] for event in events]
         assert [" ".join(filter(None, pair)) if pair else None for pair in words] == case["told"]
