@@ -23,6 +23,7 @@ class FaultProxy:
         self.delay = 0.0
         self.connections = 0
         self.port = 0
+        self._tasks: set[asyncio.Task[None]] = set()
         self._lost = 0  # connections that are older than this number pass nothing
 
     @property
@@ -56,9 +57,24 @@ class FaultProxy:
             server.close()
             self.hold = False
             self.reset()
+            for task in list(self._tasks):  # also one that is just connecting upstream
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             await server.wait_closed()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await self._serve(reader, writer)
+        except asyncio.CancelledError:
+            pass  # the proxy ends; asyncio logs a handler that ends cancelled
+        finally:
+            self._tasks.discard(task)
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         number = self.connections
         if self.refuse:
