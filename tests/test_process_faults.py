@@ -15,11 +15,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.realtime.limits import Limits
 from tests.conftest import NewDatabase
 from tests.harness.events import Received
 from tests.harness.person import Person
 from tests.harness.process import Reelroom, started
 from tests.harness.waiting import eventually
+
+# How long a process stands still: longer than the interval in which hubs look at the log.
+STANDSTILL_SECONDS = Limits().head_check + 0.5
 
 
 @pytest.fixture
@@ -62,6 +66,14 @@ def files_of(reelroom: Reelroom) -> int:
     return len(list(Path(f"/proc/{reelroom.process.pid}/fd").iterdir()))
 
 
+def unread_connections(reelroom: Reelroom) -> int:
+    """How many connections to the server hold bytes that it has not read."""
+    port = f":{int(reelroom.url.rpartition(':')[2]):04X}"
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    queues = [fields[4] for fields in lines if fields[1].endswith(port) and fields[3] == "01"]
+    return sum(not queue.endswith(":00000000") for queue in queues)
+
+
 def know(streams: list[Received], revision: int) -> bool:
     """Whether this is the last revision that each of the streams brought."""
     return all(stream.revisions[-1:] == [revision] for stream in streams)
@@ -91,7 +103,8 @@ async def test_f10_a_process_that_stood_still_loses_nothing(reelroom: Reelroom) 
         await add(person, project)
         reelroom.send_signal(signal.SIGSTOP)
         answers = [asyncio.create_task(add(person, project)) for _ in range(5)]
-        await asyncio.sleep(3)
+        await eventually(lambda: unread_connections(reelroom) == 5)
+        await asyncio.sleep(STANDSTILL_SECONDS)
         reelroom.send_signal(signal.SIGCONT)
         last = max(await asyncio.gather(*answers))
         await eventually(lambda: know(streams, last))

@@ -5,11 +5,11 @@ import asyncio
 import httpx
 import pytest
 
-from app.realtime import metrics
 from app.realtime.bus.local import LocalBus
 from app.realtime.limits import Limits
 from tests.harness.database import DB
 from tests.harness.events import Received
+from tests.harness.metrics import metric
 from tests.harness.waiting import eventually
 from tests.realtime.clients import events, poll, socket
 from tests.realtime.hub_server import NewProcess, Process, Project
@@ -139,7 +139,7 @@ async def test_those_who_ask_for_the_same_position_share_a_query(
 ) -> None:
     for _ in range(6):
         await project.note(size=100)
-    before = metrics.LOG_READS.labels("catch_up")._value.get()
+    before = metric("reelroom_log_reads_total", use="catch_up")
 
     async def join() -> None:
         async with events(here, project, after=project.cursor(0)) as received:
@@ -147,7 +147,7 @@ async def test_those_who_ask_for_the_same_position_share_a_query(
         assert len(received.logged) == 600
 
     await asyncio.gather(*(join() for _ in range(30)))
-    reads = metrics.LOG_READS.labels("catch_up")._value.get() - before
+    reads = metric("reelroom_log_reads_total", use="catch_up") - before
     assert reads <= 6
 
 

@@ -26,6 +26,7 @@ from app.realtime.encoding import (
 )
 from app.realtime.limits import Limits
 from app.realtime.subscription import Subscription
+from tests.harness.metrics import metric
 from tests.harness.waiting import eventually
 from tests.realtime.clients import events, say, socket
 from tests.realtime.hub_server import NewProcess, Process, Project
@@ -33,7 +34,9 @@ from tests.realtime.test_endings import raw
 
 
 def encodings() -> dict[str, float]:
-    return {kind: metrics.ENCODED.labels(kind)._value.get() for kind in ("json", "sse", "msgpack")}
+    return {
+        kind: metric("reelroom_encoded_total", encoding=kind) for kind in ("json", "sse", "msgpack")
+    }
 
 
 async def test_an_event_is_encoded_once_in_each_encoding_however_many_read_it(
@@ -200,12 +203,12 @@ async def test_many_commits_while_a_project_rests_are_one_read_of_the_log(
         await received.ready()
         await other.ready()
         await received.revision(await project.note())
-        reads = metrics.LOG_READS.labels("follow")._value.get()
+        reads = metric("reelroom_log_reads_total", use="follow")
         for _ in range(10):
             revision = await project.note()
         await received.revision(revision)
         await other.revision(revision)
-        assert metrics.LOG_READS.labels("follow")._value.get() - reads <= 2
+        assert metric("reelroom_log_reads_total", use="follow") - reads <= 2
 
 
 async def test_the_lag_from_commit_to_write_is_counted(here: Process, project: Project) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
-from app.realtime import metrics
 from app.realtime.bus.local import LocalBus
 from app.realtime.limits import Limits
 from app.realtime.subscription import BATCHES_PER_TURN, Subscriber
 from app.realtime.transports.sse import EventStreamWriter, stream_project
 from tests.harness.database import DB
+from tests.harness.metrics import metric
 from tests.harness.waiting import eventually
 from tests.realtime.clients import events, poll, socket
 from tests.realtime.hub_server import USER, NewProcess, Process, Project
@@ -66,7 +66,7 @@ async def test_slow_reader(
     process: NewProcess,
     project: Project,
 ) -> None:
-    kills = metrics.SLOW_KILLS._value.get()
+    kills = metric("reelroom_slow_kills_total")
     async with process(LocalBus(), Limits(stall=0.5)) as here:
         async with events(here, project) as quick, raw(here, project) as client:
             await quick.ready()
@@ -75,7 +75,7 @@ async def test_slow_reader(
                 revision = await project.note("x" * 100_000)
                 await quick.revision(revision, within=1)
             await eventually(lambda: len(here.subscriptions) == 1, within=3)
-            assert metrics.SLOW_KILLS._value.get() == kills + 1
+            assert metric("reelroom_slow_kills_total") == kills + 1
             assert client.fileno() > 0
             await quick.revision(await project.note("still there"))
             assert len(quick.logged) == 61
@@ -119,7 +119,7 @@ async def test_a_reader_of_a_long_backlog_is_never_given_much_at_once(
 async def test_a_slow_reader_falls_off_the_ring_and_gets_everything_from_the_log(
     here: Process, project: Project
 ) -> None:
-    behind = metrics.FELL_BEHIND._value.get()
+    behind = metric("reelroom_fell_behind_total")
     got = b""
     loop = asyncio.get_running_loop()
     async with events(here, project) as quick, raw(here, project) as client:
@@ -131,7 +131,7 @@ async def test_a_slow_reader_falls_off_the_ring_and_gets_everything_from_the_log
         async with asyncio.timeout(20):
             while f"id: {project.cursor(120)}\n".encode() not in got[-300_000:]:
                 got += await loop.sock_recv(client, 1_000_000)
-    assert metrics.FELL_BEHIND._value.get() > behind
+    assert metric("reelroom_fell_behind_total") > behind
     ids = [int(line.rpartition(b".")[2]) for line in got.split(b"\n") if line.startswith(b"id: ")]
     assert ids == list(range(1, 121))
     assert b"sync.reset" not in got

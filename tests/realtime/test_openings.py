@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from app.realtime import log, metrics
+from app.realtime import log
 from tests.harness.database import DB
 from tests.harness.events import Received
+from tests.harness.metrics import metric
 from tests.harness.server import Delivery
 from tests.harness.waiting import eventually
 from tests.realtime.clients import events, socket
@@ -20,7 +21,7 @@ HERD = 8
 
 def opened() -> float:
     """How many were told what others had been told."""
-    return float(metrics.JOINS.labels("opening")._value.get())
+    return metric("reelroom_joins_total", source="opening")
 
 
 async def come(

@@ -10,13 +10,14 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from app.realtime import log, metrics
+from app.realtime import log
 from app.realtime.bus.local import LocalBus
 from app.realtime.encoding import split
 from app.realtime.limits import Limits
 from app.realtime.ring import BATCH_BYTES
 from tests.harness.database import DB
 from tests.harness.events import Received, SseParser
+from tests.harness.metrics import metric
 from tests.harness.proxies import FaultProxy
 from tests.harness.waiting import eventually
 from tests.realtime.clients import events, poll, socket
@@ -269,7 +270,7 @@ async def test_f02_a_client_that_leaves_during_a_replay_is_gone_at_once(
 ) -> None:
     for _ in range(10):
         await project.note("x" * 2000, size=100)
-    joins = metrics.JOINS.labels("log")._value.get()
+    joins = metric("reelroom_joins_total", source="log")
     for _ in range(10):
         async with httpx.AsyncClient() as client:
             url = f"{here.address}/p/{project.id}/events?after={project.cursor(0)}"
@@ -277,4 +278,4 @@ async def test_f02_a_client_that_leaves_during_a_replay_is_gone_at_once(
                 async for _ in answer.aiter_raw():
                     break
     await eventually(lambda: not here.subscriptions, within=2)
-    assert metrics.JOINS.labels("log")._value.get() > joins
+    assert metric("reelroom_joins_total", source="log") > joins

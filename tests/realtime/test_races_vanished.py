@@ -14,11 +14,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.realtime import metrics
 from app.realtime.accelerated import writers
 from app.realtime.bus.local import LocalBus
 from app.realtime.limits import Limits
 from tests.harness.events import Received
+from tests.harness.metrics import metric
 from tests.harness.waiting import eventually
 from tests.realtime.clients import events
 from tests.realtime.hub_server import NewProcess, Process, Project
@@ -90,7 +90,7 @@ async def test_half_open(
         ]
         monkeypatch.setattr(writers, "OPTIONS", options)
     within = 30 + (patience or writers.UNACKNOWLEDGED_MILLISECONDS) / 1000
-    slow = metrics.SLOW_KILLS._value.get()
+    slow = metric("reelroom_slow_kills_total")
     # Nothing but the kernel may end it: no stall, no ping, no end of life.
     pace = Limits(heartbeat=0.3, stall=3600.0)
     async with process(LocalBus(), pace, ws_ping=3600.0) as here:
@@ -105,14 +105,14 @@ async def test_half_open(
             await eventually(lambda: len(here.subscriptions) == 1, within=within)
             await ann.until(lambda received: people(received) == ["ann"], within=20)
             assert bob.fileno() > 0, "it never closed"
-            assert metrics.SLOW_KILLS._value.get() == slow
+            assert metric("reelroom_slow_kills_total") == slow
             await ann.revision(await project.note())
             assert ann.logged == await project.logged()
 
 
 async def test_half_open_with_more_to_tell_than_fits(process: NewProcess, project: Project) -> None:
     """On either delivery: what nobody acknowledges piles up until the write stalls."""
-    slow = metrics.SLOW_KILLS._value.get()
+    slow = metric("reelroom_slow_kills_total")
     async with process(LocalBus(), Limits(heartbeat=0.3, stall=0.5), ws_ping=3600.0) as here:
         async with (
             events(here, project, user="ann") as ann,
@@ -123,5 +123,5 @@ async def test_half_open_with_more_to_tell_than_fits(process: NewProcess, projec
             for _ in range(80):
                 await ann.revision(await project.note("x" * 100_000))
             await eventually(lambda: len(here.subscriptions) == 1, within=15)
-            assert metrics.SLOW_KILLS._value.get() == slow + 1
+            assert metric("reelroom_slow_kills_total") == slow + 1
             await ann.until(lambda received: people(received) == ["ann"], within=20)

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from redis import Redis
 
 from app.realtime.bus.messages import LogHint
 from app.realtime.bus.redis import RedisBus
@@ -25,6 +26,12 @@ def count(outcome: str) -> float:
 def fenced() -> float:
     """Live events of attempts that had lost their lease."""
     return metric("reelroom_live_dropped_total", cause="attempt")
+
+
+def subscribers(admin: Redis, project: Project) -> tuple[int, int]:
+    """How many processes are subscribed to everybody's channel, and to that of a project."""
+    counts = admin.pubsub_numsub("reelroom:", f"reelroom:{project.id}")
+    return counts[0][1], counts[1][1]
 
 
 def kill_subscribers(server: RedisServer) -> None:
@@ -81,11 +88,8 @@ async def test_redis_restart(
                     await joined.revision(3, within=2.6)
             finally:
                 redis_server.start()
-            up = [RedisBus(redis_server.url)]
-            assert await up[0].connected()
-            await up[0].close()
-            await eventually(lambda: metric("reelroom_bus_up") == 1, within=5)
-            await asyncio.sleep(2.5)  # both have connected again by then: the backoff's most
+            with redis_server.admin as admin:
+                await eventually(lambda: subscribers(admin, project) == (2, 1))
             web.hubs.limits = RARE
             await received.revision(await project.note("it is back"), within=2.6)
             assert received.logged == await project.logged()

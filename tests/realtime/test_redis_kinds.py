@@ -14,9 +14,9 @@ from redis import Redis
 from app.http import limits
 from app.http.limits import Limiter
 from app.problems import RateLimited
-from app.realtime import metrics
 from app.realtime.bus.redis import SLOT, RedisBus
 from app.store.ids import new_id
+from tests.harness.metrics import metric
 from tests.harness.redis import RedisServer
 from tests.harness.waiting import eventually
 from tests.realtime.clients import events
@@ -165,12 +165,12 @@ async def test_the_bus_follows_its_slot_to_another_node(
         async with events(web, project) as received:
             await received.ready()
             await received.revision(await project.note(), within=2)
-            gaps = metrics.GAPS.labels("reconnect")._value.get()
+            gaps = metric("reelroom_gaps_total", cause="reconnect")
             target = cluster.nodes[0].execute_command("CLUSTER", "MYID")
             for node in cluster.nodes:
                 node.execute_command("CLUSTER", "SETSLOT", SLOT, "NODE", target)
             await eventually(lambda: cluster.shard_channels(0) == 2)
-            await eventually(lambda: metrics.GAPS.labels("reconnect")._value.get() > gaps)
+            await eventually(lambda: metric("reelroom_gaps_total", cause="reconnect") > gaps)
             await received.revision(await project.note(), within=5)
             await received.revision(await project.note(), within=2)
 

@@ -7,9 +7,9 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from app.realtime import metrics
 from app.realtime.bus.local import LocalBus
 from app.realtime.limits import Limits
+from tests.harness.metrics import metric
 from tests.harness.waiting import eventually
 from tests.realtime.clients import say, socket
 from tests.realtime.hub_server import NewProcess, Process, Project
@@ -96,7 +96,7 @@ async def test_slow_reader_of_a_socket(
     process: NewProcess,
     project: Project,
 ) -> None:
-    kills = metrics.SLOW_KILLS._value.get()
+    kills = metric("reelroom_slow_kills_total")
     async with process(LocalBus(), Limits(stall=0.5)) as here:
         url = f"{here.sockets}/p/{project.id}/socket"
         async with socket(here, project) as (quick, _):
@@ -107,7 +107,7 @@ async def test_slow_reader_of_a_socket(
             for _ in range(100):
                 await quick.revision(await project.note("x" * 100_000), within=1)
             await eventually(lambda: len(here.subscriptions) == 1, within=5)
-            assert metrics.SLOW_KILLS._value.get() == kills + 1
+            assert metric("reelroom_slow_kills_total") == kills + 1
             await quick.revision(await project.note("still there"))
             assert len(quick.logged) == 101
             with pytest.raises(ConnectionClosed):

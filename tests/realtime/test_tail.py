@@ -11,12 +11,13 @@ from typing import Any, cast
 import pytest
 from redis.exceptions import RedisError
 
-from app.realtime import log, metrics
+from app.realtime import log
 from app.realtime.bus.local import LocalBus
 from app.realtime.bus.redis_reader import Push, PushReader
 from app.realtime.limits import Limits
 from app.realtime.log import LogReader, _is_open
 from tests.harness.database import DB
+from tests.harness.metrics import metric
 from tests.harness.waiting import eventually
 from tests.realtime.clients import events, socket
 from tests.realtime.hub_server import NewProcess, Process, Project, open_project
@@ -25,7 +26,7 @@ DEAF = Limits(head_check=3600.0)
 
 
 def reads(use: str) -> float:
-    return float(metrics.LOG_READS.labels(use)._value.get())
+    return metric("reelroom_log_reads_total", use=use)
 
 
 async def rows_of(project: Project, after: int) -> list[log.Row]:
@@ -114,12 +115,12 @@ async def test_events_in_two_hundred_projects_at_once_are_a_few_queries(
         for project in projects:
             await here.hubs.ensure_ready(project.id)
             await project.note(size=2)
-        queries = metrics.LOG_QUERIES._value.get()
+        queries = metric("reelroom_log_queries_total")
         for project in projects:
             here.hint(project.id, 2)
         hubs = [here.hub(project.id) for project in projects]
         await eventually(lambda: all(hub.head == 2 for hub in hubs))
-        assert metrics.LOG_QUERIES._value.get() - queries <= 3
+        assert metric("reelroom_log_queries_total") - queries <= 3
 
 
 async def test_many_projects_that_lack_a_lot_get_all_of_it(
