@@ -45,12 +45,15 @@ def body_problem(scope: Any, length: int | None, *, upload: bool) -> Problem | N
     return None
 
 
-async def read_body(receive: Any) -> bytes | None:
-    """The whole body; None when the client left. Raise when it is too long or too slow."""
+async def read_body(receive: Any, seconds: float) -> bytes | None:
+    """The whole body, which must arrive within so many seconds; None when the client left.
+
+    Raises `PayloadTooLarge` when it is too long and `InvalidInput` when it is too slow.
+    """
     parts: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(seconds):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":

@@ -17,6 +17,7 @@ TOO_LARGE = (
 class Connection(HttpToolsProtocol):
     """One HTTP connection. Uvicorn's own keeps a head of any length and waits for it for ever."""
 
+    head_seconds = HEAD_SECONDS  # see there
     _framing = 0  # bytes since the last of a body
     _deadline: asyncio.TimerHandle | None = None
     _answered: RequestResponseCycle | None = None  # while others wait behind it
@@ -65,7 +66,7 @@ class Connection(HttpToolsProtocol):
 
     def _await_head(self) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+            self._deadline = self.loop.call_later(self.head_seconds, self.transport.close)
 
     def _head_came(self) -> None:
         self._framing = 0

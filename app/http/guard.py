@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from app.http.body import body_problem, check_text, length_of, read_body
+from app.http.body import BODY_SECONDS, body_problem, check_text, length_of, read_body
 from app.http.envelope import failure
 from app.http.errors import note_problem
 from app.http.headers import completed, headers_for
@@ -46,11 +46,20 @@ class Guard:
     """Wrap the whole app. It never buffers an answer; of requests it holds at most one small body.
 
     `uploads` are ends of paths, such as `/images`, that also take multipart bodies of any size,
-    which are streamed through and limited by their route.
+    which are streamed through and limited by their route. Any other body must arrive within
+    `body_seconds`.
     """
 
-    def __init__(self, app: App, settings: Settings, *, uploads: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        app: App,
+        settings: Settings,
+        *,
+        uploads: tuple[str, ...] = (),
+        body_seconds: float = BODY_SECONDS,
+    ) -> None:
         self.app = app
+        self.body_seconds = body_seconds
         self.loopback = settings.loopback
         self.allowed = settings.allowed_origins
         self.uploads = uploads
@@ -82,7 +91,7 @@ class Guard:
             if problem := body_problem(scope, length, upload=upload):
                 raise problem
             if scope["method"] in CHANGING and length != 0 and not _is_upload(scope):
-                body = await read_body(receive)
+                body = await read_body(receive, self.body_seconds)
                 if body is None:
                     return
                 check_text(body)

@@ -33,14 +33,20 @@ class Redis(Protocol):
 class Limiter:
     """Counts in Redis, or in this process when there is none or it does not answer in time.
 
-    `fallbacks` counts how often it did not.
+    `redis_seconds` is how long a request waits for Redis; `fallbacks` counts how often Redis did
+    not answer within it.
     """
 
     def __init__(
-        self, redis: Redis | None = None, *, clock: Callable[[], float] = time.monotonic
+        self,
+        redis: Redis | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        redis_seconds: float = REDIS_SECONDS,
     ) -> None:
         self.redis = redis
         self.clock = clock
+        self.redis_seconds = redis_seconds
         self.fallbacks = 0
         self._away_until = -math.inf
         self._windows: dict[tuple[str, str], tuple[int, float]] = {}
@@ -62,7 +68,7 @@ class Limiter:
 
         name = f"limit:{limit}:{hashlib.sha256(key.encode()).hexdigest()[:32]}"
         try:
-            async with asyncio.timeout(REDIS_SECONDS):
+            async with asyncio.timeout(self.redis_seconds):
                 answer: Any = await self.redis.eval(COUNT, name, str(round(per * 1000)))
         except (RedisError, OSError, TimeoutError):
             self.fallbacks += 1

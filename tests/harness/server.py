@@ -36,18 +36,22 @@ class QuietServer(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(
-    app: Any, *, delivery: Delivery = "uvicorn", ws_ping: float = WS_PING_SECONDS
+    app: Any,
+    *,
+    delivery: Delivery = "uvicorn",
+    http: type[asyncio.Protocol] | None = None,
+    ws_ping: float = WS_PING_SECONDS,
 ) -> AsyncIterator[str]:
     """Serve an ASGI app on a free port until the block ends; yields its address.
 
-    `ws_ping`: seconds between two pings of a WebSocket, and until an unanswered one ends it.
+    `http` is a protocol in place of that of the delivery. `ws_ping`: seconds between two pings of a WebSocket, and until an unanswered one ends it.
     """
     listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     accelerated = delivery == "uvicorn"
     config = uvicorn.Config(
         app,
-        http=AcceleratedHttpProtocol if accelerated else Connection,
+        http=http or (AcceleratedHttpProtocol if accelerated else Connection),
         ws=AcceleratedWebSocketProtocol if accelerated else "websockets-sansio",
         log_level="warning",
         ws_per_message_deflate=False,

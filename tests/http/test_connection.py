@@ -5,8 +5,11 @@ import asyncio
 import httpx
 import pytest
 
-from app.http import connection
-from app.http.connection import FRAMING_MOST
+from app.http.connection import FRAMING_MOST, Connection
+from app.http.guard import Guard
+from app.settings import Settings
+from tests.harness.server import serving
+from tests.http.conftest import small_app
 from tests.http.raw import send_raw
 
 HEAD = b"GET /api/things HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -43,18 +46,20 @@ async def test_m15_a_head_without_end_ends_the_connection(
         writer.close()
 
 
-async def test_m15_a_head_that_is_not_sent_is_not_waited_for(
-    address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.2)
-    host, port = address.removeprefix("http://").split(":")
-    for begin in (b"", HEAD, HEAD + b"\r\n" + HEAD):
-        reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(begin)
-        async with asyncio.timeout(20):
-            answered = await reader.read()
-        assert answered.count(b"HTTP/1.1 ") == begin.count(b"\r\n\r\n")
-        writer.close()
+class Impatient(Connection):
+    head_seconds = 0.2
+
+
+async def test_m15_a_head_that_is_not_sent_is_not_waited_for() -> None:
+    async with serving(Guard(small_app(), Settings()), http=Impatient) as address:
+        host, port = address.removeprefix("http://").split(":")
+        for begin in (b"", HEAD, HEAD + b"\r\n" + HEAD):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(begin)
+            async with asyncio.timeout(20):
+                answered = await reader.read()
+            assert answered.count(b"HTTP/1.1 ") == begin.count(b"\r\n\r\n")
+            writer.close()
 
 
 async def test_a_head_that_is_merely_too_long_is_answered(address: str) -> None:

@@ -9,10 +9,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from app.http import body as bodies
 from app.http.guard import Guard
 from app.settings import Settings
 from tests.harness.server import serving
+from tests.http.conftest import small_app
 from tests.http.raw import send_raw
 
 COOKIE = {"cookie": "reelroom_session=stolen"}
@@ -97,11 +97,9 @@ async def test_an_upload_streams_through_whatever_its_size(client: httpx.AsyncCl
     assert answer.json()["data"] == 3_000_000
 
 
-async def test_m15_a_body_that_never_comes_is_not_waited_for(
-    address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.1)
-    async with asyncio.timeout(20):
+async def test_m15_a_body_that_never_comes_is_not_waited_for() -> None:
+    impatient = Guard(small_app(), Settings(), body_seconds=0.1)
+    async with serving(impatient) as address, asyncio.timeout(20):
         status, _ = await send_raw(address, HEAD + b"Content-Length: 5\r\n\r\n{")
     assert status == 400
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from app.http import limits
 from app.http.limits import Limiter
 from app.problems import RateLimited
 from app.realtime.bus.redis import SLOT, RedisBus
@@ -196,13 +195,12 @@ async def test_a_replica_takes_over_when_the_node_of_the_bus_dies(
 
 
 async def test_limits_are_counted_where_the_bus_is_whichever_node_was_told(
-    database: str, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    database: str, cluster: Cluster
 ) -> None:
-    monkeypatch.setattr(limits, "REDIS_SECONDS", 10.0)
     buses = [RedisBus(cluster.url(number)) for number in range(3)]
     for bus in buses:
         await bus.server.locate()
-    limiters = [Limiter(bus.server) for bus in buses]
+    limiters = [Limiter(bus.server, redis_seconds=10.0) for bus in buses]
     me = new_id()
     for limiter in (*limiters, *limiters):
         await limiter.hit("tries", me, most=6, per=60)
