@@ -44,7 +44,8 @@ async def serving(
 ) -> AsyncIterator[str]:
     """Serve an ASGI app on a free port until the block ends; yields its address.
 
-    `http` is a protocol in place of that of the delivery. `ws_ping`: seconds between two pings of a WebSocket, and until an unanswered one ends it.
+    `http` is a protocol in place of that of the delivery. `ws_ping`: seconds between two pings of
+    a WebSocket, and until an unanswered one ends it.
     """
     listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
