@@ -113,7 +113,7 @@ async def test_the_dummy_hash_costs_what_real_ones_cost() -> None:
     assert not await passwords.matches(None, PASSWORD)
 
 
-async def test_m11_a_login_gives_a_new_session_and_ends_the_old_one(
+async def test_a_login_gives_a_new_session_and_ends_the_old_one(
     client: Client, browser: Opener
 ) -> None:
     await registered(client)
@@ -128,7 +128,7 @@ async def test_m11_a_login_gives_a_new_session_and_ends_the_old_one(
         assert (await thief.get("/api/auth/me")).status_code == 200
 
 
-async def test_m11_a_session_that_an_attacker_chose_is_never_taken(
+async def test_a_session_that_an_attacker_chose_is_never_taken(
     client: Client, browser: Opener
 ) -> None:
     await registered(client)
@@ -142,7 +142,7 @@ async def test_m11_a_session_that_an_attacker_chose_is_never_taken(
         problem(await attacker.get("/api/auth/me"), 401, "UNAUTHORIZED")
 
 
-async def test_m11_anonymous_requests_leave_no_session(client: Client) -> None:
+async def test_anonymous_requests_leave_no_session(client: Client) -> None:
     for path in ("/api/whoami", "/api/none", "/api/auth/me", "/login/guess"):
         for _ in range(5):
             assert "set-cookie" not in (await client.get(path)).headers
@@ -250,7 +250,7 @@ async def test_registrations_are_limited_by_address(client: Client) -> None:
     assert statuses == [201] * 10 + [429] * 2
 
 
-async def test_m24_fifty_logins_at_once_hash_two_at_a_time_and_stop_nobody(
+async def test_fifty_logins_at_once_hash_two_at_a_time_and_stop_nobody(
     client: Client, browser: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from app.auth import routes

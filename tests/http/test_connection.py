@@ -30,7 +30,7 @@ MANY = 1000  # lines: far more than any buffer between the two holds
         ),
     ],
 )
-async def test_m15_a_head_without_end_ends_the_connection(
+async def test_a_head_without_end_ends_the_connection(
     address: str, begin: bytes, more: bytes
 ) -> None:
     host, port = address.removeprefix("http://").split(":")
@@ -50,7 +50,7 @@ class Impatient(Connection):
     head_seconds = 0.2
 
 
-async def test_m15_a_head_that_is_not_sent_is_not_waited_for() -> None:
+async def test_a_head_that_is_not_sent_is_not_waited_for() -> None:
     async with serving(Guard(small_app(), Settings()), http=Impatient) as address:
         host, port = address.removeprefix("http://").split(":")
         for begin in (b"", HEAD, HEAD + b"\r\n" + HEAD):

@@ -39,13 +39,13 @@ M9_BODIES: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", M9_BODIES)
-async def test_m9_a_body_that_can_not_be_read_is_the_clients_fault(
+async def test_a_body_that_can_not_be_read_is_the_clients_fault(
     client: httpx.AsyncClient, name: str
 ) -> None:
     problem(await sent(client, M9_BODIES[name]), 400, "INVALID_INPUT")
 
 
-async def test_m9_an_escaped_backslash_before_u0000_is_plain_text(
+async def test_an_escaped_backslash_before_u0000_is_plain_text(
     client: httpx.AsyncClient,
 ) -> None:
     answer = await sent(client, rb'{"title":"\\u0000"}')

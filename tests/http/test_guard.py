@@ -48,7 +48,7 @@ async def test_a_well_formed_request_id_is_kept_and_any_other_replaced(
         assert len(made.headers["x-request-id"]) == 36
 
 
-async def test_m10_json_is_taken_from_application_json_only(client: httpx.AsyncClient) -> None:
+async def test_json_is_taken_from_application_json_only(client: httpx.AsyncClient) -> None:
     body = '{"title":"One"}'
     for kind in (
         "text/plain", "application/x-www-form-urlencoded", "application/jsonp",
@@ -97,7 +97,7 @@ async def test_an_upload_streams_through_whatever_its_size(client: httpx.AsyncCl
     assert answer.json()["data"] == 3_000_000
 
 
-async def test_m15_a_body_that_never_comes_is_not_waited_for() -> None:
+async def test_a_body_that_never_comes_is_not_waited_for() -> None:
     impatient = Guard(small_app(), Settings(), body_seconds=0.1)
     async with serving(impatient) as address, asyncio.timeout(20):
         status, _ = await send_raw(address, HEAD + b"Content-Length: 5\r\n\r\n{")
@@ -118,13 +118,13 @@ async def test_a_body_that_says_it_is_too_long_is_refused_before_it_comes(addres
     ],
     ids=["bytes", "count"],
 )
-async def test_m15_too_many_or_too_long_headers_are_refused(
+async def test_too_many_or_too_long_headers_are_refused(
     client: httpx.AsyncClient, headers: dict[str, str]
 ) -> None:
     problem(await client.get("/api/things", headers=headers), 431, "INVALID_INPUT")
 
 
-async def test_m15_a_request_carries_exactly_one_host(address: str) -> None:
+async def test_a_request_carries_exactly_one_host(address: str) -> None:
     for hosts in (b"", b"Host: localhost\r\nHost: evil.test\r\n", b"Host: a b\r\n"):
         request = b"GET /api/things HTTP/1.1\r\n" + hosts + b"Connection: close\r\n\r\n"
         status, _ = await send_raw(address, request)
@@ -133,7 +133,7 @@ async def test_m15_a_request_carries_exactly_one_host(address: str) -> None:
     assert (await send_raw(address, good))[0] == 200
 
 
-async def test_m16_a_server_on_loopback_answers_to_loopback_names_only(
+async def test_a_server_on_loopback_answers_to_loopback_names_only(
     client: httpx.AsyncClient,
 ) -> None:
     for host in ("evil.test", "localhost.evil.test", "localhost.", "192.168.0.1", "[::2]"):
@@ -209,7 +209,7 @@ async def test_reads_need_no_origin_and_no_other_origin_is_told_it_may_read(
 
 
 @pytest.mark.parametrize("origin", [None, *ORIGINS_REFUSED])
-async def test_m14_a_socket_from_another_origin_is_refused_before_it_opens(
+async def test_a_socket_from_another_origin_is_refused_before_it_opens(
     address: str, origin: str | None
 ) -> None:
     headers = {**COOKIE} | ({"Origin": origin} if origin is not None else {})
@@ -219,13 +219,13 @@ async def test_m14_a_socket_from_another_origin_is_refused_before_it_opens(
     assert b'"FORBIDDEN"' in refused.value.response.body
 
 
-async def test_m14_a_socket_that_brings_nothing_is_refused_before_it_opens(address: str) -> None:
+async def test_a_socket_that_brings_nothing_is_refused_before_it_opens(address: str) -> None:
     with pytest.raises(InvalidStatus) as refused:
         await connect(f"{address}/api/socket".replace("http", "ws"))
     assert refused.value.response.status_code == 403
 
 
-async def test_m14_a_socket_of_our_origin_or_with_a_token_opens(address: str) -> None:
+async def test_a_socket_of_our_origin_or_with_a_token_opens(address: str) -> None:
     url = f"{address}/api/socket".replace("http", "ws")
     token = {"Authorization": "Bearer user"}
     for headers in (token, {**token, "Origin": address, "X-Request-Id": "mine"}):
@@ -247,7 +247,7 @@ async def test_a_socket_without_an_account_learns_why_from_its_close_code(addres
         assert socket.close_code == 4401
 
 
-async def test_m16_every_answer_carries_the_security_headers(client: httpx.AsyncClient) -> None:
+async def test_every_answer_carries_the_security_headers(client: httpx.AsyncClient) -> None:
     for path, status in PAGES.items():
         answer = await client.get(path)
         headers = answer.headers

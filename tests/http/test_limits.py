@@ -42,7 +42,7 @@ async def refused(limiter: Limiter, limit: str, key: str, most: int, per: float 
     return False
 
 
-async def test_m12_limits_and_keys_share_no_count() -> None:
+async def test_limits_and_keys_share_no_count() -> None:
     limiter = Limiter()
     for _ in range(6):
         assert not await refused(limiter, "wide", "me", 100)
@@ -72,7 +72,7 @@ async def test_memory_stays_bounded_whatever_keys_come() -> None:
     assert len(limiter._windows) <= KEYS_MOST
 
 
-async def test_m12_two_processes_share_a_count_through_redis(redis_url: str) -> None:
+async def test_two_processes_share_a_count_through_redis(redis_url: str) -> None:
     async with at(redis_url) as one, at(redis_url) as two:
         first, second, me = patient_limiter(one), patient_limiter(two), new_id()
         answers = await asyncio.gather(
@@ -97,7 +97,7 @@ async def test_a_redis_that_answers_with_an_error_costs_none(redis_url: str) -> 
         assert limiter.fallbacks == 1
 
 
-async def test_m12_a_redis_that_is_away_costs_no_error_and_is_counted() -> None:
+async def test_a_redis_that_is_away_costs_no_error_and_is_counted() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     async with at(f"redis://127.0.0.1:{port}") as redis:
@@ -107,7 +107,7 @@ async def test_m12_a_redis_that_is_away_costs_no_error_and_is_counted() -> None:
         assert limiter.fallbacks == 1
 
 
-async def test_m12_a_redis_that_hangs_is_not_waited_for() -> None:
+async def test_a_redis_that_hangs_is_not_waited_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         async with at(f"redis://127.0.0.1:{silent.getsockname()[1]}") as redis:
             limiter = Limiter(redis)

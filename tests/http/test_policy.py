@@ -94,7 +94,7 @@ def test_a_lax_request_class_or_an_unguarded_route_stops_the_start() -> None:
     check_routes(small_app(route_handlers=[private, with_body]))
 
 
-def test_m16_the_description_of_the_api_is_declared_like_any_route() -> None:
+def test_the_description_of_the_api_is_declared_like_any_route() -> None:
     def described(**opt: str) -> Litestar:
         pages = Router("/schema", route_handlers=[], opt=opt)
         config = OpenAPIConfig(title="T", version="1", openapi_router=pages)

@@ -51,7 +51,7 @@ async def longest_wait(where: Process, seconds: float) -> float:
     return worst
 
 
-async def test_m1_a_client_that_leaves_a_long_replay_stops_nobody(
+async def test_a_client_that_leaves_a_long_replay_stops_nobody(
     here: Process, project: Project
 ) -> None:
     for _ in range(20):
@@ -137,7 +137,7 @@ async def test_a_slow_reader_falls_off_the_ring_and_gets_everything_from_the_log
     assert b"sync.reset" not in got
 
 
-async def test_m2_closing_ends_all_streams_at_once_and_loses_nothing(
+async def test_closing_ends_all_streams_at_once_and_loses_nothing(
     process: NewProcess, project: Project
 ) -> None:
     await project.note()
@@ -236,7 +236,7 @@ async def test_streams_leave_nothing_behind(here: Process, project: Project) -> 
     await eventually(lambda: pool.get_idle_size() == pool.get_size())
 
 
-async def test_m1_a_backlog_that_never_waits_lets_others_run(
+async def test_a_backlog_that_never_waits_lets_others_run(
     here: Process, project: Project
 ) -> None:
     """uvicorn's `send` returns at once when the client is gone: then nothing else suspends."""

@@ -226,7 +226,7 @@ async def test_deadlock(here: Process, project: Project) -> None:
 async def test_rolling_deploy_with_two_event_schema_versions(
     here: Process, project: Project
 ) -> None:
-    """The newer version writes kinds and fields that this one has never received of."""
+    """The newer version writes kinds and fields that this one does not know."""
     newer: list[tuple[str, Any]] = [
         ("camera.moved", {"to": [1, 2]}),
         ("member.updated", {"member": {"userId": "u", "role": "director", "since": 4}}),
