@@ -158,7 +158,13 @@ def start(name: str, around: Around) -> tuple[subprocess.Popen[str], Peer]:
 def peer_of(
     name: str, child: subprocess.Popen[str], port: int, feed: list[str], paths: dict[str, str]
 ) -> Peer:
-    return Peer(name=name, port=port, pids=[child.pid], feed=feed, protocols=paths)
+    return Peer(name=name, port=port, pids=family(child.pid), feed=feed, protocols=paths)
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all below it: `node` may be a script that starts the real one."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(one for child in children for one in family(int(child)))]
 
 
 def start_product(name: str, around: Around) -> tuple[subprocess.Popen[str], Peer]:

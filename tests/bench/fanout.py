@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -49,6 +50,7 @@ SAYS_HELLO = (
     " ws_send(c, 1, post_body, strlen(post_body));\n}",
 )
 
+Row = dict[str, Any]
 Figures = dict[str, list[float]]
 Case = tuple[str, int, int]  # protocol, clients, projects
 
@@ -96,44 +98,59 @@ def generate(around: Around, peer: Peer, protocol: str, *words: str) -> list[dic
     before = counters(peer)
     child = pinned(command, OTHER_CPU)
     told, _ = child.communicate(timeout=300)
-    after = counters(peer)
-    if after and "--phase" in words and any("sat" in word for word in words):
-        grown = {name: after[name] - before.get(name, 0) for name in after}
-        writes, events = grown["reelroom_writes_total"], grown["reelroom_written_events_total"]
-        use = {
-            k[len("reelroom_log_reads_total") :]: v
-            for k, v in grown.items()
-            if k.startswith("reelroom_log_reads_total") and v
-        }
-        print(
-            f"# {peer.name} {protocol}: {events / max(writes, 1):.2f} events a write; {use}",
-            flush=True,
-        )
     rows = [msgspec.json.decode(line) for line in told.splitlines()]
-    if len(rows) > 1:
-        print("#", peer.name, rows[1], rows[2] if len(rows) > 2 else "", flush=True)
+    if any(word.startswith("sat") for word in words):
+        print_premise(peer, protocol, rows, before, counters(peer))
     if not rows or rows[0]["failed"]:
         print(f"# {peer.name}: some connections failed: {rows[:1]}", flush=True)
     for row in rows[1:]:
-        if peer.name.startswith(("reelroom", "baseline")) and (
-            row["lost"] or row["gaps"] or row["dups"]
-        ):
-            print(f"# {peer.name} LOST: {row}", flush=True)
+        if is_product(peer) and (row["lost"] or row["gaps"] or row["dups"]):
+            raise RuntimeError(f"{peer.name} lost or repeated events: {row}")
     return rows
 
 
-def counters(peer: Peer) -> dict[str, float]:
-    if not peer.name.startswith(("reelroom", "baseline")):
-        return {}
-    import urllib.request
+def is_product(peer: Peer) -> bool:
+    return peer.name.startswith(("reelroom", "baseline"))
 
+
+def counters(peer: Peer) -> dict[str, float]:
+    """Read the product's metrics; none for other servers."""
+    if not is_product(peer):
+        return {}
     with urllib.request.urlopen(f"http://127.0.0.1:{peer.port}/metrics", timeout=5) as answer:
-        text = answer.read().decode()
-    return {
-        line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
-        for line in text.splitlines()
-        if line.startswith("reelroom_")
+        lines = answer.read().decode().splitlines()
+    pairs = [line.rpartition(" ") for line in lines if line.startswith("reelroom_")]
+    return {name: float(value) for name, _, value in pairs}
+
+
+def print_premise(
+    peer: Peer, protocol: str, rows: list[Row], before: dict[str, float], after: dict[str, float]
+) -> None:
+    """Print what was measured: the writer that served, the events, and how they came to it.
+
+    Raises `RuntimeError` when another writer served than the peer's name says.
+    """
+    if not after:
+        return
+    writers = [name for name in ("uvicorn", "asgi")
+               if f'reelroom_subscriptions{{writer="{name}"}}' in after]  # fmt: skip
+    expected = "asgi" if peer.name.endswith(" asgi") else "uvicorn"
+    if peer.name.startswith("reelroom") and writers != [expected]:
+        raise RuntimeError(f"{peer.name} was served by {writers}")
+    grown = {name: value - before.get(name, 0) for name, value in after.items()}
+    writes, events = grown["reelroom_writes_total"], grown["reelroom_written_events_total"]
+    delivered = sum(row["delivered"] for row in rows[1:])
+    reads = {
+        name.partition('use="')[2].partition('"')[0]: int(value)
+        for name, value in grown.items()
+        if name.startswith("reelroom_log_reads_total") and value
     }
+    print(
+        f"# {peer.name} {protocol}: served by {' and '.join(writers) or 'an older release'},"
+        f" {delivered:,} events delivered and none lost, {events / max(writes, 1):.1f} a write,"
+        f" batches by origin {reads}",
+        flush=True,
+    )
 
 
 def one_round(
