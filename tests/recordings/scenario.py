@@ -60,23 +60,28 @@ MODELLED: dict[str, Callable[..., Awaitable[None]]] = {
     "meanwhile": meanwhile.record,
     "variations": variations.record,
 }
-# They do not depend on how a server writes its answers, and are played through one delivery only.
-ALIKE = (
-    "accounts",
-    "faults",
-    "generations",
-    "going-on",
-    "history",
-    "login",
-    "outage",
-    "projects",
-    "scenes",
-    "variations",
+# What depends on how a server writes its answers; the rest is played through one delivery alone.
+DELIVERED = frozenset(
+    {
+        "leaving",
+        "meanwhile",
+        "operation",
+        "patience",
+        "polls",
+        "requests",
+        "sockets",
+        "streams",
+        "turns",
+    }
 )
+PLAYED: dict[Delivery, frozenset[str]] = {
+    "plain": DELIVERED,
+    "unaccelerated": frozenset({"polls", "requests", "sockets", "streams"}),
+}
 
 
 class Scenario:
-    """Plays the chapters against servers of one checkout: all, or those that differ if `plain`.
+    """Plays the chapters of a delivery against servers of one checkout.
 
     One server has the offline model and no Redis; the other has a scripted model and Redis, with
     proxies before that and its database. `databases` are two migrated ones without any account.
@@ -100,7 +105,8 @@ class Scenario:
     async def play(self) -> Recording:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._play_offline(self._databases[0]))
-            group.create_task(self._play_modelled(self._databases[1]))
+            if self._is_played("meanwhile"):
+                group.create_task(self._play_modelled(self._databases[1]))
         return {one.name: one.transcript.written() for one in self._chapters}
 
     async def _play_offline(self, database: str) -> None:
@@ -140,8 +146,11 @@ class Scenario:
             await play("leaving", partial(restart.leaving, model=model, server=server, left=left))
             await play("going-on", partial(restart.going_on, left=left, another=new))
 
+    def _is_played(self, name: str) -> bool:
+        return self._delivery not in PLAYED or name in PLAYED[self._delivery]
+
     async def _chapter(self, server: Server, people: People, name: str, record: Record) -> None:
-        if self._delivery != "accelerated" and name in ALIKE:
+        if not self._is_played(name):
             return
         address = Address(server.port, f"127.0.0.{next(self._sources)}")
         chapter = Chapter(name, address, people)

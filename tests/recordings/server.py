@@ -67,7 +67,12 @@ async def migrated(checkout: Path, folder: Path, database: str) -> None:
 
 def _environment(checkout: Path, folder: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-    own = {"PORT": "0", "LOG_LEVEL": "WARNING", "REELROOM_DATA_DIR": str(folder)}
+    own = {
+        "PORT": "0",
+        "LOG_LEVEL": "WARNING",
+        "REELROOM_DATA_DIR": str(folder),
+        "DATABASE_CONNECTIONS": "5",  # the tests' PostgreSQL takes 57, and several servers run
+    }
     return {**kept, **own, "PYTHONPATH": str(checkout), "PYTHONSAFEPATH": "1"}
 
 
