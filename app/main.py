@@ -38,6 +38,7 @@ from app.http.shortcut import Shortcuts
 from app.http.strict import StrictRequest
 from app.pages import assets
 from app.pages import router as pages
+from app.projects.access import AccessLookups
 from app.projects.following import router as following
 from app.projects.routes import router as projects
 from app.realtime.bus.local import LocalBus
@@ -170,6 +171,7 @@ def create_app(
                 "limiter": Limiter(parts.redis),
                 "redis": parts.redis,
                 "hubs": parts.hubs,
+                "accesses": AccessLookups(parts.database),
                 CREDENTIALS: parts.credentials,
             }
         ),

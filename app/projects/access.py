@@ -1,32 +1,33 @@
-"""May this caller do that here: loads and authorises in one verb."""
+"""Who may use which project: loading and authorising in one step."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 import msgspec
 from asyncpg import Record
 
 from app.auth.model import Caller
 from app.problems import Forbidden, NotFound
-from app.projects.model import RANK, Format, Role
+from app.projects.model import Format, Role
 from app.realtime.log import Change, changing
+from app.realtime.rights import RANKS
 from app.store.concurrency import BatchLoader
 from app.store.database import Database, Reader, Tx
+from app.store.query import named
 
-FIND = """
-    select p.id, m.user_id, m.role, p.epoch, p.revision, p.format, p.fps
-    from unnest($1::uuid[], $2::text[]) as asked (project_id, user_id)
-        join project p on p.id = asked.project_id
-        join project_member m on m.project_id = p.id and m.user_id = asked.user_id
+FIND_ACCESSES = named("""
+    select p.id as project_id, m.user_id, m.role, p.epoch, p.revision, p.format, p.fps
+    from unnest(:project_ids::uuid[], :user_ids::text[]) as requested (project_id, user_id)
+        join project p on p.id = requested.project_id
+        join project_member m on m.project_id = p.id and m.user_id = requested.user_id
     where p.deleted_at is null
-"""
+""")
 
 Key = tuple[str, str]  # project, user
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """A project that the caller may use, and as what."""
+    """A project that the caller may use, and the role that they have in it."""
 
     project_id: str
     role: Role
@@ -37,48 +38,54 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def access_project(reader: Reader, caller: Caller, project_id: str, role: Role) -> Access:
-    """Raise `NotFound` for an absent, deleted or foreign project, `Forbidden` for a low role.
+    """Return what the caller may do in a project, who must have `role` or a higher one.
 
-    In a transaction that changes something call it with the transaction, so that a role taken
-    away meanwhile is seen. With a `Database` those who ask at once share a query, which begins
-    after all of them have asked.
+    Raises `NotFound` for an absent, deleted or foreign project, and `Forbidden` for a low role.
+    In a transaction that changes something call it with the transaction, so that a role that was
+    taken away meanwhile is seen.
     """
     key = project_id, caller.user_id
-    if isinstance(reader, Database):
-        row = await reader.shared(_batch_loader).get(key)
-    else:
-        row = (await _find(reader, [key])).get(key)
-    if row is None:
-        raise NotFound("There is no such project.")
-    access = Access(
-        project_id=row["id"],
-        role=row["role"],
-        epoch=row["epoch"],
-        revision=row["revision"],
-        format=row["format"],
-        fps=row["fps"],
-    )
-    require_role(access.role, role)
-    return access
+    return _checked((await _find(reader, [key])).get(key), role)
+
+
+class AccessLookups:
+    """`access_project` for connections that arrive together: they share one query.
+
+    A query begins after all that share it have asked, so no answer is older than its question.
+    """
+
+    def __init__(self, db: Database) -> None:
+        async def load(keys: list[Key]) -> dict[Key, Record]:
+            return await _find(db, keys)
+
+        self._rows = BatchLoader[Key, Record]("project access", load)
+
+    async def access_project(self, caller: Caller, project_id: str, role: Role) -> Access:
+        """Return and raise as the function of this name does."""
+        return _checked(await self._rows.get((project_id, caller.user_id)), role)
 
 
 async def _find(reader: Reader, keys: list[Key]) -> dict[Key, Record]:
-    projects, users = zip(*keys, strict=True)
-    rows = await reader.fetch(FIND, projects, users)
-    return {(row["id"], row["user_id"]): row for row in rows}
+    project_ids, user_ids = zip(*keys, strict=True)
+    rows = await reader.fetch(*FIND_ACCESSES(project_ids=project_ids, user_ids=user_ids))
+    return {(row["project_id"], row["user_id"]): row for row in rows}
 
 
-def _batch_loader(database: Database) -> BatchLoader[Key, Record]:
-    return BatchLoader("project access", partial(_find, database))
+def _checked(row: Record | None, role: Role) -> Access:
+    if row is None:
+        raise NotFound("There is no such project.")
+    require_role(row["role"], role)
+    return Access(**{name: row[name] for name in Access.__struct_fields__})
 
 
 @asynccontextmanager
 async def changing_project(
     tx: Tx, caller: Caller, project_id: str, role: Role
 ) -> AsyncIterator[tuple[Change, Access]]:
-    """`access_project` and `changing` in one: the role still holds once the row is locked.
+    """Lock a project to change it; yield the change and what the caller may do.
 
-    It is asked twice, so that who may do nothing here never waits for the lock or takes it.
+    The role is checked before the lock, so that a caller without it never waits for it, and
+    again under it, since it may have been taken away meanwhile.
     """
     await access_project(tx, caller, project_id, role)
     async with changing(
@@ -88,5 +95,6 @@ async def changing_project(
 
 
 def require_role(held: Role, needed: Role) -> None:
-    if RANK[held] < RANK[needed]:
+    """Raise `Forbidden` when a role is below another."""
+    if RANKS[held] < RANKS[needed]:
         raise Forbidden(f"This needs the role {needed}; yours is {held}.")

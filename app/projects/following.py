@@ -1,4 +1,4 @@
-"""Following a project: the same log over Server-Sent Events, a WebSocket, and plain requests."""
+"""Following a project: its log over Server-Sent Events, a WebSocket, and long polls."""
 
 import re
 from typing import Annotated, Any, cast
@@ -15,7 +15,7 @@ from app.http.openapi import READS, STREAM
 from app.http.request import AnyRequest
 from app.http.shortcut import Ends, Shortcut
 from app.problems import Forbidden, NotFound, Problem
-from app.projects.access import Access, access_project
+from app.projects.access import Access, AccessLookups
 from app.realtime.events import Cursor
 from app.realtime.hubs import Hubs
 from app.realtime.log import PAGE_EVENTS
@@ -23,12 +23,13 @@ from app.realtime.subscription import Subscriber
 from app.realtime.transports.long_poll import MAX_WAIT_SECONDS, Changes, changes
 from app.realtime.transports.sse import EventStream, last_event_id, stream_project
 from app.realtime.transports.websocket import RESTARTING, Socket, refuse, serve_socket
-from app.store.database import Database
 
-CURSOR_MOST = 100  # characters
-PLAIN = re.compile(rb"(?:after=(?P<after>[\w.-]{1,%d}))?" % CURSOR_MOST)
+MAX_CURSOR_CHARACTERS = 100
+PLAIN = re.compile(rb"(?:after=(?P<after>[\w.-]{1,%d}))?" % MAX_CURSOR_CHARACTERS)
 
-After = Annotated[str | None, QueryParameter(max_length=CURSOR_MOST, description="A cursor.")]
+After = Annotated[
+    str | None, QueryParameter(max_length=MAX_CURSOR_CHARACTERS, description="A cursor.")
+]
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_EVENTS, description="About how many events.")]
 Wait = Annotated[float, QueryParameter(ge=0, le=MAX_WAIT_SECONDS, description="Seconds to wait.")]
 
@@ -47,7 +48,7 @@ async def follow_socket(ends: Ends, project_id: str) -> None:
 
 
 async def _stream(scope: Any, caller: Caller, project_id: str, after: str | None) -> EventStream:
-    access = await access_project(database_of(scope), caller, project_id, "viewer")
+    access = await accesses_of(scope).access_project(caller, project_id, "viewer")
     cursor = last_event_id(scope, after)
     hubs = hubs_of(scope)
     return await stream_project(
@@ -57,15 +58,14 @@ async def _stream(scope: Any, caller: Caller, project_id: str, after: str | None
 
 async def _serve(socket: Socket, caller: Caller, project_id: str) -> None:
     try:
-        database = database_of(socket.scope)
-        access = await access_project(database, caller, project_id, "viewer")
+        access = await accesses_of(socket.scope).access_project(caller, project_id, "viewer")
     except (NotFound, Forbidden):
         await refuse(socket)
     except Problem:
         await refuse(socket, RESTARTING)
     else:
-        watcher = subscriber_of(socket.scope, caller, access)
-        await serve_socket(hubs_of(socket.scope), socket, access.project_id, watcher)
+        subscriber = subscriber_of(socket.scope, caller, access)
+        await serve_socket(hubs_of(socket.scope), socket, access.project_id, subscriber)
 
 
 @get(
@@ -79,7 +79,7 @@ async def events(
     caller: NamedDependency[Caller],
     after: After = None,
 ) -> EventStream:
-    """Every event of the project as it happens; `Last-Event-ID` wins over `after`."""
+    """Stream every event of the project as it happens; `Last-Event-ID` wins over `after`."""
     return await _stream(request.scope, caller, str(project_id), after)
 
 
@@ -93,7 +93,7 @@ async def socket(
     project_id: FromPath[UUID],
     caller: NamedDependency[Caller],
 ) -> None:
-    """The same over a WebSocket; an absent and a foreign project look alike."""
+    """Serve the same over a WebSocket; an absent and a foreign project look alike."""
     await _serve(socket, caller, str(project_id))
 
 
@@ -106,9 +106,8 @@ async def read_changes(
     limit: Limit = PAGE_EVENTS,
     wait: Wait = 0,
 ) -> Response[Envelope[Changes]]:
-    """The events after a cursor; with `wait` the answer may take that long to have one."""
-    database = database_of(request.scope)
-    access = await access_project(database, caller, str(project_id), "viewer")
+    """List the events after a cursor; with `wait` the answer may take that long to have one."""
+    access = await accesses_of(request.scope).access_project(caller, str(project_id), "viewer")
     found = await changes(
         hubs_of(request.scope),
         access.project_id,
@@ -121,23 +120,25 @@ async def read_changes(
     return answer(request.scope, ActionResult(data=found, revision=revision))
 
 
-def database_of(scope: Any) -> Database:
-    """Return the database of this process, without a dependency, as `hubs_of` does."""
-    return cast(Database, scope["litestar_app"].state.db)
+# As dependencies of the handlers these two would cost each connection a task group.
+
+
+def accesses_of(scope: Any) -> AccessLookups:
+    """Return the look-ups of the app that serves this connection."""
+    return cast(AccessLookups, scope["litestar_app"].state.accesses)
 
 
 def hubs_of(scope: Any) -> Hubs:
-    """This process's; as a dependency it would cost each connection a task group."""
+    """Return the hubs of the app that serves this connection."""
     return cast(Hubs, scope["litestar_app"].state.hubs)
 
 
 def subscriber_of(scope: Any, caller: Caller, access: Access) -> Subscriber:
-    """Who follows: checked again while the stream is open."""
-
-    credentials, database = credentials_of(scope), database_of(scope)
+    """Return the caller as a subscriber, whose access is checked again while the stream is open."""
+    credentials, accesses = credentials_of(scope), accesses_of(scope)
 
     async def recheck() -> bool:
-        await access_project(database, caller, access.project_id, access.role)
+        await accesses.access_project(caller, access.project_id, access.role)
         return await credentials.is_valid(caller)
 
     seen = Cursor(access.epoch, access.revision)

@@ -1,16 +1,16 @@
-"""What a project and its members are; pure."""
+"""Projects, members and invites, and the limits that they keep; pure."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-FPS = 30
-FPS_MOST = 120
-TITLE_MOST = 200  # characters
-UNTITLED = "Untitled video"
-INVITE_HOURS = 72  # an invite's life unless it says otherwise
-INVITE_HOURS_MOST = 720
+DEFAULT_FPS = 30  # frames a second
+MAX_FPS = 120
+MAX_TITLE_CHARACTERS = 200
+UNTITLED = "Untitled video"  # the title of a project that is given none
+DEFAULT_INVITE_HOURS = 72  # until an invite expires
+MAX_INVITE_HOURS = 720
 
 Format = Literal["landscape", "portrait", "square"]
 SIZES: dict[Format, tuple[int, int]] = {
@@ -20,16 +20,17 @@ SIZES: dict[Format, tuple[int, int]] = {
 }  # pixels, width and height
 
 Role = Literal["viewer", "editor", "owner"]
-RANK: dict[Role, int] = {"viewer": 1, "editor": 2, "owner": 3}
 
 Title = Annotated[
     str,
-    msgspec.Meta(min_length=1, max_length=TITLE_MOST, examples=["Launch film"]),
+    msgspec.Meta(min_length=1, max_length=MAX_TITLE_CHARACTERS, examples=["Launch film"]),
 ]
-Fps = Annotated[int, msgspec.Meta(ge=1, le=FPS_MOST, description="Frames a second.")]
+Fps = Annotated[int, msgspec.Meta(ge=1, le=MAX_FPS, description="Frames a second.")]
 
 
 class Project(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """A project as all its members see it."""
+
     id: str
     owner_id: str
     title: str
@@ -64,7 +65,7 @@ class NewProject(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fi
 
     title: Title | None = None
     format: Format = "landscape"
-    fps: Fps = FPS
+    fps: Fps = DEFAULT_FPS
 
 
 class ProjectPatch(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
@@ -76,16 +77,20 @@ class ProjectPatch(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_
 
 
 class Nothing(msgspec.Struct, forbid_unknown_fields=True):
-    """A body that has nothing to say."""
+    """A body without fields."""
 
 
 class NewRole(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """The role that a member is to have."""
+
     role: Role
 
 
 class NewInvite(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """The role that an invite gives, and how long it may be accepted."""
+
     role: Literal["viewer", "editor"]
-    expires_in_hours: Annotated[int, msgspec.Meta(ge=1, le=INVITE_HOURS_MOST)] = INVITE_HOURS
+    expires_in_hours: Annotated[int, msgspec.Meta(ge=1, le=MAX_INVITE_HOURS)] = DEFAULT_INVITE_HOURS
 
 
 class Invite(msgspec.Struct, rename="camel", frozen=True, kw_only=True):

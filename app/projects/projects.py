@@ -1,4 +1,4 @@
-"""A project's life: born, changed, listed, deleted."""
+"""The life of a project: creating, changing, listing and deleting it."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -10,45 +10,118 @@ from app.auth.model import Caller
 from app.http.envelope import ActionResult, Page
 from app.problems import AlreadyExists, InvalidInput, NotFound, ValidationFailed
 from app.projects.access import changing_project, require_role
-from app.projects.members import get_member
+from app.projects.members import PUT_MEMBER, get_member
 from app.projects.model import (
-    TITLE_MOST,
+    MAX_TITLE_CHARACTERS,
     UNTITLED,
-    Format,
     MyProject,
     NewProject,
     Project,
     ProjectPatch,
 )
+from app.projects.tables import ProjectRow
 from app.realtime.log import Change, changing, new_epoch
+from app.store.columns import NOW
 from app.store.database import Reader, Tx
 from app.store.ids import new_id
+from app.store.query import Param, built, column_list, named
 
-PROJECT = "id, owner_id, title, format, fps, epoch, audio, is_welcome, created_at, deleted_at"
-MINE = f"{', '.join(f'p.{name}' for name in PROJECT.split(', '))}, p.revision, p.updated_at, m.role"
-BIRTH = datetime(1970, 1, 1, tzinfo=UTC)
+UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_CURSOR_DIGITS = 18  # of a point in time in microseconds
+
+# Also those of deleted projects, which nobody lists.
+PROJECT = ProjectRow.all_columns(
+    exclude=[
+        ProjectRow.revision,
+        ProjectRow.undo_position,
+        ProjectRow.request_id,
+        ProjectRow.updated_at,
+    ]
+)
+MY_PROJECT = column_list([*PROJECT, ProjectRow.revision, ProjectRow.updated_at], alias="p")
+
+FIND_PROJECT = built(ProjectRow.select(*PROJECT).where(ProjectRow.id == Param("id")))
+FIND_MY_PROJECT = named(f"""
+    select {MY_PROJECT}, m.role
+    from project p join project_member m on m.project_id = p.id and m.user_id = :user_id
+    where p.id = :id and p.deleted_at is null
+""")
+LIST_MY_PROJECTS = named(f"""
+    select {MY_PROJECT}, m.role
+    from project_member m join project p on p.id = m.project_id
+    where m.user_id = :user_id and p.deleted_at is null
+        and (:created_at::timestamptz is null or (p.created_at, p.id) < (:created_at, :id::uuid))
+    order by p.created_at desc, p.id desc limit :limit
+""")
+INSERT_PROJECT = built(
+    ProjectRow.insert(
+        ProjectRow(
+            id=Param("id"),
+            owner_id=Param("owner_id"),
+            title=Param("title"),
+            format=Param("format"),
+            fps=Param("fps"),
+            epoch=Param("epoch"),
+            request_id=Param("request_id"),
+        )
+    )
+)
+UPDATE_PROJECT = built(
+    ProjectRow.update(
+        {
+            ProjectRow.title: Param("title"),
+            ProjectRow.format: Param("format"),
+            ProjectRow.fps: Param("fps"),
+            ProjectRow.request_id: Param("request_id"),
+        }
+    ).where(ProjectRow.id == Param("id"))
+)
+DELETE_PROJECT = built(
+    ProjectRow.update(
+        {ProjectRow.deleted_at: NOW, ProjectRow.request_id: Param("request_id")}
+    ).where(ProjectRow.id == Param("id"))
+)
+END_WELCOME = built(
+    ProjectRow.update(
+        {ProjectRow.is_welcome: False, ProjectRow.request_id: Param("request_id")}
+    ).where(ProjectRow.id == Param("id"), ProjectRow.is_welcome == True)  # noqa: E712
+)
+LIST_TITLES = built(
+    ProjectRow.select(ProjectRow.title).where(
+        ProjectRow.owner_id == Param("owner_id"), ProjectRow.deleted_at.is_null()
+    )
+)
+LIST_UNTITLED = built(
+    ProjectRow.select(ProjectRow.title).where(
+        ProjectRow.owner_id == Param("owner_id"),
+        ProjectRow.deleted_at.is_null(),
+        ProjectRow.title.like(f"{UNTITLED}%"),
+    )
+)
+IS_TITLE_TAKEN = built(
+    ProjectRow.exists().where(
+        ProjectRow.owner_id == Param("owner_id"),
+        ProjectRow.title == Param("title"),
+        ProjectRow.deleted_at.is_null(),
+    )
+)
+LOCK_ACCOUNT = named("select from user_account where id = :id for no key update")
 
 
 def project_of(row: Record) -> Project:
-    """From a row with the columns `PROJECT`."""
+    """Return the project of a row with the columns `PROJECT`."""
     return Project(**row)
 
 
 async def find_project(reader: Reader, project_id: str) -> Project | None:
-    """Also a deleted one."""
-    row = await reader.fetchrow(f"select {PROJECT} from project where id = $1", project_id)
+    """Return the project, deleted or not."""
+    row = await reader.fetchrow(*FIND_PROJECT(id=project_id))
     return project_of(row) if row else None
 
 
 async def get_my_project(reader: Reader, caller: Caller, project_id: str) -> MyProject:
-    """Raise `NotFound` for an absent, deleted or foreign project."""
-    row = await reader.fetchrow(
-        f"select {MINE} from project p"
-        " join project_member m on m.project_id = p.id and m.user_id = $2"
-        " where p.id = $1 and p.deleted_at is null",
-        project_id,
-        caller.user_id,
-    )
+    """Return the project; raise `NotFound` for an absent, deleted or foreign one."""
+    row = await reader.fetchrow(*FIND_MY_PROJECT(id=project_id, user_id=caller.user_id))
     if row is None:
         raise NotFound("There is no such project.")
     return MyProject(**row)
@@ -57,40 +130,38 @@ async def get_my_project(reader: Reader, caller: Caller, project_id: str) -> MyP
 async def list_projects(
     reader: Reader, caller: Caller, *, cursor: str | None, limit: int
 ) -> Page[MyProject]:
-    """The projects that the caller is a member of, newest first."""
-    born, last = parse_cursor(cursor) if cursor is not None else (None, None)
+    """Return a page of the projects that the caller is a member of, newest first."""
+    created_at, last_id = parse_cursor(cursor) if cursor is not None else (None, None)
     rows = await reader.fetch(
-        f"select {MINE} from project_member m join project p on p.id = m.project_id"
-        " where m.user_id = $1 and p.deleted_at is null"
-        " and ($2::timestamptz is null or (p.created_at, p.id) < ($2, $3::uuid))"
-        " order by p.created_at desc, p.id desc limit $4",
-        caller.user_id,
-        born,
-        last,
-        limit + 1,
+        *LIST_MY_PROJECTS(
+            user_id=caller.user_id, created_at=created_at, id=last_id, limit=limit + 1
+        )
     )
     items = [MyProject(**row) for row in rows[:limit]]
     return Page(items=items, next_cursor=_cursor(items[-1]) if len(rows) > limit else None)
 
 
 def _cursor(project: Project) -> str:
-    return f"{(project.created_at - BIRTH) // timedelta(microseconds=1)}.{project.id}"
+    return f"{(project.created_at - UNIX_EPOCH) // timedelta(microseconds=1)}.{project.id}"
 
 
 def parse_cursor(text: str) -> tuple[datetime, str]:
-    """Raise `InvalidInput` unless it is one that a list gave: `<microseconds>.<id>`."""
-    number, _, last = text.partition(".")
+    """Return creation time and id of the last project of a page: `<microseconds>.<id>`.
+
+    Raises `InvalidInput` for any other text.
+    """
+    number, _, last_id = text.partition(".")
     try:
-        if not (number.isascii() and number.isdigit() and len(number) <= 18):
+        if not (number.isascii() and number.isdigit() and len(number) <= MAX_CURSOR_DIGITS):
             raise ValueError
-        born = BIRTH + timedelta(microseconds=int(number))
-        return born, str(msgspec.convert(last, UUID))
+        created_at = UNIX_EPOCH + timedelta(microseconds=int(number))
+        return created_at, str(msgspec.convert(last_id, UUID))
     except (ValueError, OverflowError) as error:
         raise InvalidInput("This cursor did not come from a list of projects.") from error
 
 
 async def create_project(tx: Tx, caller: Caller, new: NewProject) -> ActionResult[MyProject]:
-    """A project that the caller owns. Raises `AlreadyExists` for a title they use already.
+    """Create a project that the caller owns; raise `AlreadyExists` for a title they use.
 
     Its log begins with the project (`changed: ["created"]`) and its owner, so that a replay
     from empty gives it.
@@ -99,29 +170,25 @@ async def create_project(tx: Tx, caller: Caller, new: NewProject) -> ActionResul
     await _lock_titles(tx, caller.user_id)
     if title is None:
         title = await _next_untitled(tx, caller.user_id)
-    elif await _title_taken(tx, caller.user_id, title):
-        raise AlreadyExists("You have a project with this title already.")
+    else:
+        await _check_title_is_free(tx, caller.user_id, title)
     project_id = new_id()
     await tx.execute(
-        "insert into project (id, owner_id, title, format, fps, epoch, request_id)"
-        " values ($1, $2, $3, $4, $5, $6, $7)",
-        project_id,
-        caller.user_id,
-        title,
-        new.format,
-        new.fps,
-        new_epoch(),
-        caller.request_id,
+        *INSERT_PROJECT(
+            id=project_id,
+            owner_id=caller.user_id,
+            title=title,
+            format=new.format,
+            fps=new.fps,
+            epoch=new_epoch(),
+            request_id=caller.request_id,
+        )
     )
-    await tx.execute(
-        "insert into project_member (project_id, user_id, role) values ($1, $2, 'owner')",
-        project_id,
-        caller.user_id,
-    )
+    await tx.execute(*PUT_MEMBER(project_id=project_id, user_id=caller.user_id, role="owner"))
     async with changing(
         tx, project_id, actor_id=caller.user_id, request_id=caller.request_id
     ) as change:
-        await _tell(change, ["created"])
+        await _emit_updated(change, ["created"])
         member = await get_member(tx, project_id, caller.user_id)
         change.emit("member.updated", {"member": member, "previousRole": None})
     mine = await get_my_project(tx, caller, project_id)
@@ -131,89 +198,75 @@ async def create_project(tx: Tx, caller: Caller, new: NewProject) -> ActionResul
 async def change_project(
     tx: Tx, caller: Caller, project_id: str, patch: ProjectPatch
 ) -> ActionResult[MyProject]:
-    """Only the owner may change the title: it is unique among the owner's projects."""
+    """Change title, format or frame rate.
+
+    Only the owner may change the title: it is unique among the owner's projects. Raises
+    `AlreadyExists` for one that is in use.
+    """
     async with changing_project(tx, caller, project_id, "editor") as (change, access):
         before = await find_project(tx, project_id)
         assert before is not None
-        title, format_, fps = before.title, before.format, before.fps
+        title = before.title
         if patch.title is not msgspec.UNSET:
             require_role(access.role, "owner")
             title = _trimmed(patch.title)
+        after: dict[str, str | int] = {
+            "title": title,
+            "format": before.format,
+            "fps": before.fps,
+        }
         if patch.format is not msgspec.UNSET:
-            format_ = patch.format
+            after["format"] = patch.format
         if patch.fps is not msgspec.UNSET:
-            fps = patch.fps
-        new: dict[str, str | int] = {"title": title, "format": format_, "fps": fps}
-        changed = [name for name, value in new.items() if getattr(before, name) != value]
+            after["fps"] = patch.fps
+        changed = [name for name, value in after.items() if getattr(before, name) != value]
         if "title" in changed:
             await _lock_titles(tx, before.owner_id)
-            if await _title_taken(tx, before.owner_id, title):
-                raise AlreadyExists("You have a project with this title already.")
+            await _check_title_is_free(tx, before.owner_id, title)
         if changed:
-            await _write(tx, project_id, title, format_, fps, caller.request_id)
-            await _tell(change, changed)
+            await tx.execute(*UPDATE_PROJECT(id=project_id, request_id=caller.request_id, **after))
+            await _emit_updated(change, changed)
     mine = await get_my_project(tx, caller, project_id)
     revision = change.revision if changed else None
     return ActionResult(data=mine, affected=[project_id] if changed else [], revision=revision)
 
 
-async def title_like(tx: Tx, owner_id: str, title: str, mark: str) -> str:
-    """`title (mark)`, or `title (mark 2)`, … : the first that the owner does not use.
+async def title_like(tx: Tx, owner_id: str, title: str, suffix: str) -> str:
+    """Return `title (suffix)`, or `title (suffix 2)` and so on: the first that is not in use.
 
-    Nobody takes it before the transaction ends.
+    It stays free until the transaction ends.
     """
     await _lock_titles(tx, owner_id)
-    rows = await tx.fetch(
-        "select title from project where owner_id = $1 and deleted_at is null", owner_id
-    )
-    taken, number, end = {row["title"] for row in rows}, 1, f" ({mark})"
-    while (found := title[: TITLE_MOST - len(end)] + end) in taken:
+    rows = await tx.fetch(*LIST_TITLES(owner_id=owner_id))
+    taken, number, end = {row["title"] for row in rows}, 1, f" ({suffix})"
+    while (found := title[: MAX_TITLE_CHARACTERS - len(end)] + end) in taken:
         number += 1
-        end = f" ({mark} {number})"
+        end = f" ({suffix} {number})"
     return found
 
 
 async def delete_project(tx: Tx, caller: Caller, project_id: str) -> ActionResult[Project]:
-    """Softly: nobody finds it any more and its title is free; its rows and its log stay."""
+    """Mark a project as deleted: nobody finds it any more, and its title is free again.
+
+    Its rows and its log stay.
+    """
     async with changing_project(tx, caller, project_id, "owner") as (change, _):
-        await tx.execute(
-            "update project set deleted_at = clock_timestamp(), request_id = $2 where id = $1",
-            project_id,
-            caller.request_id,
-        )
-        project = await _tell(change, ["deletedAt"])
+        await tx.execute(*DELETE_PROJECT(id=project_id, request_id=caller.request_id))
+        project = await _emit_updated(change, ["deletedAt"])
     return ActionResult(data=project, affected=[project_id], revision=change.revision)
 
 
 async def end_welcome(change: Change) -> None:
-    """The first scene or turn was begun: the project is no longer the untouched one."""
-    touched = await change.tx.execute(
-        "update project set is_welcome = false, request_id = $2 where id = $1 and is_welcome",
-        change.project_id,
-        change.request_id,
-    )
-    if touched:
-        await _tell(change, ["isWelcome"])
+    """Note that the project has its first scene or run."""
+    if await change.tx.execute(*END_WELCOME(id=change.project_id, request_id=change.request_id)):
+        await _emit_updated(change, ["isWelcome"])
 
 
-async def _tell(change: Change, changed: list[str]) -> Project:
+async def _emit_updated(change: Change, changed: list[str]) -> Project:
     project = await find_project(change.tx, change.project_id)
     assert project is not None
     change.emit("project.updated", {"project": project, "changed": changed})
     return project
-
-
-async def _write(
-    tx: Tx, project_id: str, title: str, format_: Format, fps: int, request_id: str
-) -> None:
-    await tx.execute(
-        "update project set title = $2, format = $3, fps = $4, request_id = $5 where id = $1",
-        project_id,
-        title,
-        format_,
-        fps,
-        request_id,
-    )
 
 
 def _trimmed(title: str) -> str:
@@ -223,28 +276,18 @@ def _trimmed(title: str) -> str:
 
 
 async def _lock_titles(tx: Tx, owner_id: str) -> None:
-    """One at a time decides which titles this owner uses."""
-    await tx.execute("select 1 from user_account where id = $1 for no key update", owner_id)
+    """Let one transaction at a time decide which titles this owner uses."""
+    await tx.execute(*LOCK_ACCOUNT(id=owner_id))
 
 
-async def _title_taken(tx: Tx, owner_id: str, title: str) -> bool:
-    taken = await tx.fetchval(
-        "select exists (select from project"
-        " where owner_id = $1 and title = $2 and deleted_at is null)",
-        owner_id,
-        title,
-    )
-    return bool(taken)
+async def _check_title_is_free(tx: Tx, owner_id: str, title: str) -> None:
+    if await tx.fetchval(*IS_TITLE_TAKEN(owner_id=owner_id, title=title)):
+        raise AlreadyExists("You have a project with this title already.")
 
 
 async def _next_untitled(tx: Tx, owner_id: str) -> str:
-    """`Untitled video`, `Untitled video 2`, … : the first that is free."""
-    rows = await tx.fetch(
-        "select title from project where owner_id = $1 and deleted_at is null"
-        " and starts_with(title, $2)",
-        owner_id,
-        UNTITLED,
-    )
+    """Return `Untitled video`, `Untitled video 2` and so on: the first that is not in use."""
+    rows = await tx.fetch(*LIST_UNTITLED(owner_id=owner_id))
     taken = {row["title"] for row in rows}
     number, title = 1, UNTITLED
     while title in taken:

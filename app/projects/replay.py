@@ -1,4 +1,4 @@
-"""What a project's events make of it: one pure fold, the same that every client does."""
+"""Replay: the pure fold of a project's events into its state, the same that every client does."""
 
 from typing import Any
 
@@ -6,13 +6,21 @@ import msgspec
 
 from app.realtime.events import Event
 
-MESSAGES = 100  # the newest, that a snapshot shows
+MAX_MESSAGES = 100  # the newest, that a snapshot shows
+# Events that change nothing that a snapshot shows.
+NOT_SHOWN = [
+    "iteration.created",
+    "tool.started",
+    "tool.finished",
+    "generation.created",
+    "generation.updated",
+]
 
 Json = dict[str, Any]
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """A project as its events tell it: plain JSON values by id, in the order they are shown."""
+    """A project's state: plain JSON values by id, in the order in which they are shown."""
 
     project: Json | None = None
     members: dict[str, Json] = {}
@@ -21,20 +29,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     runs: dict[str, Json] = {}
 
 
-# What these tell shows in no snapshot.
-SILENT = frozenset(
-    {
-        "iteration.created",
-        "tool.started",
-        "tool.finished",
-        "generation.created",
-        "generation.updated",
-    }
-)
-
-
 def replay(state: State, event: Event) -> State:
-    """The state after a durable event; `state` itself is left as it is."""
+    """Return the state after a durable event; `state` itself does not change."""
     data, kind = event.data, event.type
     if kind == "project.updated":
         return msgspec.structs.replace(state, project=data["project"])
@@ -53,7 +49,7 @@ def replay(state: State, event: Event) -> State:
 
 
 def shown(state: State) -> Json:
-    """The part of a snapshot that events make: all but cursor, epoch and revision."""
+    """Return the part of a snapshot that events make: all but cursor, epoch and revision."""
     return {
         "project": state.project,
         "members": sorted(state.members.values(), key=lambda member: str(member["userId"])),
@@ -63,17 +59,6 @@ def shown(state: State) -> Json:
         "messages": list(state.messages.values()),
         "runs": list(state.runs.values()),
     }
-
-
-def state_of(snapshot: Json) -> State:
-    """The state that a snapshot holds, so that later events can be replayed on it."""
-    return State(
-        project=snapshot["project"],
-        members={member["userId"]: member for member in snapshot["members"]},
-        scenes={scene["id"]: scene for scene in snapshot["scenes"]},
-        messages={message["id"]: message for message in snapshot["messages"]},
-        runs={run["id"]: run for run in snapshot["runs"]},
-    )
 
 
 def _members(state: State, member: Json) -> dict[str, Json]:
@@ -96,9 +81,9 @@ def _scenes(state: State, kind: str, data: Json) -> dict[str, Json]:
 
 def _messages(state: State, kind: str, message: Json) -> dict[str, Json]:
     if kind == "message.updated" and message["id"] not in state.messages:
-        return state.messages  # older than those that are shown
+        return state.messages  # it is older than those that are shown
     messages = {**state.messages, message["id"]: message}
-    for oldest in list(messages)[:-MESSAGES]:
+    for oldest in list(messages)[:-MAX_MESSAGES]:
         del messages[oldest]
     return messages
 

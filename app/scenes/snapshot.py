@@ -1,4 +1,4 @@
-"""Everything that a client needs of a project, as it is at one moment or was at a revision."""
+"""The snapshot of a project: everything that a client needs, as it is now or was at a revision."""
 
 import msgspec
 from asyncpg import Record
@@ -7,7 +7,7 @@ from app.problems import InvalidInput, NotFound
 from app.projects.members import list_members
 from app.projects.model import Member, Project
 from app.projects.projects import find_project
-from app.projects.replay import MESSAGES, SILENT, State, replay, shown
+from app.projects.replay import MAX_MESSAGES, NOT_SHOWN, State, replay, shown
 from app.realtime.events import Cursor, Event
 from app.realtime.hub import EncodedSnapshot
 from app.realtime.log import PAGE_EVENTS, head_of
@@ -15,6 +15,23 @@ from app.runs.model import MESSAGE, OVER, RUN, Message, Run, message_of, run_of
 from app.scenes.model import Scene
 from app.scenes.reads import live_scenes
 from app.store.database import Database, Reader
+from app.store.query import named
+
+LIST_EVENTS = named("""
+    select revision, commit_revision, type, payload, run_id, request_id, actor_id, created_at
+    from project_event
+    where project_id = :project_id and revision > :after and revision <= :until
+        and type <> all(:not_shown::text[])
+    order by revision limit :limit
+""")
+LIST_LAST_MESSAGES = named(f"""
+    select {MESSAGE} from message where project_id = :project_id
+    order by sequence desc limit :limit
+""")
+LIST_OPEN_RUNS = named(f"""
+    select {RUN} from run where project_id = :project_id and status <> all(:over::text[])
+    order by sequence
+""")
 
 
 class ProjectSnapshot(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
@@ -33,20 +50,23 @@ class ProjectSnapshot(msgspec.Struct, rename="camel", frozen=True, kw_only=True)
     runs: list[Run]
 
 
-async def read_snapshot(database: Database, project_id: str) -> EncodedSnapshot:
-    """In one transaction that sees one moment. Raise `NotFound` for a deleted project too."""
-    async with database.reading(snapshot=True) as reader:
+async def read_snapshot(db: Database, project_id: str) -> EncodedSnapshot:
+    """Read the snapshot of one moment; raise `NotFound`, also for a deleted project."""
+    async with db.reading(snapshot=True) as reader:
         return await snapshot_now(reader, project_id)
 
 
 async def snapshot_now(
     reader: Reader, project_id: str, *, deleted: bool = False
 ) -> EncodedSnapshot:
-    """In the caller's transaction, which should see one moment; a constant number of queries."""
+    """Read the snapshot in a constant number of statements, which should see one moment.
+
+    Raises `NotFound`, for a deleted project unless `deleted`.
+    """
     head, project = await head_of(reader, project_id), await find_project(reader, project_id)
     if head is None or project is None or (project.deleted_at is not None and not deleted):
         raise NotFound("There is no such project.")
-    body = ProjectSnapshot(
+    snapshot = ProjectSnapshot(
         cursor=str(Cursor(*head)),
         epoch=head.epoch,
         revision=head.revision,
@@ -56,11 +76,11 @@ async def snapshot_now(
         messages=await last_messages(reader, project_id),
         runs=await open_runs(reader, project_id),
     )
-    return EncodedSnapshot(head.epoch, head.revision, msgspec.json.encode(body))
+    return EncodedSnapshot(head.epoch, head.revision, msgspec.json.encode(snapshot))
 
 
 async def snapshot_at(reader: Reader, project_id: str, revision: int) -> EncodedSnapshot:
-    """As the project was, by replay of its log. Raise `InvalidInput` for a revision to come."""
+    """Make the snapshot of a revision by replay; raise `InvalidInput` for a future one."""
     head = await head_of(reader, project_id)
     if head is None:
         raise NotFound("There is no such project.")
@@ -76,30 +96,24 @@ async def snapshot_at(reader: Reader, project_id: str, revision: int) -> Encoded
 
 
 async def replayed(reader: Reader, project_id: str, revision: int) -> State:
-    """The fold of events 1 to `revision`; memory for one page of them and the state."""
+    """Replay events 1 to `revision`, with one page of them in memory at a time."""
     state, after = State(), 0
-    while rows := await _page(reader, project_id, after, revision):
+    while rows := await reader.fetch(
+        *LIST_EVENTS(
+            project_id=project_id,
+            after=after,
+            until=revision,
+            not_shown=NOT_SHOWN,
+            limit=PAGE_EVENTS,
+        )
+    ):
         for row in rows:
-            state = replay(state, event_of(row))
+            state = replay(state, _event_of(row, project_id))
         after = rows[-1]["revision"]
     return state
 
 
-async def _page(reader: Reader, project_id: str, after: int, last: int) -> list[Record]:
-    return await reader.fetch(
-        "select revision, commit_revision, type, payload, run_id, request_id, actor_id,"
-        " created_at from project_event"
-        " where project_id = $1 and revision > $2 and revision <= $3 and type <> all($4::text[])"
-        " order by revision limit $5",
-        project_id,
-        after,
-        last,
-        list(SILENT),
-        PAGE_EVENTS,
-    )
-
-
-def event_of(row: Record, project_id: str = "") -> Event:
+def _event_of(row: Record, project_id: str) -> Event:
     return Event(
         type=row["type"],
         project_id=project_id,
@@ -114,21 +128,12 @@ def event_of(row: Record, project_id: str = "") -> Event:
 
 
 async def last_messages(reader: Reader, project_id: str) -> list[Message]:
-    """Oldest first."""
-    rows = await reader.fetch(
-        f"select {MESSAGE} from message where project_id = $1 order by sequence desc limit $2",
-        project_id,
-        MESSAGES,
-    )
+    """Return the messages that a snapshot shows, oldest first."""
+    rows = await reader.fetch(*LIST_LAST_MESSAGES(project_id=project_id, limit=MAX_MESSAGES))
     return [message_of(row) for row in reversed(rows)]
 
 
 async def open_runs(reader: Reader, project_id: str) -> list[Run]:
-    """Oldest first."""
-    rows = await reader.fetch(
-        f"select {RUN} from run where project_id = $1 and status <> all($2::text[])"
-        " order by sequence",
-        project_id,
-        list(OVER),
-    )
+    """Return the runs that are not over, oldest first."""
+    rows = await reader.fetch(*LIST_OPEN_RUNS(project_id=project_id, over=list(OVER)))
     return [run_of(row) for row in rows]

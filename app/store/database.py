@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, cast
 
 import asyncpg
 import msgspec
@@ -30,7 +30,6 @@ SERVER_SETTINGS = {
 logger = logging.getLogger(__name__)
 
 AfterCommit = Callable[[], None]
-Made = TypeVar("Made")
 
 
 class Reader(Protocol):
@@ -120,15 +119,7 @@ class Database:
         self._command = command
         self._settings = settings
         self._pool: asyncpg.Pool | None = None
-        self._shared: dict[Any, Any] = {}
         self.reads_standby = False  # whether the last connection led to a hot standby
-
-    def shared(self, make: Callable[["Database"], Made]) -> Made:
-        """Return what `make` gives for this database; it is called once, also for many callers."""
-        if make not in self._shared:
-            self._shared[make] = make(self)
-        made: Made = self._shared[make]
-        return made
 
     @property
     def pool(self) -> asyncpg.Pool:

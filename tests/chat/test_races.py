@@ -7,11 +7,12 @@ from typing import Any
 
 import httpx
 
-from app.projects.replay import State, replay, shown, state_of
+from app.projects.replay import State, replay, shown
 from app.realtime.events import Event
 from tests.conftest import NewDatabase
 from tests.harness.person import Person
 from tests.harness.process import Reelroom, run
+from tests.harness.replaying import state_of
 
 
 def told(event: Any) -> Event:

@@ -6,10 +6,21 @@ from typing import Any
 import msgspec
 
 from app.lifecycle.check import comparable
-from app.projects.replay import State, replay, shown, state_of
+from app.projects.replay import State, replay, shown
 from app.realtime.events import Event
 
 Json = dict[str, Any]
+
+
+def state_of(snapshot: Json) -> State:
+    """The state that a snapshot shows, so that later events can be replayed on it."""
+    return State(
+        project=snapshot["project"],
+        members={member["userId"]: member for member in snapshot["members"]},
+        scenes={scene["id"]: scene for scene in snapshot["scenes"]},
+        messages={message["id"]: message for message in snapshot["messages"]},
+        runs={run["id"]: run for run in snapshot["runs"]},
+    )
 
 
 def replayed(state: State, events: Iterable[Json]) -> State:

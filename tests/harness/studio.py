@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 
-from app.projects.replay import State, replay, state_of
+from app.projects.replay import State, replay
 from app.realtime import log
 from app.realtime.events import Event
 from app.scenes.snapshot import read_snapshot
 from tests.harness.database import DB
 from tests.harness.person import Person, new_person
-from tests.harness.replaying import assert_shows
+from tests.harness.replaying import assert_shows, state_of
 
 Json = dict[str, Any]
 

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from app.lifecycle.check import check
-from app.projects.replay import MESSAGES
+from app.projects.replay import MAX_MESSAGES
 from tests.harness.database import DB
 from tests.harness.person import Person
 from tests.harness.studio import Studio, snapshot_of
@@ -201,7 +201,7 @@ async def test_a_deleted_message_leaves_its_history(studio: Studio) -> None:
     message_id = await turn(ann.user_id, project_id, drop(ids[0]), rewrite(ids[1], name="B"))
     made = await newest(ann, ids[1])
     assert made["messageId"] == message_id
-    for _ in range(MESSAGES + 1):
+    for _ in range(MAX_MESSAGES + 1):
         await ann.do("PATCH", f"/api/scenes/{ids[4]}", {"name": "x"})
         await ann.do("POST", f"/api/projects/{project_id}/undo")
     assert await DB.fetchval("delete from message where id = $1 returning id", message_id)

@@ -17,10 +17,9 @@ from app.realtime.accelerated.protocols import (
     AcceleratedWebSocketProtocol,
 )
 from app.realtime.subscription import Subscription
-from app.store.database import Database
+from app.store.database import Database, Reader
 from app.store.ids import new_id
 from tests.conftest import NewPerson
-from tests.harness.database import DB
 from tests.harness.person import Person
 
 MANY = 50
@@ -180,17 +179,17 @@ async def test_who_is_removed_while_he_is_looked_up_is_told_nothing_later(
 ) -> None:
     guest, project = await new_person(), await person.project()
     await person.invite(guest, project, "viewer")
-    loader = DB.shared(access._batch_loader)
-    find, read, answer = loader._load, asyncio.Event(), asyncio.Event()
+    find, read, answer = access._find, asyncio.Event(), asyncio.Event()
 
-    async def slow(keys: list[access.Key]) -> Any:
-        found = await find(keys)
-        read.set()
-        await answer.wait()
+    async def slow(reader: Reader, keys: list[access.Key]) -> Any:
+        found = await find(reader, keys)
+        if isinstance(reader, Database):  # the look-up of connections, not of a change
+            read.set()
+            await answer.wait()
         return found
 
     async with person.stream_events(f"/api/projects/{project}/events") as events:
-        monkeypatch.setattr(loader, "_load", slow)
+        monkeypatch.setattr(access, "_find", slow)
         told = [asyncio.create_task(revisions(guest, project, transport)) for _ in range(3)]
         async with asyncio.timeout(15):
             await read.wait()

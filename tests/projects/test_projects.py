@@ -216,8 +216,8 @@ async def test_the_welcome_is_over_with_the_first_scene(studio: Studio) -> None:
 
 
 def test_a_cursor_survives_its_own_text() -> None:
-    from app.projects.projects import BIRTH, parse_cursor
+    from app.projects.projects import UNIX_EPOCH, parse_cursor
 
     born, last = parse_cursor("1700000000000001.0190A2B4-0000-7000-8000-00000000000f")
-    assert born - BIRTH == timedelta(microseconds=1700000000000001)
+    assert born - UNIX_EPOCH == timedelta(microseconds=1700000000000001)
     assert last == "0190a2b4-0000-7000-8000-00000000000f"

@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 from websockets.typing import Origin, Subprotocol
 
-from app.projects.replay import State, state_of
+from app.projects.replay import State
 from app.realtime import log
 from app.realtime.hubs import Hubs
 from app.settings import Settings
@@ -22,7 +22,7 @@ from tests.harness.events import read_events
 from tests.harness.person import Person, new_person
 from tests.harness.proxies import FaultProxy
 from tests.harness.redis import RedisServer
-from tests.harness.replaying import assert_shows, replayed
+from tests.harness.replaying import assert_shows, replayed, state_of
 from tests.harness.server import serving_reelroom
 
 TRANSPORTS = ("sse", "json", "msgpack", "poll")

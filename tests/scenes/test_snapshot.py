@@ -8,13 +8,13 @@ import pytest
 from asyncpg import Record
 
 from app.problems import NotFound
-from app.projects.replay import State, replay, shown, state_of
+from app.projects.replay import State, replay, shown
 from app.realtime.events import Event
 from app.scenes.snapshot import read_snapshot, snapshot_now
 from app.store.database import Tx
 from app.store.ids import new_id
 from tests.harness.database import DB
-from tests.harness.replaying import assert_parts
+from tests.harness.replaying import assert_parts, state_of
 from tests.harness.studio import Studio, events_of, snapshot_of
 from tests.harness.turns import begin_turn, end_turn, say
 
