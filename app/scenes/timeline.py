@@ -30,7 +30,8 @@ LIST_CHANGES = named("""
 """)
 # The facts of a `Standing`, for a revert to before each entry, of each scene that it touches and
 # of the order. States are compared here, since they hold the scenes' codes: as text, too, where
-# 1 and 1.0 differ. Orders are compared in Python.
+# 1 and 1.0 differ. Only a revert can have brought back what an entry left, so after any other
+# change that comparison is left out. Orders are compared in Python.
 LIST_STANDINGS = named("""
     with span as (
         select entry_id, scene_id, min(revision) as first, max(revision) as last
@@ -58,10 +59,10 @@ LIST_STANDINGS = named("""
     select entry_id, scene_id, order_before, order_after,
         case when scene_id is not null then coalesce(state = wanted and state::text = wanted::text,
             (state->'deleted')::boolean) end as is_reached,
-        case when scene_id is not null then newest = last
-            or (state = left_state and state::text = left_state::text) end as is_as_left,
+        case when scene_id is not null then newest = last or (newest_source = 'revert'
+            and state = left_state and state::text = left_state::text) end as is_as_left,
         case when newest > last then newest_source end as newest_source,
-        exists (
+        first < last and exists (
             select from scene_iteration other where other.scene_id = compared.scene_id
                 and other.revision > first and other.revision < last
                 and other.entry_id is distinct from compared.entry_id
