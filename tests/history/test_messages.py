@@ -115,6 +115,8 @@ async def test_a_change_between_two_steps_of_a_turn_is_not_lost(studio: Studio) 
     assert [one["changesApplied"] for one in error["details"]["later"]] == [
         ["name Scene 1 \u2192 Mine"]
     ]
+    page = await ann.do("GET", f"/api/projects/{project_id}/timeline?limit=2")
+    assert {entry["runId"]: entry["restorable"] for entry in page["items"]}[run.id] is False
 
 
 async def test_a_prompt_stands_for_its_answer(studio: Studio) -> None:
