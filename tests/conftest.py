@@ -28,6 +28,7 @@ from tests.harness.server import serving_reelroom
 from tests.harness.studio import Studio
 
 MUST = os.environ.get("CI") == "true"  # then a missing server is a failure, not a skip
+PROGRAMS = {"postgres", "redis_server", "redis_url", "chromium"}  # fixtures that start them
 _numbers = itertools.count(1)
 
 hypothesis_settings.register_profile("reelroom", deadline=None, print_blob=True)
@@ -36,6 +37,7 @@ hypothesis_settings.load_profile("reelroom")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run what takes minutes")
+    parser.addoption("--quick", action="store_true", help="run only what is not slow")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -43,6 +45,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if "long" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason="only with --long"))
+    if config.getoption("--quick"):
+        slow = [item for item in items if is_slow(item)]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in set(slow)]
+
+
+def is_slow(item: pytest.Item) -> bool:
+    """Whether a test starts other programs, by its fixtures, or says that it is slow."""
+    fixtures = getattr(item, "fixturenames", [])
+    return "slow" in item.keywords or not PROGRAMS.isdisjoint(fixtures)
 
 
 def missing(what: str) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from importlinter import cli
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 
 

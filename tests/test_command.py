@@ -12,6 +12,8 @@ import pytest
 from tests.harness.process import Reelroom, run
 from tests.harness.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def first_data(tmp_path_factory: pytest.TempPathFactory) -> Path:

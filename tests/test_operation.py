@@ -24,6 +24,8 @@ from tests.harness.process import LOCAL_TOKEN, Reelroom, run, started
 from tests.harness.redis import RedisServer
 from tests.harness.waiting import eventually, wait_until
 
+pytestmark = pytest.mark.slow
+
 OLDEST = Path("/usr/lib/postgresql/15/bin")  # where Debian's packages put it
 PATIENCE = 30.0  # seconds until what must happen has happened
 

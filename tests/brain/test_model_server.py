@@ -11,6 +11,8 @@ from app.brain.openai import OpenAiModel
 from app.problems import AiError
 from tests.harness.model_server import CODE, ModelServer, truncate
 
+pytestmark = pytest.mark.slow
+
 
 async def test_its_default_answers_are_a_decision_and_code_that_can_be_played(
     model_server: ModelServer,

@@ -128,6 +128,7 @@ class TestFaultsInTheStream:
         assert len(model_server.requests) == 1
 
 
+@pytest.mark.slow
 class TestDeadlines:
     @pytest.mark.parametrize(
         "behaviour",

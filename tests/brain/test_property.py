@@ -1,6 +1,7 @@
 """Any prompt gives the same answer every time, and code that can be played."""
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +11,8 @@ from app.brain.model import Context, ContextScene, Decision
 from app.projects.model import SIZES, Format
 from app.tools.code import find_faults
 from tests.brain.composer import BY_HAND, composed, edit
+
+pytestmark = pytest.mark.slow
 
 KINDS = [
     "title", "lower third", "list:", "bar chart", "quote", "logo", "triangle shapes",

@@ -4,6 +4,8 @@ import pytest
 
 from tests.brain.phrases import answers_to, recorded
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("part", range(4))
 def test_prompts_are_answered_as_recorded(part: int) -> None:

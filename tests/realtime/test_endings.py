@@ -236,9 +236,7 @@ async def test_streams_leave_nothing_behind(here: Process, project: Project) -> 
     await eventually(lambda: pool.get_idle_size() == pool.get_size())
 
 
-async def test_a_backlog_that_never_waits_lets_others_run(
-    here: Process, project: Project
-) -> None:
+async def test_a_backlog_that_never_waits_lets_others_run(here: Process, project: Project) -> None:
     """uvicorn's `send` returns at once when the client is gone: then nothing else suspends."""
     await project.note(size=2000)
     turns = sent = 0

@@ -24,7 +24,7 @@ from tests.harness.events import Received
 from tests.realtime.clients import events, poll
 from tests.realtime.hub_server import NewProcess, Process, Project, open_processes, open_project
 
-pytestmark = pytest.mark.one_delivery
+pytestmark = [pytest.mark.one_delivery, pytest.mark.slow]
 
 PATIENCE = 30.0  # seconds
 

@@ -21,6 +21,8 @@ from tests.harness.waiting import eventually
 from tests.realtime.clients import events
 from tests.realtime.hub_server import RARE, NewProcess, Project
 
+pytestmark = pytest.mark.slow
+
 SLOTS = 16384
 
 

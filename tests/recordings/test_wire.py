@@ -22,6 +22,8 @@ from tests.recordings.record import DATA
 from tests.recordings.scenario import Recording, Scenario
 from tests.recordings.server import Delivery
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 DELIVERIES: tuple[Delivery, ...] = ("accelerated", "unaccelerated", "plain")
 SHOWN_LINES = 60  # of what differs in one chapter

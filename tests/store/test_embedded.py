@@ -20,6 +20,8 @@ from app.store.binaries import EmbeddedError, Identity, find_programs, identitie
 from app.store.cluster import AlreadyRunningError, command_of
 from app.store.embedded import running_dsn, start
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 CHILD = """
 import sys
