@@ -44,6 +44,7 @@ from app.projects.routes import router as projects
 from app.realtime.bus.local import LocalBus
 from app.realtime.bus.messages import Bus
 from app.realtime.hubs import Hubs
+from app.realtime.limits import Limits
 from app.realtime.log import LogGrew
 from app.runs.model import CancelRequested, RunQueued
 from app.runs.reads import running_runs
@@ -85,12 +86,19 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     waiting: Waiting
 
 
-def make_parts(settings: Settings, database: Database | None = None) -> Parts:
+def make_parts(
+    settings: Settings, database: Database | None = None, limits: Limits | None = None
+) -> Parts:
     redis, bus = _over_redis(settings.redis_url) if settings.redis_url else (None, LocalBus())
     db = database or Database()
     broadcasts = (RunQueued, GenerationQueued, CancelRequested, AccessRevoked)
     hubs = Hubs(
-        db, bus, partial(read_snapshot, db), partial(running_runs, db), broadcasts=broadcasts
+        db,
+        bus,
+        partial(read_snapshot, db),
+        partial(running_runs, db),
+        broadcasts=broadcasts,
+        limits=limits,
     )
     provider = choose_provider(settings)
     runner = Runner(db, provider, hubs)
@@ -131,16 +139,20 @@ async def living(parts: Parts, *, run_jobs: bool) -> AsyncIterator[None]:
 
 
 def create_app(
-    settings: Settings | None = None, *, database: Database | None = None, run_jobs: bool = True
+    settings: Settings | None = None,
+    *,
+    database: Database | None = None,
+    run_jobs: bool = True,
+    limits: Limits | None = None,
 ) -> ASGIApp:
     """Build the whole server as an ASGI app.
 
     Without `database` the app opens and closes its own, at `settings.database_url`; a given one
     is open for as long as the app is served. `run_jobs=False` leaves the runs to other
-    processes. Raises `UndeclaredRoute` when a route does not declare what it does and who may
-    call it.
+    processes. `limits` replace those of the subscriptions. Raises `UndeclaredRoute` when a route
+    does not declare what it does and who may call it.
     """
-    parts = make_parts(settings or Settings.read(), database)
+    parts = make_parts(settings or Settings.read(), database, limits)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:

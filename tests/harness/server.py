@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Literal
 
 import uvicorn
+from litestar import Litestar
 
 from app.http.connection import Connection
 from app.main import create_app
@@ -14,7 +15,9 @@ from app.realtime.accelerated.protocols import (
     AcceleratedHttpProtocol,
     AcceleratedWebSocketProtocol,
 )
+from app.realtime.limits import Limits
 from app.settings import Settings
+from app.store.database import Database
 from tests.harness.database import DB
 
 # Who writes the bytes of a stream: this project's protocols of uvicorn on the transport itself,
@@ -75,7 +78,24 @@ async def serving(
 
 
 @asynccontextmanager
-async def serving_reelroom(settings: Settings, *, run_jobs: bool = True) -> AsyncIterator[str]:
-    """The same with the whole server, on the tests' database."""
-    async with serving(create_app(settings, database=DB, run_jobs=run_jobs)) as address:
-        yield address
+async def serving_reelroom(
+    settings: Settings,
+    *,
+    database: Database | None = DB,
+    run_jobs: bool = True,
+    limits: Limits | None = None,
+) -> AsyncIterator[str]:
+    """Serve the whole server until the block ends; yields its address.
+
+    It shares the tests' database object, or opens one of its own for `database=None`: then it
+    learns of the commits of others only as another process does. Its streams end as at SIGTERM.
+    """
+    app: Any = create_app(settings, database=database, run_jobs=run_jobs, limits=limits)
+    litestar = app
+    while not isinstance(litestar, Litestar):
+        litestar = litestar.app
+    async with serving(app) as address:
+        try:
+            yield address
+        finally:
+            litestar.state.hubs.close()

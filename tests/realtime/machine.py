@@ -1,4 +1,4 @@
-"""Two whole servers on one database and one Redis, and clients that come again for ever."""
+"""Whole servers on one database and one Redis, and clients that reconnect for ever."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,6 @@ from websockets.typing import Origin, Subprotocol
 
 from app.projects.replay import State
 from app.realtime import log
-from app.realtime.hubs import Hubs
 from app.settings import Settings
 from tests.harness.database import DB
 from tests.harness.events import read_events
@@ -27,57 +26,41 @@ from tests.harness.server import serving_reelroom
 
 TRANSPORTS = ("sse", "json", "msgpack", "poll")
 BROKEN = (httpx.TransportError, OSError, WebSocketException, TimeoutError)
-REST = 0.1  # seconds, at most, before a client comes again
-SETTLED = 8.0  # seconds in which everybody must know everything
+MAX_RECONNECT_SECONDS = 0.1  # before a client connects again
+SETTLED_SECONDS = 8.0  # in which everybody must have everything
 
 
 def digest(data: Any) -> str:
     return hashlib.sha1(msgspec.json.encode(data, order="deterministic")).hexdigest()
 
 
-def commit_receivers() -> list[Any]:
-    """Who receives the commits of this process; all servers of the tests share its database."""
-    return DB.signals._receivers[log.LogGrew]
-
-
-def open_hubs() -> list[Hubs]:
-    """The hubs that receive the commits of this process, in the order of their start."""
-    owners = [getattr(receiver, "__self__", None) for receiver in commit_receivers()]
-    return [owner for owner in owners if isinstance(owner, Hubs)]
-
-
 class Server:
-    """One server behind a network; only the first hears of commits without Redis."""
+    """One server, as a process of its own would be, behind a network."""
 
-    def __init__(self, settings: Settings, *, first: bool) -> None:
-        self.settings, self.first = settings, first
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
         self.url = ""
-        self.wire = FaultProxy("127.0.0.1", 1)
+        self.network = FaultProxy("127.0.0.1", 1)
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.wire.port}"
+        """Where clients reach it, through the network."""
+        return f"http://127.0.0.1:{self.network.port}"
 
     async def start(self) -> None:
         up: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._stop = asyncio.Event()
 
         async def run() -> None:
-            async with serving_reelroom(self.settings, run_jobs=False) as url:
-                hubs = open_hubs()[-1]
-                if not self.first:
-                    commit_receivers().remove(hubs._on_log_grew)
+            async with serving_reelroom(self.settings, database=None, run_jobs=False) as url:
                 up.set_result(url)
                 await self._stop.wait()
-                hubs.close()  # as the signal does
-                if not self.first:
-                    commit_receivers().append(hubs._on_log_grew)
 
         self._task = asyncio.create_task(run())
         self.url = await up
-        self.wire.upstream = ("127.0.0.1", int(self.url.rpartition(":")[2]))
+        self.network.upstream = ("127.0.0.1", int(self.url.rpartition(":")[2]))
 
     async def stop(self) -> None:
         self._stop.set()
@@ -86,7 +69,7 @@ class Server:
 
 
 class Client:
-    """Follows by one transport through one server at a time; applies what fits, or has failed."""
+    """Follows over one transport through one server at a time; it fails for what does not fit."""
 
     def __init__(self, world: "World", person: Person, transport: str, *, from_zero: bool) -> None:
         self.world, self.person, self.transport = world, person, transport
@@ -113,21 +96,21 @@ class Client:
                     await getattr(self, "_" + self.transport)()
             except BROKEN:
                 pass
-            except Exception as error:  # noqa: BLE001  told to the test when it looks
+            except Exception as error:  # noqa: BLE001  raised by the test when it settles
                 self.error = error
                 return
-            await asyncio.sleep(random.uniform(0.01, REST))
+            await asyncio.sleep(random.uniform(0.01, MAX_RECONNECT_SECONDS))
             self.server = random.choice(self.world.servers)
 
     def take(self, event: dict[str, Any]) -> None:
         kind, data = event["type"], event["data"]
         assert kind != "sync.reset", f"{self}: {data}"
         if kind == "project.snapshot":
-            assert self.cursor is None, f"{self}: a snapshot that nobody asked for"
+            assert self.cursor is None, f"{self}: a snapshot that was not requested"
             self.state = state_of(data)
             self.epoch, self.first, self.last = data["epoch"], data["revision"], data["revision"]
         elif "revision" in event:
-            assert event["revision"] == self.last + 1, f"{self}: was told {event['revision']}"
+            assert event["revision"] == self.last + 1, f"{self}: got {event['revision']}"
             self.last += 1
             self.applied.append((self.last, digest(data)))
             self.state = replayed(self.state, [event])
@@ -204,10 +187,13 @@ class Client:
 
 
 class World:
-    """One project, its owner and a guest who comes and goes, and everybody who follows."""
+    """One project, its owner and a guest who comes and goes, and everybody who follows.
 
-    def __init__(self, servers: list[Server], redis: RedisServer) -> None:
-        self.servers, self.redis = servers, redis
+    `mute` is a server without Redis: no other one gets hints of what is committed there.
+    """
+
+    def __init__(self, servers: list[Server], mute: Server, redis: RedisServer) -> None:
+        self.servers, self.mute, self.redis = servers, mute, redis
         self.clients: list[Client] = []
         self.role: str | None = None
         self.removed_at = 0
@@ -223,9 +209,17 @@ class World:
         await self.owner.aclose()
         await self.guest.aclose()
 
-    async def ask(self, method: str, path: str, body: Any = None, *, guest: bool = False) -> Any:
-        """The owner's request to any of the servers."""
-        server = random.choice(self.servers)
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        guest: bool = False,
+        server: Server | None = None,
+    ) -> Any:
+        """The answer to a request of the owner, or the guest, to any of the servers."""
+        server = server or random.choice(self.servers)
         headers = (self.guest if guest else self.owner).headers
         async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=20) as client:
             answer = await client.request(method, path, **({} if body is None else {"json": body}))
@@ -250,15 +244,11 @@ class World:
         elif what == "retitle":
             await self.ask("PATCH", base, {"title": f"title {number}"})
 
-    async def unheard(self, number: int) -> None:
-        """A change whose server dies between its commit and its hint."""
-        hubs = open_hubs()
-        for each in hubs:
-            commit_receivers().remove(each._on_log_grew)
-        try:
-            await self.edit("add", number)
-        finally:
-            commit_receivers().extend(each._on_log_grew for each in hubs)
+    async def edit_without_hint(self, number: int) -> None:
+        """A change as by a server that dies between its commit and its hint."""
+        name = {"name": f"n {number} \u2028 \U0001f600"}
+        path = f"/api/projects/{self.project}/scenes"
+        await self.ask("POST", path, name, server=self.mute)
 
     async def burst(self, size: int) -> None:
         """Several changes at once, through both servers."""
@@ -287,9 +277,9 @@ class World:
         await asyncio.sleep(0)
 
     async def settle(self) -> None:
-        """Everybody who may know everything does, soon, and it is what the log and we say."""
+        """Assert that everybody who may soon has everything: what the log and the snapshot hold."""
         for server in self.servers:
-            server.wire.delay, server.wire.cut_after = 0.0, None
+            server.network.delay, server.network.cut_after = 0.0, None
         head = await self._head()
         rows = await DB.fetch(
             "select revision, payload from project_event where project_id = $1 order by revision",
@@ -312,7 +302,7 @@ class World:
 
     async def _until_at(self, client: Client, head: int) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SETTLED):
+            async with asyncio.timeout(SETTLED_SECONDS):
                 while client.last < head and client.error is None:
                     await asyncio.sleep(0.01)
         assert client.error is None, client.error
@@ -325,12 +315,13 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def two_servers(database: str, redis: RedisServer) -> AsyncIterator[list[Server]]:
-    settings = Settings(database_url=database, redis_url=redis.url, openai_api_key=None)
-    servers = [Server(settings, first=True), Server(settings, first=False)]
+async def three_servers(database: str, redis: RedisServer) -> AsyncIterator[list[Server]]:
+    """Two servers on one Redis, and one without."""
+    together = Settings(database_url=database, redis_url=redis.url)
+    servers = [Server(together), Server(together), Server(Settings(database_url=database))]
     async with contextlib.AsyncExitStack() as stack:
         for server in servers:
             await server.start()
             stack.push_async_callback(server.stop)
-            await stack.enter_async_context(server.wire.running())
+            await stack.enter_async_context(server.network.running())
         yield servers

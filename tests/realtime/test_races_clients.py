@@ -24,7 +24,6 @@ from tests.harness.person import Person, new_person
 from tests.harness.proxies import BufferingProxy
 from tests.harness.server import serving_reelroom
 from tests.harness.waiting import eventually
-from tests.realtime.machine import open_hubs
 
 pytestmark = pytest.mark.one_delivery
 
@@ -82,11 +81,9 @@ async def followed(url: str, person: Person, project: str) -> AsyncIterator[list
 
 @pytest.fixture
 async def url(database: str) -> AsyncIterator[str]:
-    async with serving_reelroom(Settings(database_url=database), run_jobs=False) as address:
-        hubs = open_hubs()[-1]
-        hubs.limits = Limits(heartbeat=0.4)
+    settings, limits = Settings(database_url=database), Limits(heartbeat=0.4)
+    async with serving_reelroom(settings, run_jobs=False, limits=limits) as address:
         yield address
-        hubs.close()  # as the signal does
 
 
 @pytest.fixture

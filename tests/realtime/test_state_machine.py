@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from tests.harness.redis import RedisServer
-from tests.realtime.machine import TRANSPORTS, World, two_servers
+from tests.realtime.machine import TRANSPORTS, World, three_servers
 
 pytestmark = pytest.mark.one_delivery
 
@@ -38,14 +38,14 @@ async def test_every_client_is_in_sync_whatever_happens(
     loop = asyncio.get_running_loop()
     number = int(request.config.getoption("--hypothesis-seed") or random.randrange(2**32))
     random.seed(number)
-    async with two_servers(database, redis_server) as servers:
+    async with three_servers(database, redis_server) as (one, two, mute):
 
         class Machine(Following):
             def wait(self, work: Coroutine[Any, Any, None]) -> None:
                 asyncio.run_coroutine_threadsafe(work, loop).result(PATIENCE)
 
             def make(self) -> World:
-                return World(servers, redis_server)
+                return World([one, two], mute, redis_server)
 
         chosen = settings(
             **size,  # type: ignore[arg-type]
@@ -88,7 +88,7 @@ class Following(RuleBasedStateMachine):
         Following.steps += 1
 
     @initialize()
-    def everybody_comes(self) -> None:
+    def everybody_joins(self) -> None:
         self.change_role("editor")
         self.edit("add", 0)
         for transport in TRANSPORTS:
@@ -104,8 +104,8 @@ class Following(RuleBasedStateMachine):
         self.wait(self.world.edit(what, number))
 
     @rule(number=st.integers(0, 10**6))
-    def lose_the_word_of_a_commit(self, number: int) -> None:
-        self.wait(self.world.unheard(number))
+    def edit_without_hint(self, number: int) -> None:
+        self.wait(self.world.edit_without_hint(number))
 
     @rule(size=st.integers(2, 12))
     def burst(self, size: int) -> None:
@@ -124,15 +124,15 @@ class Following(RuleBasedStateMachine):
 
     @rule(server=which)
     def cut(self, server: int) -> None:
-        self.wait(self._with(lambda: self.world.servers[server].wire.reset()))
+        self.wait(self._with(lambda: self.world.servers[server].network.reset()))
 
     @rule(server=which, size=st.integers(0, 4000))
     def cut_after(self, server: int, size: int) -> None:
-        self.world.servers[server].wire.cut_after = size
+        self.world.servers[server].network.cut_after = size
 
     @rule(server=which, delay=st.sampled_from([0.0, 0.01, 0.05]))
     def delay(self, server: int, delay: float) -> None:
-        self.world.servers[server].wire.delay = delay
+        self.world.servers[server].network.delay = delay
 
     @rule(server=which)
     def restart(self, server: int) -> None:
@@ -164,10 +164,10 @@ class Following(RuleBasedStateMachine):
         self.wait(self.world.settle())
 
     def teardown(self) -> None:
-        """However it went: a change that nobody tells of, a guest who is put out, and no Redis."""
+        """At the end of each example: a change without a hint, a removed guest, and no Redis."""
         try:
             self.settle()
-            self.lose_the_word_of_a_commit(0)
+            self.edit_without_hint(0)
             self.settle()
             self.change_role(None)
             if self.world.redis.running:
