@@ -14,7 +14,6 @@ from app.realtime.writer import ConnectionListener, EndKind
 
 logger = logging.getLogger(__name__)
 
-SUBSCRIPTIONS_PER_SLICE = 250  # written to before the event loop may do something else
 MAX_CACHED_PAYLOADS = 16  # of batches from behind the ring, for others who catch up
 MAX_JOIN_BYTES = 96 * 1024  # of a cached join; so much may wait for a client that does not read
 MAX_CACHED_JOINS = 16  # for each project
@@ -115,11 +114,13 @@ class Fanout:
     """Writes what a hub's ring holds to all live subscriptions.
 
     A pass walks over them in slices; what is published meanwhile goes out with the next pass. All
-    at the same position get the same payload, which is encoded once.
+    at the same position get the same payload, which is encoded once. `slice_` is how many are
+    written to before the event loop may do something else.
     """
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, slice_: int) -> None:
         self._hub = hub
+        self._slice = slice_
         self._members: set[FanoutMember] = set()
         self._scheduled = self._walking = self._again = False
         self._positions: dict[tuple[tuple[Encode, str | None], int], FanoutPosition] = {}
@@ -215,8 +216,8 @@ class Fanout:
         self._step(list(self._members), 0)
 
     def _step(self, members: list[FanoutMember], index: int) -> None:
-        self._write(members[index : index + SUBSCRIPTIONS_PER_SLICE])
-        index += SUBSCRIPTIONS_PER_SLICE
+        self._write(members[index : index + self._slice])
+        index += self._slice
         if index < len(members):
             asyncio.get_running_loop().call_soon(self._step, members, index, context=_background)
             return

@@ -37,12 +37,10 @@ CACHED_PAGES = 8  # of the log, for others who ask for the same
 PAGE_TTL_SECONDS = 3.0  # after the last request for a page
 MAX_HELD_EVENTS = 512  # live events that wait for the log
 TEXT_REQUEST_SECONDS = 0.25  # between two requests for the texts of one run
-REST_PER_SUBSCRIBER_SECONDS = 25e-6  # after a batch: a few times what a write takes
 REST_AFTER_ONE_EVENT = 0.2  # of that: perhaps nothing else is on its way
 BUSY_SECONDS = 0.25  # after a batch of several events in which more are expected
 GATHERED_SHARE = 0.5  # of a rest, before a batch while several events come together
 MAX_COLLECTED_ROWS = 200  # of hints during a rest; beyond them the log is read
-MIN_REST_SECONDS, MAX_REST_SECONDS = 1e-3, 25e-3  # a small project's events go out at once
 POSITION_EVENT_TTL_SECONDS = 1.0  # that an event which states the hub's cursor is used again
 MALFORMED = (msgspec.MsgspecError, LookupError, TypeError, ValueError, AttributeError)
 
@@ -103,7 +101,9 @@ class Hub:
         self.subscribers = 0
         self.subscribed = False  # to the bus
         self.idle_since = asyncio.get_running_loop().time()
-        self.presence = Presence(project_id, self._append_stream_event, self._report_presence)
+        self.presence = Presence(
+            project_id, self._append_stream_event, self._report_presence, limits
+        )
         self._context = context
         # The end of the log
         self._wanted = 0  # the highest revision that was hinted at
@@ -275,8 +275,10 @@ class Hub:
 
     def _begin_rest(self, share: float) -> None:
         """Wait a little between batches to many subscribers, so that the next one carries more."""
-        rest = min(MAX_REST_SECONDS, share * REST_PER_SUBSCRIBER_SECONDS * self.subscribers)
-        if rest > MIN_REST_SECONDS and self._rest is None:
+        limits = self._context.limits
+        shortest, longest = limits.rest
+        rest = min(longest, share * limits.rest_per_subscriber * self.subscribers)
+        if rest > shortest and self._rest is None:
             self._rest = asyncio.get_running_loop().call_later(rest, self._end_rest)
 
     def _end_rest(self) -> None:

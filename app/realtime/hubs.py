@@ -192,7 +192,7 @@ class Hubs:
         hub = self._hubs.get(project_id)
         if hub is None:
             hub = self._hubs[project_id] = Hub(project_id, self._context)
-            self._fanouts[project_id] = Fanout(hub)
+            self._fanouts[project_id] = Fanout(hub, self.limits.slice_subscriptions)
             metrics.HUBS.set(len(self._hubs))
         return hub
 

@@ -9,12 +9,10 @@ from typing import Any, NamedTuple
 from app.realtime.bus.messages import PresenceReport
 from app.realtime.encoding import EncodedEvent, stream_event
 from app.realtime.events import PresentUser
+from app.realtime.limits import Limits
 
 MIN_INTERVAL_SECONDS = 0.25  # between two updates
 INTERVAL_PER_SUBSCRIBER_SECONDS = 0.002  # added to it for each subscriber that is here
-REPORT_INTERVAL_SECONDS = 10.0  # after which a process repeats its report
-REPORT_TTL_SECONDS = 25.0  # after which the report of a silent process is dropped
-MAX_USERS = 100  # in one report and in one event; the rest are counted
 
 
 class Location(NamedTuple):
@@ -37,10 +35,11 @@ class Presence:
         project_id: str,
         publish: Callable[[EncodedEvent], None],
         report: Callable[[list[PresentUser], int, bool], None],
+        limits: Limits,
     ) -> None:
         self.event: EncodedEvent | None = None  # the last update; a new subscriber receives it
         self._project_id = project_id
-        self._publish, self._report = publish, report
+        self._publish, self._report, self._limits = publish, report, limits
         self._here: dict[object, Location] = {}
         self._counts: Counter[Location] = Counter()
         self._elsewhere: dict[str, tuple[float, PresenceReport]] = {}
@@ -74,7 +73,7 @@ class Presence:
     def receive(self, report: PresenceReport) -> None:
         """Take in the report of another process."""
         if report.users:
-            until = asyncio.get_running_loop().time() + REPORT_TTL_SECONDS
+            until = asyncio.get_running_loop().time() + self._limits.presence_ttl
             self._elsewhere[report.process] = (until, report)
         else:
             self._elsewhere.pop(report.process, None)
@@ -86,7 +85,8 @@ class Presence:
         silent = [name for name, (until, _) in self._elsewhere.items() if now >= until]
         for name in silent:
             del self._elsewhere[name]
-        self._reply |= bool(self._here) and now - self._reported_at >= REPORT_INTERVAL_SECONDS
+        due = now - self._reported_at >= self._limits.presence_interval
+        self._reply |= bool(self._here) and due
         if silent or self._reply:
             self._changed()
 
@@ -121,7 +121,7 @@ class Presence:
     def _update(self) -> None:
         self._timer = None
         self._published_at = asyncio.get_running_loop().time()
-        ours = _listed(self._counts)
+        ours = _listed(self._counts, self._limits.presence_users)
         if ours != self._reported or self._ask or self._reply:
             self._report(*ours, self._ask)
             self._reported, self._reported_at = ours, self._published_at
@@ -144,17 +144,17 @@ class Presence:
         on_scenes = {location.user_id for location in counts if location.scene_id}
         for location in [p for p in counts if p.scene_id is None and p.user_id in on_scenes]:
             del counts[location]
-        users, hidden = _listed(counts)
+        users, hidden = _listed(counts, self._limits.presence_users)
         return users, hidden + more
 
 
-def _listed(counts: Counter[Location]) -> tuple[list[PresentUser], int]:
-    """Return people in a stable order, and how many more there are."""
+def _listed(counts: Counter[Location], most: int) -> tuple[list[PresentUser], int]:
+    """Return at most so many people in a stable order, and how many more there are."""
     locations = sorted(counts, key=lambda location: (location.user_id, location.scene_id or ""))
     users = [
         PresentUser(
             user_id=location.user_id, scene_id=location.scene_id, connections=counts[location]
         )
-        for location in locations[:MAX_USERS]
+        for location in locations[:most]
     ]
     return users, len(locations) - len(users)

@@ -236,8 +236,25 @@ class Process:
         self._bus.publish(project_id, LogHint(revision))
 
     def hub(self, project_id: str) -> Hub:
-        """The hub of a project that is followed here."""
-        return self.hubs._hubs[project_id]
+        """The hub of a project, which is made if there is none."""
+        return self.hubs._hub(project_id)
+
+    def has_hub(self, project_id: str) -> bool:
+        """Whether this process holds a hub for the project now."""
+        return project_id in self.hubs._hubs
+
+    @contextmanager
+    def missing_live_events(self, project_id: str) -> Iterator[None]:
+        """Live events of this block are lost on their way to the hub."""
+        hub = self.hubs._hubs.pop(project_id)
+        try:
+            yield
+        finally:
+            self.hubs._hubs[project_id] = hub
+
+    def lose_messages(self) -> None:
+        """What the bus reports when messages may have been lost."""
+        self.hubs._on_loss()
 
     @property
     def subscriptions(self) -> list[Subscription]:

@@ -195,11 +195,14 @@ async def test_connections_are_bounded_and_watched_by_the_kernel(
 
 
 async def test_many_commits_while_a_project_rests_are_one_read_of_the_log(
-    here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
+    process: NewProcess, project: Project
 ) -> None:
-    monkeypatch.setattr("app.realtime.hub.REST_PER_SUBSCRIBER_SECONDS", 0.5)
-    monkeypatch.setattr("app.realtime.hub.MAX_REST_SECONDS", 0.3)
-    async with events(here, project) as received, events(here, project) as other:
+    resting = Limits(rest_per_subscriber=0.5, rest=(1e-3, 0.3))
+    async with (
+        process(LocalBus(), resting) as here,
+        events(here, project) as received,
+        events(here, project) as other,
+    ):
         await received.ready()
         await other.ready()
         await received.revision(await project.note())

@@ -206,8 +206,8 @@ async def test_a_hub_that_nobody_follows_is_let_go(process: NewProcess, project:
         async with events(here, project) as received:
             await received.ready()
             await asyncio.sleep(0.4)
-            assert project.id in here.hubs._hubs
-        await eventually(lambda: not here.hubs._hubs, within=3)
+            assert here.has_hub(project.id)
+        await eventually(lambda: not here.has_hub(project.id), within=3)
         await project.note()
         async with events(here, project, after=project.cursor(0)) as received:
             await received.revision(1)

@@ -9,6 +9,7 @@ from app.realtime.bus.local import LocalBus
 from app.realtime.encoding import Payload, sse_blocks, stream_event
 from app.realtime.fanout import Fanout
 from app.realtime.hub import Hub
+from app.realtime.limits import Limits
 from app.realtime.rights import Rights
 from app.realtime.subscription import Subscriber, Subscription
 from app.realtime.writer import ConnectionListener, Ending, Writer
@@ -46,15 +47,14 @@ class MemoryWriter(Writer):
 
 @pytest.fixture
 async def here(process: NewProcess, database: str) -> object:
-    async with process(LocalBus()) as one:
+    async with process(LocalBus(), Limits(slice_subscriptions=5)) as one:
         yield one
 
 
 @pytest.mark.parametrize("seed", range(40))
 async def test_nobody_is_left_behind_until_the_next_event(
-    here: Process, project: Project, seed: int, monkeypatch: pytest.MonkeyPatch
+    here: Process, project: Project, seed: int
 ) -> None:
-    monkeypatch.setattr("app.realtime.fanout.SUBSCRIPTIONS_PER_SLICE", 5)
     chance, published = random.Random(seed), 0
     writers = [MemoryWriter(chance) for _ in range(SUBSCRIPTIONS)]
     subscriber = Subscriber(user_id="user 1", role="owner")

@@ -126,7 +126,7 @@ async def test_what_was_told_before_a_restore_is_not_told_after_it(
             await tx.execute(
                 "update project set epoch = $2 where id = $1", project.id, project.epoch
             )
-        here.hubs._on_loss()
+        here.lose_messages()
         await herd[0].until(lambda received: "sync.reset" in received.types)
         for _ in range(3):
             new = await come(stack, "sse", here, project)
@@ -142,7 +142,7 @@ async def test_a_herd_waits_for_its_first_and_not_for_one_who_left(
 ) -> None:
     last = await project.note(size=5)
     after = project.cursor(1)
-    hub = here.hubs._hub(project.id)
+    hub = here.hub(project.id)
     page, asked, answer = hub.page, asyncio.Event(), asyncio.Event()
 
     async def slow(revision: int) -> Any:

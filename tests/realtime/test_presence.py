@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.realtime import presence
+from app.realtime.bus.local import LocalBus
 from app.realtime.bus.redis import RedisBus
 from app.realtime.limits import Limits
 from tests.harness.events import Received
@@ -101,11 +101,9 @@ async def test_much_coming_and_going_is_told_seldom(here: Process, project: Proj
     assert len(ann.of("presence.updated")) <= 6
 
 
-async def test_a_crowd_is_counted(
-    here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(presence, "MAX_USERS", 2)
+async def test_a_crowd_is_counted(process: NewProcess, project: Project) -> None:
     async with (
+        process(LocalBus(), Limits(presence_users=2)) as here,
         events(here, project, user="ann") as ann,
         events(here, project, user="bob"),
         events(here, project, user="cleo"),
@@ -173,13 +171,10 @@ async def test_the_people_of_a_process_that_fell_silent_age_out(
     database: str,
     redis_server: RedisServer,
     project: Project,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(presence, "REPORT_TTL_SECONDS", 1.2)
-    monkeypatch.setattr(presence, "REPORT_INTERVAL_SECONDS", 0.3)
     async with FaultProxy("127.0.0.1", redis_server.port).running() as wire:
         url = f"redis://127.0.0.1:{wire.port}/0"
-        quick = Limits(head_check=3600.0, linger=1.0)
+        quick = Limits(head_check=3600.0, linger=1.0, presence_interval=0.3, presence_ttl=1.2)
         async with (
             process(RedisBus(redis_server.url), quick) as well,
             process(RedisBus(url), quick, hears_commits=False) as lost,

@@ -155,7 +155,7 @@ async def test_duplicate_delivery(process: NewProcess, database: str, project: P
                 for _ in range(3):
                     worker.publish(project.id, LogHint(revision))
                     here.hint(project.id, revision)
-                    here.hubs._on_loss()
+                    here.lose_messages()
             await received.revision(60)
             last = 0
             while last < 60:

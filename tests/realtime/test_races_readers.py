@@ -44,14 +44,14 @@ async def test_catch_up_slower_than_writes(
 
 async def _outrun(here: Process, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     await project.note(size=400)
-    page = here.hubs._hub(project.id).page
+    page = here.hub(project.id).page
 
     async def slow(after: int) -> Any:
         await project.note(size=250)
         events = [event for part in await page(after) for event in part]
         return split(events[:200], BATCH_BYTES)
 
-    monkeypatch.setattr(here.hubs._hub(project.id), "page", slow)
+    monkeypatch.setattr(here.hub(project.id), "page", slow)
     async with events(here, project, after=project.cursor(0)) as received:
         await received.ready()
         monkeypatch.undo()
@@ -93,7 +93,7 @@ async def test_retention_mid_catch_up(
     """The rest of the log is trimmed between two pages: a reset, and no half of it after that."""
     for _ in range(6):
         await project.note(size=100)
-    hub = here.hubs._hub(project.id)
+    hub = here.hub(project.id)
     page, pages = hub.page, 0
 
     async def trimming(after: int) -> Any:

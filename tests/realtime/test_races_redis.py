@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from app.realtime.bus import redis as redis_bus
 from app.realtime.bus.local import LocalBus
 from app.realtime.bus.messages import LogHint
 from app.realtime.bus.redis import RedisBus
@@ -40,12 +39,9 @@ async def test_redis_blackhole(
     redis_server: RedisServer,
     wire: FaultProxy,
     project: Project,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Packets are dropped and the connection looks open: the probe finds out, the log goes on."""
-    monkeypatch.setattr(redis_bus, "PROBE_AFTER_SECONDS", 1.0)
-    monkeypatch.setattr(redis_bus, "GIVE_UP_AFTER_SECONDS", 2.0)
-    bus = RedisBus(f"redis://127.0.0.1:{wire.port}/0")
+    bus = RedisBus(f"redis://127.0.0.1:{wire.port}/0", probe_after=1.0, give_up_after=2.0)
     async with process(bus, hears_commits=False) as web, events(web, project) as received:
         await received.ready()
         listening = bus._pubsub
@@ -162,7 +158,7 @@ async def test_the_clock_goes_on_whatever_a_bus_does(process: NewProcess, projec
         other = await open_project()
         async with events(here, other) as gone:
             await gone.ready()
-        await eventually(lambda: other.id not in here.hubs._hubs)
+        await eventually(lambda: not here.has_hub(other.id))
         told = len(received.of("sync.heartbeat"))
         await received.until(lambda received: len(received.of("sync.heartbeat")) > told + 2)
 

@@ -121,8 +121,18 @@ class RedisServer:
 class RedisBus:
     """One connection that receives and one that publishes; each is replaced when it fails."""
 
-    def __init__(self, url: str) -> None:
-        """`url` is `redis://` or `rediss://`: one server, or any node of a cluster."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        probe_after: float = PROBE_AFTER_SECONDS,
+        give_up_after: float = GIVE_UP_AFTER_SECONDS,
+    ) -> None:
+        """`url` is `redis://` or `rediss://`: one server, or any node of a cluster.
+
+        The connection is probed after so many seconds of silence, and then given up.
+        """
+        self.probe_after, self.give_up_after = probe_after, give_up_after
         self.server = RedisServer(url)
         self._process = ""
         self._on_message: OnMessage | None = None
@@ -228,7 +238,7 @@ class RedisBus:
                 metrics.BUS_UP.set(0)
                 if pubsub:
                     await _discard(pubsub)
-            failures = failures + 1 if loop.time() - began < GIVE_UP_AFTER_SECONDS else 0
+            failures = failures + 1 if loop.time() - began < self.give_up_after else 0
             least, most = BACKOFF_SECONDS
             ceiling = min(most, least * 2 ** min(failures, 10))
             await asyncio.sleep(random.uniform(least, max(least, ceiling)))
@@ -257,9 +267,9 @@ class RedisBus:
                 raise RedisError("the subscriptions are unknown")
             if self._received_at >= began:
                 probed = False
-            elif silent > GIVE_UP_AFTER_SECONDS:
+            elif silent > self.give_up_after:
                 return
-            elif silent > PROBE_AFTER_SECONDS and not probed:
+            elif silent > self.probe_after and not probed:
                 probed = True
                 await pubsub.ping()
 
