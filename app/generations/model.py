@@ -10,7 +10,7 @@ from asyncpg import Record
 from app.brain.model import TokenUsage
 from app.projects.model import Format
 from app.scenes.model import Frames
-from app.scenes.requests import Based
+from app.scenes.requests import WithBaseRevision
 
 VARIATIONS_MOST = 4  # of one prompt at once
 PROMPT_MOST = 12_000  # characters
@@ -107,7 +107,7 @@ class Refinement(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fi
     model: ModelName | None = None
 
 
-class Apply(Based, kw_only=True, forbid_unknown_fields=True):
+class Apply(WithBaseRevision, kw_only=True, forbid_unknown_fields=True):
     """Without `sceneId` the code becomes a new scene at the end."""
 
     scene_id: UUID | None = None

@@ -1,4 +1,4 @@
-"""The scene that "Add scene" makes before anybody has said what to show."""
+"""The code of a scene that is added without any."""
 
 BLANK = """\
 import { AbsoluteFill, interpolate, spring, useCurrentFrame, useVideoConfig } from "remotion";

@@ -1,15 +1,15 @@
-"""What a scene is, how it changes, and the limits it keeps; pure."""
+"""Scenes, their states and iterations, and the limits that they keep; pure."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-DEFAULT_DURATION_FRAMES = 150  # frames of a new scene that does not say otherwise
-MAX_DURATION_FRAMES = 18_000  # frames, ten minutes at 30 a second
-MAX_CODE_CHARACTERS = 200_000  # characters
-MAX_NAME_CHARACTERS = 200  # characters
-MAX_SCENES = 500  # live scenes in one project
+DEFAULT_DURATION_FRAMES = 150  # of a new scene that is given no duration
+MAX_DURATION_FRAMES = 18_000  # ten minutes at 30 frames a second
+MAX_CODE_CHARACTERS = 200_000
+MAX_NAME_CHARACTERS = 200
+MAX_SCENES = 500  # live ones in one project
 
 EXAMPLE = """\
 import { AbsoluteFill, useCurrentFrame } from "remotion";
@@ -50,7 +50,7 @@ EntryKind = Literal["change", "revert", "undo", "redo", "branch"]
 
 
 class SceneState(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """The whole content of a scene: what an iteration keeps before and after."""
+    """The whole state of a scene, which an iteration keeps of before and after."""
 
     name: str
     tsx_code: str
@@ -80,6 +80,7 @@ class Scene(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
 
     @property
     def state(self) -> SceneState:
+        """The scene's state, as an iteration keeps it."""
         return SceneState(
             name=self.name,
             tsx_code=self.tsx_code,

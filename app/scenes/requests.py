@@ -1,4 +1,4 @@
-"""What a client may ask of scenes; every field limited, unknown ones refused."""
+"""The bodies of requests about scenes, with the limits of their fields."""
 
 import re
 from collections.abc import Iterable
@@ -10,9 +10,9 @@ import msgspec
 from app.problems import Conflict, InvalidInput, PayloadTooLarge, ValidationFailed
 from app.scenes.model import MAX_SCENES, Frames, Scene, SceneName, SceneState, TsxCode
 
-LAYOUT_MOST = 100_000  # characters
-PROPS_MOST = 100_000  # bytes of JSON
-MAX_PROPS_DEPTH = 100  # objects and lists in each other
+MAX_LAYOUT_CHARACTERS = 100_000
+MAX_PROPS_BYTES = 100_000  # of JSON
+MAX_PROPS_DEPTH = 100  # levels of objects and lists in each other
 
 Props = Annotated[
     dict[str, Any],
@@ -22,7 +22,7 @@ Props = Annotated[
         examples=[{"title": "Hello"}],
     ),
 ]
-Layout = Annotated[str, msgspec.Meta(max_length=LAYOUT_MOST)]
+Layout = Annotated[str, msgspec.Meta(max_length=MAX_LAYOUT_CHARACTERS)]
 Base = Annotated[
     int,
     msgspec.Meta(ge=1, le=2**31 - 1, description="The scene's revision that the client saw."),
@@ -30,7 +30,7 @@ Base = Annotated[
 _ETAG = re.compile(r'"([1-9][0-9]{0,9})"')
 
 
-class Based(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
+class WithBaseRevision(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
     """A change that is refused with CONFLICT when the scene is not at `baseRevision` any more."""
 
     base_revision: Base | None = None
@@ -46,7 +46,7 @@ class NewScene(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fiel
     layout_json: Layout | None = None
 
 
-class ScenePatch(Based, kw_only=True, forbid_unknown_fields=True):
+class ScenePatch(WithBaseRevision, kw_only=True, forbid_unknown_fields=True):
     """What is absent stays as it is."""
 
     name: SceneName | msgspec.UnsetType = msgspec.UNSET
@@ -56,6 +56,7 @@ class ScenePatch(Based, kw_only=True, forbid_unknown_fields=True):
     layout_json: Layout | msgspec.UnsetType | None = msgspec.UNSET
 
     def applied(self, state: SceneState) -> SceneState:
+        """Return the state with the fields that the patch has."""
         given = {
             name: value
             for name in ("name", "tsx_code", "duration", "props", "layout_json")
@@ -64,11 +65,15 @@ class ScenePatch(Based, kw_only=True, forbid_unknown_fields=True):
         return msgspec.structs.replace(state, **given)
 
 
-class Split(Based, kw_only=True, forbid_unknown_fields=True):
+class Split(WithBaseRevision, kw_only=True, forbid_unknown_fields=True):
+    """Where a scene is split."""
+
     at_frame: Annotated[Frames, msgspec.Meta(description="First frame of the second scene.")]
 
 
-class Trim(Based, kw_only=True, forbid_unknown_fields=True):
+class Trim(WithBaseRevision, kw_only=True, forbid_unknown_fields=True):
+    """The duration that a scene is to have."""
+
     duration: Frames
 
 
@@ -79,22 +84,25 @@ class SceneOrder(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fi
     base_revision: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
 
 
-def base_of(body: Based | None, if_match: str | None) -> int | None:
-    """The revision that the client saw, from the body or `If-Match: "7"`; None when unsaid."""
-    said = body.base_revision if body is not None else None
+def base_of(body: WithBaseRevision | None, if_match: str | None) -> int | None:
+    """Return the revision that the client saw, from the body or from `If-Match: "7"`, if any.
+
+    Raises `InvalidInput` for another form of `If-Match`, and when both are given and differ.
+    """
+    of_body = body.base_revision if body is not None else None
     if if_match is None:
-        return said
+        return of_body
     found = _ETAG.fullmatch(if_match.strip())
     if found is None:
         raise InvalidInput('If-Match must be one strong revision such as "7".')
     revision = int(found.group(1))
-    if said is not None and said != revision:
+    if of_body is not None and of_body != revision:
         raise InvalidInput("If-Match and baseRevision differ.")
     return revision
 
 
 def check_base(scene: Scene, base: int | None) -> None:
-    """Raise `Conflict` with the scene as it is now when the client saw another revision."""
+    """Raise `Conflict` with the scene as it is now when `base` is another revision of it."""
     if base is not None and base != scene.revision:
         raise Conflict(
             f"The scene is at revision {scene.revision}, not {base}.", details={"scene": scene}
@@ -102,10 +110,10 @@ def check_base(scene: Scene, base: int | None) -> None:
 
 
 def check_props(props: dict[str, Any]) -> dict[str, Any]:
-    """Raise `PayloadTooLarge` or `ValidationFailed` when they are too long or too deep.
+    """Return the props; raise `PayloadTooLarge` or `ValidationFailed` for too long or deep ones.
 
-    Depth costs stack wherever they are read or written: what one call could just store, another,
-    called from further down, could not even delete.
+    Depth costs stack wherever they are read or written: what one call could just store, another
+    one, called from deeper down, could not even delete.
     """
     level: list[Any] = [props]
     for _ in range(MAX_PROPS_DEPTH):
@@ -116,12 +124,12 @@ def check_props(props: dict[str, Any]) -> dict[str, Any]:
         raise ValidationFailed.at(
             "props", "maxDepth", f"props may be {MAX_PROPS_DEPTH} levels deep."
         )
-    if len(msgspec.json.encode(props)) > PROPS_MOST:
-        raise PayloadTooLarge(f"props may hold {PROPS_MOST} bytes of JSON.")
+    if len(msgspec.json.encode(props)) > MAX_PROPS_BYTES:
+        raise PayloadTooLarge(f"props may hold {MAX_PROPS_BYTES} bytes of JSON.")
     return props
 
 
 def _inside(value: Any) -> Iterable[Any]:
-    """The lists and objects right inside a list or an object."""
+    """Return the lists and objects directly inside a list or an object."""
     members = value.values() if isinstance(value, dict) else value
     return [member for member in members if isinstance(member, (dict, list))]

@@ -99,7 +99,7 @@ HAS_OPEN_RUN = named("""
         select from run where id = any(:ids::uuid[]) and status in ('queued', 'running')
     )
 """)
-# A prompt stands for its answer, which is what the iterations name.
+# The iterations of a run name its answer, so a prompt is replaced by it.
 FIND_UNIT_OF_MESSAGE = named("""
     select m.project_id, coalesce(r.prompt, m.content) as prompt,
         case when m.role = 'user' and r.assistant_message_id is not null
@@ -199,7 +199,7 @@ class RevertPlan(NamedTuple):
 
     scenes: list[SceneRevert]
     order: list[str]
-    order_iteration_id: str | None  # the iteration whose order comes back, if any
+    order_iteration_id: str | None  # the iteration whose order is restored, if any
     lost: list[LaterChange]
 
     @property
@@ -270,7 +270,7 @@ def plan_revert(unit: list[Iteration], target: Target, current: Current) -> Reve
 def _plan_order(
     span: Span, target: Target, current: Current
 ) -> tuple[str | None, list[LaterChange]]:
-    """Return the iteration whose order comes back, None if nothing moves, and what is lost."""
+    """Return the iteration whose order is restored, None if nothing moves, and what is lost."""
     wanted, left = span.sides(target)
     later = _later_than(span, current)
     standing = span.standing(
@@ -363,8 +363,8 @@ async def revert_message(
 ) -> ActionResult[RevertResult]:
     """Give every scene that a message changed the state before or after it.
 
-    A prompt stands for its answer. Raises `Conflict` with the later changes that would be lost,
-    unless forced, and `ValidationFailed` for a message that changed no scene.
+    For a prompt that is what its answer changed. Raises `Conflict` with the later changes that
+    would be lost, unless forced, and `ValidationFailed` for a message that changed no scene.
     """
     found = await tx.fetchrow(*FIND_UNIT_OF_MESSAGE(id=message_id))
     if found is None:

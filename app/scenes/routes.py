@@ -33,7 +33,15 @@ from app.scenes.reads import (
     iterations_of_scene,
     live_scenes,
 )
-from app.scenes.requests import Based, NewScene, SceneOrder, ScenePatch, Split, Trim, base_of
+from app.scenes.requests import (
+    NewScene,
+    SceneOrder,
+    ScenePatch,
+    Split,
+    Trim,
+    WithBaseRevision,
+    base_of,
+)
 from app.scenes.snapshot import ProjectSnapshot, snapshot_at, snapshot_now
 from app.scenes.tables import SceneRow
 from app.store.query import Param, built
@@ -153,7 +161,7 @@ async def restore_scene(
     request: AnyRequest,
     caller: CurrentCaller,
     scene_id: Id,
-    data: JSONBody[Based | None] = None,
+    data: JSONBody[WithBaseRevision | None] = None,
     if_match: IfMatch = None,
 ) -> Response[Envelope[Scene]]:
     """Bring a deleted scene back under its id, where it was as far as that still exists."""
@@ -166,7 +174,7 @@ async def duplicate_scene(
     request: AnyRequest,
     caller: CurrentCaller,
     scene_id: Id,
-    data: JSONBody[Based | None] = None,
+    data: JSONBody[WithBaseRevision | None] = None,
     if_match: IfMatch = None,
 ) -> Response[Envelope[Scene]]:
     """Add a copy right behind the original."""

@@ -1,15 +1,17 @@
 """The tables of scenes and their history, as the migrations made them.
 
-`generation_id` refers to the table `generation` of a slice above this one, and `message_id` and
-`run_id` to `message` and `run`, so they are not declared as foreign keys here.
+`generation_id` refers to the table `generation` of a slice above this one, so it is not declared
+as a foreign key here.
 """
 
 from piccolo.columns import JSONB, UUID, BigInt, Boolean, Integer, Text, Timestamptz
+from piccolo.columns.base import OnDelete
 from piccolo.constraints import Unique
 from piccolo.table import Table
 
 from app.auth.tables import UserAccount
 from app.projects.tables import ProjectRow
+from app.runs.tables import MessageRow, RunRow
 from app.store.columns import ClockTimestamp, reference
 from app.store.database import SCHEMA
 
@@ -41,8 +43,8 @@ class HistoryEntry(Table, tablename="history_entry", db=SCHEMA):
     kind = Text(default=None)
     scope = Text(null=True, default=None)
     title = Text(default=None)
-    message_id = UUID(null=True, default=None)
-    run_id = UUID(null=True, default=None)
+    message_id = reference(MessageRow, null=True, on_delete=OnDelete.set_null)
+    run_id = reference(RunRow, null=True)
     request_id = Text(default=None)
     actor_id = reference(UserAccount)
     undone_by_id = reference("self", null=True)
@@ -69,8 +71,8 @@ class SceneIteration(Table, tablename="scene_iteration", db=SCHEMA):
     generation_time_ms = Integer(null=True, default=None)
     model_used = Text(null=True, default=None)
     tokens_used = Integer(null=True, default=None)
-    message_id = UUID(null=True, default=None)
-    run_id = UUID(null=True, default=None)
+    message_id = reference(MessageRow, null=True, on_delete=OnDelete.set_null)
+    run_id = reference(RunRow, null=True)
     call_id = UUID(null=True, default=None)
     generation_id = UUID(null=True, default=None)
     session_id = UUID(null=True, default=None)
