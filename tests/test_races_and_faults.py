@@ -513,7 +513,7 @@ FAULTS = {
         "Two editors change a scene on the same base revision.",
         [
             "scenes/test_scenes.py::test_of_two_who_saw_the_same_revision_one_wins",
-            "scenes/test_scenes.py::test_many_hands_at_once_leave_one_history",
+            "scenes/test_scenes.py::test_many_writers_at_once_leave_one_history",
         ],
     ),
     "F58": Case(
@@ -521,7 +521,7 @@ FAULTS = {
         "Revert, delete, edit and reorder at once.",
         [
             "history/test_races.py::test_a_race_ends_as_one_after_the_other_would",
-            "history/test_races.py::test_a_race_that_breaks_in_twice_ends_so_too",
+            "history/test_races.py::test_a_race_with_two_preemptions_ends_so_too",
         ],
     ),
     "F59": Case(

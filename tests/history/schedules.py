@@ -1,10 +1,10 @@
-"""A schedule explorer: two transactions, every statement of theirs a point where the other may go.
+"""A schedule explorer for two transactions that take turns at their statements.
 
-At each point one of the actors that could go on is chosen and does one statement; PostgreSQL tells
-which of them waits for a lock of the other. `every` walks through all choices, depth first, by
-running again from the start with another choice at the last point where there was one; `some` takes
-them by chance, from a seed. A choice that leaves an actor which could go on is a preemption: few of
-them reach nearly all that a race can do, and their number keeps that of the schedules small
+At each statement one of the actors that can go on is chosen; PostgreSQL shows which of them waits
+for a lock of the other. `every` goes through all choices, depth first, by running again from the
+start with another choice at the last point where there was one; `some` takes them at random, from
+a seed. A choice that leaves an actor which could go on is a preemption: a few of them reach nearly
+all that a race can do, and bounding their number bounds that of the schedules
 (Musuvathi and Qadeer, "Iterative context bounding", PLDI 2007).
 """
 
@@ -17,8 +17,8 @@ from asyncpg import Connection
 
 from app.store.database import Tx
 
-PAUSE = 0.001  # seconds until an actor that is not back is looked up in PostgreSQL
-STUCK = 10.0  # seconds after which a schedule is a defect
+POLL_SECONDS = 0.001  # until PostgreSQL is asked what an actor waits for
+STUCK_SECONDS = 10.0  # until a schedule that does not end fails
 BLOCKED = "select cardinality(pg_blocking_pids($1)) > 0"
 
 Act = Callable[[Tx], Awaitable[object]]
@@ -90,7 +90,7 @@ class Stepped(Tx):
 
 
 class Choice(NamedTuple):
-    """The one taken, of how many; all but the first are preemptions unless it is `free`."""
+    """Which of so many was chosen; all but the first are preemptions unless it is `free`."""
 
     taken: int
     able: int
@@ -102,14 +102,14 @@ class Choice(NamedTuple):
 
 
 class Ran(NamedTuple):
-    """What each act gave or raised, and what was chosen on the way."""
+    """What each act returned or raised, and the choices of the schedule."""
 
     results: list[object]
     trace: list[Choice]
 
 
 class Explorer:
-    """Two connections for the actors, and one that asks PostgreSQL who waits."""
+    """Runs schedules on two connections, with a third that asks PostgreSQL who waits."""
 
     def __init__(self, connections: list[Connection], admin: Connection) -> None:
         self._connections = connections
@@ -117,7 +117,7 @@ class Explorer:
         self._pids: list[int] = []
 
     async def run(self, acts: list[Act], choose: Choose) -> Ran:
-        """One schedule, to the end of all its actors."""
+        """Run one schedule until all its actors are over."""
         if not self._pids:
             self._pids = [
                 await one.fetchval("select pg_backend_pid()") for one in self._connections
@@ -132,7 +132,7 @@ class Explorer:
         ]
         trace = list[Choice]()
         last: Actor | None = None
-        async with asyncio.timeout(STUCK):
+        async with asyncio.timeout(STUCK_SECONDS):
             while True:
                 await self._settled(actors, changed)
                 able = [actor for actor in actors if actor.waiting is not None]
@@ -148,26 +148,26 @@ class Explorer:
         return Ran([actor.result for actor in actors], trace)
 
     async def _settled(self, actors: list[Actor], changed: asyncio.Event) -> None:
-        """Until each actor is over, waits for its turn, or waits for a lock."""
+        """Wait until each actor is over, waits for its turn, or waits for a lock."""
         while True:
             changed.clear()
             moving = [actor for actor in actors if not (actor.over or actor.waiting)]
             if not moving:
                 return
             try:
-                await asyncio.wait_for(changed.wait(), PAUSE)
+                await asyncio.wait_for(changed.wait(), POLL_SECONDS)
             except TimeoutError:
                 held = [await self._admin.fetchval(BLOCKED, actor.pid) for actor in moving]
                 still = [actor for actor in moving if not (actor.over or actor.waiting)]
                 if all(held) and still == moving and len(moving) < len(actors):
                     if all(actor.over for actor in actors if actor not in moving):
-                        continue  # the lock was given up: its word is on the way
+                        continue  # the lock was released: the actor goes on in a moment
                     return
 
     async def every(
         self, make: Callable[[], Awaitable[list[Act]]], *, preemptions: int | None = None
     ) -> AsyncIterator[Ran]:
-        """All schedules, or all with so many preemptions at the most."""
+        """Run all schedules, or those with at most so many preemptions."""
         prefix: list[int] | None = []
         while prefix is not None:
             ran = await self.run(await make(), _following(prefix))
@@ -177,7 +177,7 @@ class Explorer:
     async def some(
         self, make: Callable[[], Awaitable[list[Act]]], number: int, seed: int
     ) -> AsyncIterator[Ran]:
-        """So many of them, and both that do one after the other."""
+        """Run so many of them, among them both that run one act after the other."""
         chance = random.Random(seed)
         for index in range(number):
             choose = _following([index]) if index < 2 else chance.randrange
@@ -190,7 +190,7 @@ def _following(prefix: list[int]) -> Choose:
 
 
 def _next(trace: list[Choice], preemptions: int | None) -> list[int] | None:
-    """The choices up to the last one that can be another, and that other one."""
+    """Return the choices up to the last that can differ, with the next one there."""
     for index in reversed(range(len(trace))):
         taken, able, free = trace[index]
         spent = sum(choice.costs for choice in trace[:index])

@@ -1,4 +1,4 @@
-"""What people do and take back, and what a project is made of."""
+"""What people do and revert, and what a viewer sees of a project."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -25,26 +25,29 @@ PLAIN = SceneState(name="Plain", tsx_code=CODE)
 
 
 async def film(project_id: str) -> list[Json]:
-    """The live scenes in order: all that a viewer of the video would see."""
+    """Return the live scenes in order: all that a viewer of the video would see."""
     snapshot = await snapshot_of(project_id)
     return [{name: scene[name] for name in FIELDS} for scene in snapshot["scenes"]]
 
 
 async def newest(person: Person, scene_id: str) -> Json:
-    """The last iteration of a scene."""
+    """Return the last iteration of a scene."""
     page = await person.do("GET", f"/api/scenes/{scene_id}/iterations?limit=1")
     found: Json = page["items"][0]
     return found
 
 
-async def go_back(person: Person, iteration_id: str, target: str = "before", **more: Any) -> Json:
+async def revert_iteration(
+    person: Person, iteration_id: str, target: str = "before", **more: Any
+) -> Json:
+    """Revert to before or after an iteration; return the data of the answer."""
     path = f"/api/iterations/{iteration_id}/revert"
     went: Json = await person.do("POST", path, {"target": target, **more})
     return went
 
 
-async def refused_to_go_back(person: Person, path: str, **more: Any) -> Json:
-    """The error of a going back that meets later changes."""
+async def refused_revert(person: Person, path: str, **more: Any) -> Json:
+    """Return the error of a revert that would lose later changes."""
     answer = await person.ask("POST", f"/api/{path}/revert", {"target": "before", **more})
     assert answer.status_code == 409, answer.text
     error: Json = answer.json()["error"]
@@ -79,7 +82,7 @@ def arrange(scene_ids: list[str]) -> Step:
 
 
 async def turn(user_id: str, project_id: str, *steps: Step) -> str:
-    """A turn of the model that did these steps; the id of its message."""
+    """Make a run that did these steps; return the id of its answer."""
     run = await begin_turn(user_id, project_id)
     for step in steps:
         await do_step(run, step)
@@ -89,7 +92,7 @@ async def turn(user_id: str, project_id: str, *steps: Step) -> str:
 
 
 async def do_step(run: Run, step: Step) -> None:
-    """One step of a turn, in a transaction of its own."""
+    """Do one step of a run in a transaction of its own."""
     async with DB.transaction() as tx:
         async with changing(
             tx, run.project_id, actor_id=run.actor_id, request_id=REQUEST

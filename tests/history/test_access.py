@@ -1,4 +1,4 @@
-"""Who may go back: every route of the history, for every kind of caller; and what it costs."""
+"""Every route of the history for every kind of caller, and how many statements it runs."""
 
 import re
 from collections.abc import AsyncIterator
@@ -98,7 +98,7 @@ async def test_a_wrong_body_is_refused(studio: Studio, body: dict[str, Any]) -> 
     assert (await ann.refused("POST", path, body))[0] in (400, 422)
 
 
-async def test_a_deleted_project_does_not_go_back(studio: Studio) -> None:
+async def test_a_deleted_project_cannot_be_reverted(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     message = await turn(ann.user_id, project_id, add())
@@ -132,7 +132,7 @@ _ELSEWHERE = re.compile(r"api_token|skip locked|lease_expires_at")
 
 @asynccontextmanager
 async def counted(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[str]]:
-    """Every statement that the server runs for a request, in this process."""
+    """Yield the statements that this process runs in the block."""
     seen: list[str] = []
     for name in ("fetch", "fetchrow", "fetchval", "execute"):
         kept = getattr(Tx, name)

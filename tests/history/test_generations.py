@@ -1,4 +1,4 @@
-"""A scene that goes back shows the generation that it showed then, or none as it did."""
+"""A scene that is reverted shows the generation that it showed then, if any."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -39,7 +39,7 @@ async def test_a_scene_shows_the_generation_of_its_state(
         return found.tsx_code, found.generation_id
 
     async def written(code: str, generation: str | None) -> str:
-        """An edit; what a generation's code is put on shows that generation."""
+        """Edit the scene; with a generation it shows that one."""
         state = SceneState(name="S", tsx_code=code)
         cause = Cause(source="user", prompt="Edit", generation_id=generation)
         _, made = await change(lambda c: history.update(c, scene.id, state, "edit", cause))
@@ -52,7 +52,7 @@ async def test_a_scene_shows_the_generation_of_its_state(
         return str(made.id)
 
     async def candidate(code: str, revision: int) -> str:
-        """A generation as far as its row is concerned."""
+        """Insert the row of a generation."""
         made = new_id()
         async with tx.savepoint():
             await tx.execute(

@@ -1,4 +1,4 @@
-"""Whatever two people, the model and the way back do in whatever order, every promise holds."""
+"""Whatever two people, the model, reverts and undo do in whatever order, every promise holds."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -97,7 +97,7 @@ class Machine(RuleBasedStateMachine):
         return Caller(user_id=name, name=name, request_id=f"by-{name}-{new_id()}")
 
     async def step(self, work: Callable[[Tx], Awaitable[T]]) -> T:
-        """As a transaction would: with the deferred constraints checked at its end."""
+        """Run some work as a transaction, with the deferred constraints checked at its end."""
         async with self.tx.savepoint():
             done = await work(self.tx)
             await self.tx.execute("set constraints all immediate")
@@ -111,7 +111,7 @@ class Machine(RuleBasedStateMachine):
             return conflict
 
     async def film(self) -> bytes:
-        """All scenes to the byte, the live ones in order; a deleted one may change unseen."""
+        """Return all scenes to the byte, the live ones in order and the deleted ones last."""
         rows = await self.tx.fetch(
             f"select {column_list(SCENE)} from scene where project_id = $1"
             " order by position nulls last, id",
@@ -138,7 +138,7 @@ class Machine(RuleBasedStateMachine):
         return rows[pick % len(rows)]["id"] if rows else None
 
     async def some_iteration(self, pick: int) -> Iteration:
-        """Rather a late one."""
+        """Return one of the iterations, counted from the newest."""
         known = await self.iterations()
         return known[-1 - pick % len(known)]
 
@@ -200,7 +200,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(user=USERS, steps=STEPS)
     def turn(self, user: str, steps: list[tuple[str, int, dict[str, Any]]]) -> None:
-        """What the model does: several scenes under one message."""
+        """Let a run change several scenes under one message."""
 
         async def work(tx: Tx) -> None:
             run = await begun(tx, user, self.project)
@@ -229,7 +229,7 @@ class Machine(RuleBasedStateMachine):
         self.run(self.step(work))
 
     @rule(user=USERS, pick=PICK, side=TARGETS, force=st.booleans())
-    def go_back(self, user: str, pick: int, side: Any, force: bool) -> None:
+    def revert_an_iteration(self, user: str, pick: int, side: Any, force: bool) -> None:
         async def work() -> None:
             iteration = await self.some_iteration(pick)
             before = await self.film()
@@ -252,7 +252,7 @@ class Machine(RuleBasedStateMachine):
         self.run(work())
 
     @rule(user=USERS, pick=PICK, side=TARGETS, force=st.booleans())
-    def go_back_by_message(self, user: str, pick: int, side: Any, force: bool) -> None:
+    def revert_a_message(self, user: str, pick: int, side: Any, force: bool) -> None:
         async def work() -> None:
             iteration = await self.some_iteration(pick)
             if iteration.message_id is None:
@@ -269,7 +269,7 @@ class Machine(RuleBasedStateMachine):
         self.run(work())
 
     async def and_back(self, user: str, went: RevertResult, before: bytes) -> None:
-        """A revert of the revert gives the state before it; so does its undo; and it may stay."""
+        """Revert the revert: that gives the state before it; the undo of that gives it again."""
         if went.message is None:
             assert await self.film() == before
             return

@@ -1,4 +1,4 @@
-"""What a message changed goes back as one; and a message may go while its history stays."""
+"""What a message changed is reverted as one, and a deleted message leaves its history."""
 
 import httpx
 import pytest
@@ -18,9 +18,9 @@ from tests.history.steps import (
     do_step,
     drop,
     film,
-    go_back,
     newest,
-    refused_to_go_back,
+    refused_revert,
+    revert_iteration,
     rewrite,
     turn,
 )
@@ -65,7 +65,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_message_goes_back_and_forth_as_one(studio: Studio, name: str) -> None:
+async def test_a_message_is_reverted_and_restored_as_one(studio: Studio, name: str) -> None:
     ann, project_id, ids = await five(studio)
     before = await film(project_id)
     message_id = await turn(ann.user_id, project_id, *steps_of(name, ids))
@@ -89,14 +89,14 @@ async def test_a_message_goes_back_and_forth_as_one(studio: Studio, name: str) -
     assert await snapshot_of(project_id) == was
 
 
-async def test_one_later_change_of_one_scene_holds_the_whole_message(studio: Studio) -> None:
+async def test_one_later_change_of_one_scene_blocks_the_whole_message(studio: Studio) -> None:
     ann, project_id, ids = await five(studio)
     message_id = await turn(
         ann.user_id, project_id, rewrite(ids[0], name="A"), rewrite(ids[1], name="B")
     )
     await ann.do("PATCH", f"/api/scenes/{ids[1]}", {"name": "Mine"})
     was = await snapshot_of(project_id)
-    error = await refused_to_go_back(ann, f"messages/{message_id}")
+    error = await refused_revert(ann, f"messages/{message_id}")
     assert [one["sceneId"] for one in error["details"]["later"]] == [ids[1]]
     assert await snapshot_of(project_id) == was
     await revert(ann, message_id, force=True)
@@ -111,7 +111,7 @@ async def test_a_change_between_two_steps_of_a_turn_is_not_lost(studio: Studio) 
     await ann.do("PATCH", f"/api/scenes/{ids[0]}", {"name": "Mine"})
     await do_step(run, rewrite(ids[0], tsx_code="b"))
     await end_turn(project_id, run)
-    error = await refused_to_go_back(ann, f"messages/{run.assistant_message_id}")
+    error = await refused_revert(ann, f"messages/{run.assistant_message_id}")
     assert [one["changesApplied"] for one in error["details"]["later"]] == [
         ["name Scene 1 \u2192 Mine"]
     ]
@@ -139,8 +139,8 @@ async def test_a_message_that_changed_nothing_is_told_so(studio: Studio) -> None
     assert refused == (422, "VALIDATION_FAILED")
 
 
-async def test_real_turns_go_back(person: Person) -> None:
-    """The seed's acceptance: create, edit and delete leave their iterations under their message."""
+async def test_real_runs_are_reverted(person: Person) -> None:
+    """Create, edit and delete leave their iterations under the message of their run."""
     project = await person.project()
     made = await person.turn(project, 'Add a title "Hello" for 2 seconds')
     [scene] = made["data"]
@@ -166,9 +166,7 @@ async def test_real_turns_go_back(person: Person) -> None:
     assert states[0][0]["duration"] == 90
 
 
-async def test_a_client_that_follows_sees_a_going_back_live(
-    studio: Studio, client: httpx.AsyncClient
-) -> None:
+async def test_a_subscriber_sees_a_revert_live(studio: Studio, client: httpx.AsyncClient) -> None:
     ann, project_id, ids = await five(studio)
     bob = await studio.member(ann, project_id, "bob", "editor")
     message_id = await turn(ann.user_id, project_id, drop(ids[0]), rewrite(ids[1], name="B"))
@@ -197,7 +195,7 @@ async def test_a_client_that_follows_sees_a_going_back_live(
 
 
 async def test_a_deleted_message_leaves_its_history(studio: Studio) -> None:
-    """No route deletes a message yet, so no event tells it: it is older than a snapshot shows."""
+    """The message is older than those of a snapshot, since no event says that one was deleted."""
     ann, project_id, ids = await five(studio)
     before = await film(project_id)
     message_id = await turn(ann.user_id, project_id, drop(ids[0]), rewrite(ids[1], name="B"))
@@ -214,5 +212,5 @@ async def test_a_deleted_message_leaves_its_history(studio: Studio) -> None:
     assert all(one["messageId"] != message_id for one in entry)
     await ann.do("POST", f"/api/projects/{project_id}/undo")
     assert await film(project_id) == before
-    went = await go_back(ann, made["id"], "after")
+    went = await revert_iteration(ann, made["id"], "after")
     assert went["scenes"][0]["name"] == "B"

@@ -1,4 +1,4 @@
-"""A database with a history of before there were entries gets them, and loses nothing."""
+"""A history from before there were entries of the timeline gets them and loses nothing."""
 
 import shutil
 from collections.abc import Awaitable, Callable

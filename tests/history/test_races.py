@@ -1,4 +1,4 @@
-"""Two who change the same at once: what comes out is what one after the other would give."""
+"""Two changes of the same thing at once give what one after the other would give."""
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -48,7 +48,7 @@ SEED = int(os.environ.get("REELROOM_SEED", "7"))
 
 
 class World(NamedTuple):
-    """Three scenes: the first edited by ann, then the order changed, then the third deleted."""
+    """Make three scenes: ann edits the first, changes the order, and deletes the third."""
 
     project: str
     ann: Caller
@@ -91,7 +91,7 @@ def apply(world: World) -> Act:
 
 
 def commit(world: World) -> Act:
-    """What a worker does with code that was written for a scene as it was seen."""
+    """Commit code as a worker does, which was written for a scene at some revision."""
 
     async def act(tx: Tx) -> None:
         found = await find_scene(tx, world.scenes[0])
@@ -205,7 +205,7 @@ async def new_world(tx: Tx) -> World:
 
 
 async def outcome(tx: Tx, world: World, results: list[object]) -> Any:
-    """What a viewer could tell apart, without ids and times."""
+    """Return what a viewer could distinguish: everything without ids and times."""
     rows = await tx.fetch(
         "select id, name, tsx_code, duration, position, deleted_at is not null as deleted,"
         " revision from scene where project_id in ($1, $2) order by project_id = $1,"
@@ -268,7 +268,7 @@ async def one_after(tx: Tx, act: Act) -> object:
 
 @pytest.mark.parametrize("name", PAIRS)
 async def test_a_race_ends_as_one_after_the_other_would(place: Place, name: str) -> None:
-    """Every schedule in which one statement is where the other breaks in, and some others."""
+    """Try every schedule with one preemption, and some others."""
     assert await explore(place, name, preemptions=1) > 15
     assert await explore(place, name, preemptions=None) == SAMPLES
 
@@ -276,14 +276,14 @@ async def test_a_race_ends_as_one_after_the_other_would(place: Place, name: str)
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", PAIRS)
-async def test_a_race_that_breaks_in_twice_ends_so_too(place: Place, name: str) -> None:
+async def test_a_race_with_two_preemptions_ends_so_too(place: Place, name: str) -> None:
     number = await explore(place, name, preemptions=2)
     print(f"{name}: {number} schedules")
     assert number > 60
 
 
 async def test_the_explorer_finds_what_a_missing_lock_loses(place: Place) -> None:
-    """Two who add one to what they read, with and without a lock."""
+    """Two transactions add one to what they read, with and without a lock."""
     await place.tx.execute("create table counter (number integer)")
 
     def adding(lock: str) -> Act:

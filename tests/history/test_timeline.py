@@ -1,11 +1,11 @@
-"""What was done in a project, by whom; how it was then; a branch of it; and what differs."""
+"""The timeline, branches of a past state, and differences between iterations."""
 
 from app.scenes.diff import MAX_COMPARED_LINES, code_difference
 from app.store.ids import new_id
 from tests.harness.database import DB
 from tests.harness.person import Person
 from tests.harness.studio import Studio, snapshot_of
-from tests.history.steps import Json, add, drop, film, go_back, newest, rewrite, turn
+from tests.history.steps import Json, add, drop, film, newest, revert_iteration, rewrite, turn
 from tests.history.test_undo import many_steps, walk
 
 CONTENT = ("name", "tsxCode", "duration", "props", "layoutJson", "position")
@@ -43,11 +43,11 @@ async def test_each_message_or_direct_change_is_one_entry(studio: Studio) -> Non
     assert [one["actorName"] for one in entries] == ["Ann", "Ann", "Bob", "Ann"]
     assert [one["undone"] for one in entries] == [False, True, False, False]
     assert [one["messageId"] for one in entries][1:] == [None, message, None]
-    told = [
+    shown = [
         [(one["operationType"], one["changesApplied"]) for one in e["changes"]] for e in entries
     ]
-    assert told[1] == [("split", ["duration 150 \u2192 40"]), ("split", ["created"])]
-    assert told[2] == [("edit", ["name Scene 1 \u2192 A"]), ("create", ["created"])]
+    assert shown[1] == [("split", ["duration 150 \u2192 40"]), ("split", ["created"])]
+    assert shown[2] == [("edit", ["name Scene 1 \u2192 A"]), ("create", ["created"])]
     for entry in entries:
         path = f"/api/projects/{project_id}/snapshot?at={entry['revision']}"
         assert (await ann.do("GET", path))["revision"] == entry["revision"]
@@ -188,7 +188,7 @@ async def test_only_what_is_comparable_is_compared(studio: Studio) -> None:
     assert await ann.refused("GET", f"{path}/{other}") == (403, "FORBIDDEN")
     assert await ann.refused("GET", f"{path}/{foreign}") == (404, "NOT_FOUND")
     assert await ann.refused("GET", f"{path}/{order}") == (422, "VALIDATION_FAILED")
-    went = await go_back(ann, order)
+    went = await revert_iteration(ann, order)
     back = went["iterations"][0]["id"]
     found = await ann.do("GET", f"/api/iterations/{order}/diff/{back}")
     assert found["changed"] == ["sceneIds"]

@@ -1,4 +1,4 @@
-"""Walking back and forth: one's own steps, everybody's, and two people who meet."""
+"""Undo and redo of one's own steps and of everybody's, also when two people meet."""
 
 import asyncio
 from typing import Any
@@ -8,7 +8,17 @@ import pytest
 from tests.harness.person import Person
 from tests.harness.studio import Studio, snapshot_of
 from tests.harness.turns import begin_turn, end_turn
-from tests.history.steps import Json, add, do_step, drop, film, go_back, newest, rewrite, turn
+from tests.history.steps import (
+    Json,
+    add,
+    do_step,
+    drop,
+    film,
+    newest,
+    revert_iteration,
+    rewrite,
+    turn,
+)
 
 
 async def walk(person: Person, project_id: str, verb: str, scope: str | None = None) -> Json:
@@ -32,7 +42,7 @@ async def ends(person: Person, project_id: str, verb: str, scope: str = "mine") 
 
 
 async def many_steps(ann: Person, project_id: str) -> list[list[Json]]:
-    """Something of everything; the film before each step and after the last."""
+    """Do one change of each kind; return the film before each step and after the last."""
     films = [await film(project_id)]
 
     async def step(done: Any) -> Any:
@@ -53,12 +63,12 @@ async def many_steps(ann: Person, project_id: str) -> list[list[Json]]:
     await step(ann.do("POST", f"/api/scenes/{b}/restore"))
     await step(ann.do("PATCH", f"/api/scenes/{b}", {"name": "Again", "duration": 1}))
     await step(ann.do("POST", f"/api/scenes/{b}/trim", {"duration": 2}))
-    await step(go_back(ann, (await newest(ann, b))["id"]))
+    await step(revert_iteration(ann, (await newest(ann, b))["id"]))
     return films
 
 
 @pytest.mark.parametrize("scope", ["mine", "project"])
-async def test_a_walk_all_the_way_down_and_up_again(studio: Studio, scope: str) -> None:
+async def test_every_step_is_undone_and_done_again(studio: Studio, scope: str) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     films = await many_steps(ann, project_id)
@@ -75,7 +85,7 @@ async def test_a_walk_all_the_way_down_and_up_again(studio: Studio, scope: str) 
         await ends(ann, project_id, "redo", scope)
 
 
-async def test_a_walk_to_and_fro(studio: Studio) -> None:
+async def test_undo_and_redo_in_any_turn(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     films = await many_steps(ann, project_id)
@@ -124,7 +134,7 @@ async def test_two_people_undo_each_their_own(studio: Studio) -> None:
     assert await film(project_id) == after
 
 
-async def test_who_meets_anothers_change_is_told_which(studio: Studio) -> None:
+async def test_an_undo_that_would_lose_a_change_by_another_names_it(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     bob = await studio.member(ann, project_id, "bob", "editor")
@@ -147,7 +157,7 @@ async def test_who_meets_anothers_change_is_told_which(studio: Studio) -> None:
     assert (await film(project_id))[0]["name"] == "B"
 
 
-async def test_the_projects_stack_is_everybodys(studio: Studio) -> None:
+async def test_the_scope_project_walks_the_steps_of_everybody(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     bob = await studio.member(ann, project_id, "bob", "editor")
@@ -173,7 +183,7 @@ async def test_an_undo_is_no_step_but_a_revert_is(studio: Studio) -> None:
     for name in ("A", "B"):
         await ann.do("PATCH", f"/api/scenes/{scene}", {"name": name})
         films.append(await film(project_id))
-    await go_back(ann, (await newest(ann, scene))["id"])
+    await revert_iteration(ann, (await newest(ann, scene))["id"])
     assert await film(project_id) == films[1]
     await walk(ann, project_id, "undo")
     assert await film(project_id) == films[2], "the revert was undone"
@@ -183,14 +193,14 @@ async def test_an_undo_is_no_step_but_a_revert_is(studio: Studio) -> None:
     assert await film(project_id) == films[0]
 
 
-async def test_what_another_took_back_already_is_passed_over(studio: Studio) -> None:
+async def test_a_step_that_another_reverted_already_is_skipped(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     bob = await studio.member(ann, project_id, "bob", "editor")
     scene = (await ann.scene(project_id, name="0"))["id"]
     for name in ("1", "2"):
         await ann.do("PATCH", f"/api/scenes/{scene}", {"name": name})
-    await go_back(bob, (await newest(ann, scene))["id"])
+    await revert_iteration(bob, (await newest(ann, scene))["id"])
     await walk(ann, project_id, "undo")
     assert (await film(project_id))[0]["name"] == "0"
     await walk(ann, project_id, "redo")
@@ -211,7 +221,7 @@ async def test_ten_undos_with_one_key_are_one(studio: Studio) -> None:
     assert len(await film(project_id)) == 2
 
 
-async def test_a_turn_that_is_still_at_work_is_not_torn_apart(studio: Studio) -> None:
+async def test_a_run_that_goes_on_cannot_be_undone(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     run = await begin_turn(ann.user_id, project_id)

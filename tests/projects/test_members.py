@@ -148,7 +148,7 @@ async def test_a_member_may_leave_but_remove_nobody_else(studio: Studio) -> None
     assert await eve.refused("GET", members) == (404, "NOT_FOUND")
 
 
-async def test_who_loses_the_role_while_waiting_for_the_project_changes_nothing(
+async def test_a_caller_who_loses_the_role_while_waiting_for_the_lock_changes_nothing(
     studio: Studio,
 ) -> None:
     ann = await studio.person("ann")
@@ -164,7 +164,7 @@ async def test_who_loses_the_role_while_waiting_for_the_project_changes_nothing(
 
 
 async def until_blocked() -> None:
-    """Until somebody waits for a lock."""
+    """Wait until some transaction waits for a lock."""
     async with asyncio.timeout(10):
         while True:
             async with DB.reading() as reader:

@@ -1,4 +1,4 @@
-"""A project's life over HTTP."""
+"""Creating, changing, listing and deleting projects over HTTP."""
 
 import asyncio
 from datetime import timedelta
@@ -173,7 +173,7 @@ async def test_a_list_is_read_page_by_page_and_holds_only_ones_own(studio: Studi
     "cursor",
     ["x", "1", ".", "-1.0190a2b4-0000-7000-8000-000000000000", "9" * 18 + ".x", "1.abc", "٣.x"],
 )
-async def test_a_strange_cursor_is_refused(studio: Studio, cursor: str) -> None:
+async def test_a_cursor_of_another_form_is_refused(studio: Studio, cursor: str) -> None:
     ann = await studio.person("ann")
     assert await ann.refused("GET", f"/api/projects?cursor={cursor}") == (400, "INVALID_INPUT")
     for limit in ("0", "101", "x"):

@@ -1,4 +1,4 @@
-"""Who may do what: every route of projects and scenes, for every kind of caller."""
+"""Every route of projects and scenes for every kind of caller."""
 
 import re
 from typing import Any
@@ -29,7 +29,7 @@ EXCEPTIONS = {"member.delete": "owner"}
 
 
 def routes() -> list[tuple[str, str, str, str]]:
-    """Of the app itself, so that none is forgotten: operation, access, method, path."""
+    """List operation, access, method and path of the routes of the app itself."""
     found = []
     for path, handler in handlers_of(studio_app()):
         [method] = set(getattr(handler, "http_methods", ())) - {"OPTIONS", "HEAD"}
@@ -107,7 +107,7 @@ async def test_an_id_that_is_none_is_not_found(
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
 
 
-def test_every_route_of_the_contract_is_there() -> None:
+def test_every_documented_route_exists() -> None:
     found = {(method, re.sub(r":\w+\}", "}", path)) for _, _, method, path in routes()}
     project, scene = "/api/projects/{project_id}", "/api/scenes/{scene_id}"
     assert found == {

@@ -18,7 +18,7 @@ def described() -> dict[str, Any]:
 
 
 def schema_of(described: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
-    """The component that a schema refers to."""
+    """Return the component that a schema refers to."""
     name = reference["$ref"].rpartition("/")[2]
     found: dict[str, Any] = described["components"]["schemas"][name]
     return found

@@ -1,4 +1,4 @@
-"""What people do to scenes by hand."""
+"""Direct operations on scenes over HTTP."""
 
 import asyncio
 from typing import Any
@@ -116,7 +116,7 @@ async def test_of_two_who_saw_the_same_revision_one_wins(studio: Studio) -> None
     assert won.json()["data"]["revision"] == 2
 
 
-async def test_every_change_minds_the_base_revision(studio: Studio) -> None:
+async def test_every_change_checks_the_base_revision(studio: Studio) -> None:
     ann = await studio.person("ann")
     scene = await ann.scene(await ann.project())
     path = f"/api/scenes/{scene['id']}"
@@ -282,7 +282,7 @@ async def test_an_order_is_stale_once_another_was_made(studio: Studio) -> None:
     assert lost.json()["error"]["details"] == {"sceneIds": await ann.order(project_id)}
 
 
-async def test_scenes_that_are_made_at_once_stand_in_a_row(studio: Studio) -> None:
+async def test_scenes_created_at_once_get_consecutive_positions(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     async with studio.watching(project_id):
@@ -292,7 +292,7 @@ async def test_scenes_that_are_made_at_once_stand_in_a_row(studio: Studio) -> No
     assert sorted(scene["name"] for scene in made) == sorted(f"Scene {n}" for n in range(1, 21))
 
 
-async def test_many_hands_at_once_leave_one_history(studio: Studio) -> None:
+async def test_many_writers_at_once_leave_one_history(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     ids = [(await ann.scene(project_id))["id"] for _ in range(5)]
@@ -327,8 +327,8 @@ async def test_ten_equal_changes_with_one_key_have_one_effect(studio: Studio) ->
         )
         assert len({(answer.status_code, answer.content) for answer in answers}) == 1
         assert answers[0].is_success
-        told = (await events_of(project_id))[before:]
-        assert len({event.commit for event in told}) == 1
+        events = (await events_of(project_id))[before:]
+        assert len({event.commit for event in events}) == 1
     other = f"/api/scenes/{(await ann.scene(project_id))['id']}"
     await ann.do("PATCH", other, {"name": "K"}, headers={"idempotency-key": "k"})
     third = f"/api/scenes/{(await ann.scene(project_id))['id']}"
@@ -337,7 +337,7 @@ async def test_ten_equal_changes_with_one_key_have_one_effect(studio: Studio) ->
 
 
 def deep(levels: int) -> Any:
-    """An object in which so many objects, itself included, are inside each other."""
+    """Return an object of so many levels."""
     value: Any = {}
     for _ in range(levels - 1):
         value = {"inside": value}

@@ -1,4 +1,4 @@
-"""What a client begins with."""
+"""Snapshots: of now, of a revision, and together with the events after them."""
 
 import asyncio
 from typing import Any
@@ -21,7 +21,7 @@ from tests.harness.turns import begin_turn, end_turn, say
 PARTS = ["cursor", "epoch", "revision", "project", "members", "scenes", "messages", "runs"]
 
 
-async def test_a_snapshot_holds_what_the_contract_says(studio: Studio) -> None:
+async def test_a_snapshot_has_all_its_parts(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     scene = await ann.scene(project_id)
@@ -120,7 +120,7 @@ async def test_a_snapshot_sees_one_moment_while_others_write(studio: Studio) -> 
 
 
 class Counting:
-    """A reader that counts."""
+    """A reader that counts its statements."""
 
     def __init__(self, reader: Tx) -> None:
         self.reader, self.queries = reader, 0
@@ -184,7 +184,7 @@ async def test_a_deleted_project_has_no_snapshot(studio: Studio) -> None:
             await read_snapshot(DB, missing)
 
 
-def test_the_fold_leaves_its_state_alone() -> None:
+def test_replay_does_not_change_its_input() -> None:
     scene = {"id": "a", "name": "One"}
     before = State(project={"id": "p"}, scenes={"a": scene})
     event = msgspec.convert(

@@ -1,4 +1,4 @@
-"""Whoever leaves while they are let in leaves nobody behind; a token taken back ends streams."""
+"""Connections that close while they open leave no subscriber; a revoked token ends streams."""
 
 import asyncio
 import base64
@@ -14,7 +14,7 @@ from tests.conftest import NewDatabase
 from tests.harness.metrics import metric
 from tests.harness.person import Person
 from tests.harness.process import started
-from tests.projects.test_coming import socket_of
+from tests.projects.test_opening import socket_of
 
 HELLO, BYE = (0x81, b'{"type":"hello"}'), (0x88, b"\x03\xe8")
 SOON = 6.0  # seconds; the next heartbeat is at least seven away
@@ -25,7 +25,7 @@ def followers() -> int:
 
 
 def masked(*frames: tuple[int, bytes]) -> bytes:
-    """Frames of a client; the mask is all zeros, so that nothing changes."""
+    """Return the frames of a client; the mask is all zeros, so that nothing changes."""
     return b"".join(bytes((kind, 0x80 | len(body))) + bytes(4) + body for kind, body in frames)
 
 
@@ -50,7 +50,7 @@ async def nobody_is_left(before: int) -> None:
 
 @pytest.fixture
 async def left(person: Person) -> str:
-    """A project that somebody has just left: the next one has its log checked first."""
+    """A project whose last subscriber has just left: the next one has its log checked first."""
     project = await person.project()
     before = followers()
     async with person.stream_events(f"/api/projects/{project}/events") as events:
@@ -59,10 +59,10 @@ async def left(person: Person) -> str:
     return project
 
 
-async def test_a_hello_and_a_goodbye_at_once_leave_nobody(
+async def test_a_hello_and_a_close_in_one_packet_leave_no_subscriber(
     new_database: NewDatabase, tmp_path: Path
 ) -> None:
-    """On the loop that is served: on asyncio's own a closed transport may be written to."""
+    """It runs on the server's loop: on asyncio's own a closed transport may be written to."""
     async with started(cwd=tmp_path, DATABASE_URL=await new_database()) as server:
         person = server.local_admin()
 
@@ -91,7 +91,7 @@ async def test_a_hello_and_a_goodbye_at_once_leave_nobody(
 
 
 @pytest.mark.parametrize("upgrade", [False, True], ids=["stream", "socket"])
-async def test_who_is_gone_before_the_first_event_leaves_nobody(
+async def test_a_client_gone_before_the_first_event_leaves_no_subscriber(
     person: Person, left: str, upgrade: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = followers()
@@ -109,10 +109,10 @@ async def test_who_is_gone_before_the_first_event_leaves_nobody(
 
 
 @pytest.mark.parametrize("behind", ["an upgrade", "another", "a part"])
-async def test_what_comes_behind_the_request_for_a_stream_harms_nobody(
+async def test_bytes_behind_the_request_for_a_stream_harm_no_connection(
     person: Person, left: str, behind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In the same packet: an upgrade ends the connection, the rest is not listened to."""
+    """In the same packet: an upgrade ends the connection, and the rest is not read."""
     before = followers()
     more = {
         "an upgrade": head(person, left, upgrade=True),
@@ -130,7 +130,7 @@ async def test_what_comes_behind_the_request_for_a_stream_harms_nobody(
 
 
 @pytest.mark.parametrize("transport", ["sse", "socket"])
-async def test_a_token_that_is_taken_back_ends_what_it_had_opened(
+async def test_a_revoked_token_ends_the_streams_that_it_opened(
     person: Person, transport: str
 ) -> None:
     project = await person.project()

@@ -1,4 +1,4 @@
-"""Many who come to follow at once: few queries, and rights that are as fresh as for one."""
+"""Streams that are opened at the same time: few queries, and roles that are never older."""
 
 import asyncio
 import gc
@@ -33,8 +33,8 @@ def socket_of(person: Person, project: str, **more: Any) -> connect:
 
 
 async def revisions(person: Person, project: str, transport: str) -> list[int] | None:
-    """Every revision that somebody is told until it is over; None when refused at once."""
-    told: list[int] = []
+    """The revisions that a subscriber receives until the stream ends; None when it is refused."""
+    received: list[int] = []
     if transport == "sse":
         async with person.stream("GET", f"/api/projects/{project}/events", timeout=20) as answer:
             if answer.status_code != 200:
@@ -42,25 +42,25 @@ async def revisions(person: Person, project: str, transport: str) -> list[int] |
                 return None
             async for line in answer.aiter_lines():
                 if line.startswith("id: "):
-                    told.append(int(line.rpartition(".")[2]))
+                    received.append(int(line.rpartition(".")[2]))
                 if line.startswith("data: ") and '"project.snapshot"' in line:
-                    told.append(int(line.partition('"revision":')[2].partition(",")[0]))
-        return told
+                    received.append(int(line.partition('"revision":')[2].partition(",")[0]))
+        return received
     try:
         async with socket_of(person, project) as open_line:
             await open_line.send('{"type":"hello"}')
             async for message in open_line:
                 if '"revision":' in str(message):
-                    told.append(int(str(message).partition('"revision":')[2].partition(",")[0]))
+                    received.append(int(str(message).partition('"revision":')[2].partition(",")[0]))
     except ConnectionClosed:
         pass
     assert open_line.close_code in (4403, 4404)
-    return told if open_line.close_code == 4403 else None
+    return received if open_line.close_code == 4403 else None
 
 
 @pytest.fixture
 def queries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is asked of the database outside of transactions, as it is asked."""
+    """The statements outside of transactions, as they are run."""
     asked: list[str] = []
     fetch = Database.fetch
 
@@ -73,47 +73,47 @@ def queries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize("transport", ["sse", "socket"])
-async def test_who_comes_together_is_looked_up_together(
+async def test_connections_that_open_together_share_look_ups(
     person: Person, queries: list[str], transport: str
 ) -> None:
     project = await person.project()
     queries.clear()
-    came = asyncio.Semaphore(0)
+    ready = asyncio.Semaphore(0)
     leave = asyncio.Event()
 
-    async def come() -> None:
+    async def follow() -> None:
         if transport == "sse":
             async with person.stream_events(f"/api/projects/{project}/events") as events:
                 async for event in events:
                     if event["type"] == "sync.ready":
                         break
-                came.release()
+                ready.release()
                 await leave.wait()
             return
         async with socket_of(person, project) as line:
             await line.send('{"type":"hello"}')
             while "sync.ready" not in str(await line.recv()):
                 pass
-            came.release()
+            ready.release()
             await leave.wait()
 
-    comers = [asyncio.create_task(come()) for _ in range(MANY)]
+    clients = [asyncio.create_task(follow()) for _ in range(MANY)]
     try:
         async with asyncio.timeout(30):
             for _ in range(MANY):
-                await came.acquire()
+                await ready.acquire()
     finally:
         leave.set()
-        await asyncio.gather(*comers)
+        await asyncio.gather(*clients)
     looked_up = [sql for sql in queries if "secret_hash" in sql or "project_member" in sql]
     assert 2 <= len(looked_up) <= MAX_QUERIES
 
 
 @pytest.mark.parametrize("transport", ["sse", "socket"])
-async def test_who_left_leaves_nothing_to_the_garbage_collector(
+async def test_a_closed_connection_leaves_nothing_to_the_garbage_collector(
     person: Person, transport: str
 ) -> None:
-    """Its pass over what thousands left would halt all others."""
+    """A pass of the collector over thousands of objects would halt every other stream."""
     project = await person.project()
 
     def alive() -> int:
@@ -144,7 +144,9 @@ async def test_who_left_leaves_nothing_to_the_garbage_collector(
         gc.enable()
 
 
-async def test_a_token_that_was_taken_back_is_refused_among_others(person: Person) -> None:
+async def test_a_revoked_token_is_refused_when_look_ups_are_shared(
+    person: Person,
+) -> None:
     project = await person.project()
     me = f"/api/projects/{project}/changes"
     cursor = (await person.snapshot(project))["cursor"]
@@ -174,7 +176,7 @@ async def test_a_token_that_was_taken_back_is_refused_among_others(person: Perso
 
 
 @pytest.mark.parametrize("transport", ["sse", "socket"])
-async def test_who_is_removed_while_he_is_looked_up_is_told_nothing_later(
+async def test_a_member_removed_during_the_look_up_gets_no_later_event(
     person: Person, new_person: NewPerson, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     guest, project = await new_person(), await person.project()
@@ -190,7 +192,7 @@ async def test_who_is_removed_while_he_is_looked_up_is_told_nothing_later(
 
     async with person.stream_events(f"/api/projects/{project}/events") as events:
         monkeypatch.setattr(access, "_find", slow)
-        told = [asyncio.create_task(revisions(guest, project, transport)) for _ in range(3)]
+        streams = [asyncio.create_task(revisions(guest, project, transport)) for _ in range(3)]
         async with asyncio.timeout(15):
             await read.wait()
             await person.do(
@@ -202,27 +204,27 @@ async def test_who_is_removed_while_he_is_looked_up_is_told_nothing_later(
                 if event["type"] == "scene.created" and event["data"]["scene"] == scene:
                     break
             answer.set()
-            for heard in await asyncio.gather(*told):
-                assert not heard or max(heard) < gone
+            for revisions_of_one in await asyncio.gather(*streams):
+                assert not revisions_of_one or max(revisions_of_one) < gone
 
 
 @pytest.mark.parametrize("transport", ["sse", "socket"])
-async def test_who_comes_while_he_is_removed_is_told_nothing_later(
+async def test_a_member_who_connects_while_being_removed_gets_no_later_event(
     person: Person, new_person: NewPerson, transport: str
 ) -> None:
     guest, project = await new_person(), await person.project()
     for turn in range(8):
         await person.invite(guest, project, "viewer")
-        told = [asyncio.create_task(revisions(guest, project, transport)) for _ in range(6)]
+        streams = [asyncio.create_task(revisions(guest, project, transport)) for _ in range(6)]
         for _ in range(turn * 3):  # each time at another place of their way in
             await asyncio.sleep(0)
         await person.do("DELETE", f"/api/projects/{project}/members/{guest.user_id}", status=200)
         gone = (await person.snapshot(project))["revision"]
         await person.do("POST", f"/api/projects/{project}/scenes", {}, status=201)
         async with asyncio.timeout(15):
-            lists = await asyncio.gather(*told)
-        for heard in lists:
-            assert not heard or max(heard) < gone
+            lists = await asyncio.gather(*streams)
+        for revisions_of_one in lists:
+            assert not revisions_of_one or max(revisions_of_one) < gone
 
 
 PLAIN, ODD = "", "&x=1"  # what goes around Litestar's binding, and what does not
@@ -302,8 +304,8 @@ async def test_handshakes_short_and_long(person: Person, new_person: NewPerson) 
         lines["authorization"] = f"Bearer {person.token}"
         head = "".join(f"{key}: {text}\r\n" for key, text in lines.items())
         writer.write(f"GET /api/projects/{project}/socket HTTP/1.1\r\n{head}\r\n".encode())
-        told = await reader.readuntil(b"\r\n\r\n")
-        assert told.startswith(b"HTTP/1.1 %d " % status), (name, value, told)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 %d " % status), (name, value, answer)
         if status == 101:
-            assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in told or "R==" in value
+            assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in answer or "R==" in value
         writer.close()

@@ -1,4 +1,4 @@
-"""One change after the other is taken back, and done again, to the byte."""
+"""Each kind of change is reverted and done again, to the byte."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from tests.harness.database import DB
 from tests.harness.person import Person
 from tests.harness.studio import Studio, snapshot_of
-from tests.history.steps import CODE, Json, film, go_back, newest, refused_to_go_back
+from tests.history.steps import CODE, Json, film, newest, refused_revert, revert_iteration
 
 Act = Callable[[Person, str, list[str]], Awaitable[Any]]
 
@@ -63,7 +63,7 @@ async def iterations_after(project_id: str, revision: int) -> list[Json]:
 
 
 async def begun(studio: Studio) -> tuple[Person, str, list[str]]:
-    """Three scenes, the second with something of everything, and a fourth that is deleted."""
+    """Make three scenes, the second with all its fields, and a fourth that is deleted."""
     ann = await studio.person("ann")
     project_id = await ann.project()
     ids = [
@@ -75,7 +75,7 @@ async def begun(studio: Studio) -> tuple[Person, str, list[str]]:
 
 
 @pytest.mark.parametrize("name", ACTS)
-async def test_an_act_is_taken_back_and_done_again(studio: Studio, name: str) -> None:
+async def test_each_operation_is_reverted_and_done_again(studio: Studio, name: str) -> None:
     ann, project_id, ids = await begun(studio)
     before = await film(project_id)
     revision = (await snapshot_of(project_id))["revision"]
@@ -84,7 +84,7 @@ async def test_an_act_is_taken_back_and_done_again(studio: Studio, name: str) ->
     assert after != before
     [made] = await iterations_after(project_id, revision)
     async with studio.watching(project_id) as events:
-        went = await go_back(ann, made["id"])
+        went = await revert_iteration(ann, made["id"])
     assert await film(project_id) == before
     kinds = [event.type for event in events]
     assert kinds[0] == "message.created"
@@ -97,7 +97,7 @@ async def test_an_act_is_taken_back_and_done_again(studio: Studio, name: str) ->
     assert (iteration["changeSource"], iteration["messageId"]) == ("revert", message["id"])
     assert iteration["revertsIterationId"] == made["id"]
     async with studio.watching(project_id):
-        assert (await go_back(ann, made["id"], "after"))["iterations"]
+        assert (await revert_iteration(ann, made["id"], "after"))["iterations"]
     assert await film(project_id) == after
 
 
@@ -112,12 +112,12 @@ async def test_a_revert_of_a_revert_gives_the_state_before_it(studio: Studio, na
     step = made["id"]
     for number in range(4):
         async with studio.watching(project_id):
-            went = await go_back(ann, step)
+            went = await revert_iteration(ann, step)
         assert await film(project_id) == (before if number % 2 == 0 else after)
         step = went["iterations"][0]["id"]
 
 
-async def test_what_is_so_already_is_left_alone(studio: Studio) -> None:
+async def test_a_revert_to_the_current_state_changes_nothing(studio: Studio) -> None:
     ann, project_id, ids = await begun(studio)
     await ACTS["edit"](ann, project_id, ids)
     edit = await newest(ann, ids[1])
@@ -127,9 +127,9 @@ async def test_what_is_so_already_is_left_alone(studio: Studio) -> None:
     assert answer.json()["data"] == {"scenes": [], "iterations": [], "message": None}
     assert answer.json()["meta"]["affectedIds"] == []
     assert await snapshot_of(project_id) == was
-    await go_back(ann, edit["id"])
+    await revert_iteration(ann, edit["id"])
     was = await snapshot_of(project_id)
-    assert (await go_back(ann, edit["id"]))["iterations"] == []
+    assert (await revert_iteration(ann, edit["id"]))["iterations"] == []
     assert await snapshot_of(project_id) == was
 
 
@@ -145,7 +145,7 @@ async def test_later_changes_stand_in_the_way_unless_forced(studio: Studio) -> N
     await bob.do("PATCH", f"/api/scenes/{ids[0]}", {"duration": 9})
     was = await snapshot_of(project_id)
     for target in ("before", "after"):
-        error = await refused_to_go_back(ann, f"iterations/{mine['id']}", target=target)
+        error = await refused_revert(ann, f"iterations/{mine['id']}", target=target)
         later = error["details"]["later"]
         assert [one["changesApplied"] for one in later] == [
             ["name Mine \u2192 Theirs"],
@@ -154,12 +154,12 @@ async def test_later_changes_stand_in_the_way_unless_forced(studio: Studio) -> N
         assert {one["actorId"] for one in later} == {bob.user_id}
     assert await snapshot_of(project_id) == was
     async with studio.watching(project_id):
-        await go_back(ann, mine["id"], force=True)
+        await revert_iteration(ann, mine["id"], force=True)
     scene = await ann.do("GET", path)
     assert (scene["name"], scene["duration"]) == (before["name"], before["duration"])
 
 
-async def test_later_changes_that_were_taken_back_do_not_stand_in_the_way(studio: Studio) -> None:
+async def test_later_changes_that_were_reverted_do_not_stand_in_the_way(studio: Studio) -> None:
     ann, project_id, ids = await begun(studio)
     path = f"/api/scenes/{ids[1]}"
     before = await film(project_id)
@@ -167,9 +167,9 @@ async def test_later_changes_that_were_taken_back_do_not_stand_in_the_way(studio
     one = await newest(ann, ids[1])
     await ann.do("PATCH", path, {"name": "Two"})
     two = await newest(ann, ids[1])
-    await refused_to_go_back(ann, f"iterations/{one['id']}")
-    await go_back(ann, two["id"])
-    await go_back(ann, one["id"])
+    await refused_revert(ann, f"iterations/{one['id']}")
+    await revert_iteration(ann, two["id"])
+    await revert_iteration(ann, one["id"])
     assert await film(project_id) == before
 
 
@@ -182,7 +182,7 @@ async def test_an_edit_that_was_made_undone_by_hand_still_stands_in_the_way(
     one = await newest(ann, ids[1])
     for name in ("Two", "One"):
         await ann.do("PATCH", path, {"name": name})
-    error = await refused_to_go_back(ann, f"iterations/{one['id']}")
+    error = await refused_revert(ann, f"iterations/{one['id']}")
     assert len(error["details"]["later"]) == 2
 
 
@@ -194,17 +194,17 @@ async def test_a_deleted_scene_comes_back_with_an_older_content_by_force(studio:
     edit = await newest(ann, ids[1])
     await ann.do("DELETE", path)
     gone = await newest(ann, ids[1])
-    await refused_to_go_back(ann, f"iterations/{edit['id']}")
+    await refused_revert(ann, f"iterations/{edit['id']}")
     async with studio.watching(project_id) as events:
-        went = await go_back(ann, edit["id"], force=True)
+        went = await revert_iteration(ann, edit["id"], force=True)
     assert await film(project_id) == before
     assert [event.type for event in events][1:] == ["scene.restored", "iteration.created"]
     assert went["iterations"][0]["changesApplied"] == ["code", "name Edited \u2192 S1", "restored"]
     async with studio.watching(project_id):
-        await go_back(ann, gone["id"], "after", force=True)
+        await revert_iteration(ann, gone["id"], "after", force=True)
     assert len(await film(project_id)) == 2
     async with studio.watching(project_id):
-        await go_back(ann, went["iterations"][0]["id"], "after", force=True)
+        await revert_iteration(ann, went["iterations"][0]["id"], "after", force=True)
     assert await film(project_id) == before
 
 
@@ -217,14 +217,14 @@ async def test_a_deleted_scene_may_get_another_content_and_stay_deleted(studio: 
     await ann.do("PATCH", path, {"name": "Edited"})
     await ann.do("DELETE", path)
     async with studio.watching(project_id) as events:
-        await go_back(ann, first["id"], "after", force=True)
+        await revert_iteration(ann, first["id"], "after", force=True)
     assert [event.type for event in events][1:] == ["scene.deleted", "iteration.created"]
     async with studio.watching(project_id):
         back = await ann.do("POST", f"{path}/restore")
     assert (back["name"], back["position"]) == ("S1", 1)
 
 
-async def test_an_order_goes_back_as_far_as_its_scenes_are_still_there(studio: Studio) -> None:
+async def test_an_order_is_restored_as_far_as_its_scenes_are_still_there(studio: Studio) -> None:
     ann, project_id, ids = await begun(studio)
     a, b, c, d = ids
     await ann.do("PUT", f"/api/projects/{project_id}/scene-order", {"sceneIds": [c, b, a]})
@@ -234,14 +234,14 @@ async def test_an_order_goes_back_as_far_as_its_scenes_are_still_there(studio: S
     await ann.do("POST", f"/api/scenes/{d}/restore")
     assert await ann.order(project_id) == [c, a, new, d]
     async with studio.watching(project_id):
-        await go_back(ann, order["id"])
+        await revert_iteration(ann, order["id"])
     assert await ann.order(project_id) == [a, c, new, d]
     async with studio.watching(project_id):
-        await go_back(ann, order["id"], "after")
+        await revert_iteration(ann, order["id"], "after")
     assert await ann.order(project_id) == [c, a, new, d]
     await ann.do("PUT", f"/api/projects/{project_id}/scene-order", {"sceneIds": [d, c, a, new]})
-    await go_back(ann, order["id"], "after")
-    error = await refused_to_go_back(ann, f"iterations/{order['id']}")
+    await revert_iteration(ann, order["id"], "after")
+    error = await refused_revert(ann, f"iterations/{order['id']}")
     assert [one["operationType"] for one in error["details"]["later"]] == [
         "reorder",
         "reorder",
