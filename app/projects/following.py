@@ -2,11 +2,9 @@
 
 import re
 from typing import Annotated, Any, cast
-from uuid import UUID
 
 from litestar import Response, Router, WebSocket, get, websocket
-from litestar.di import NamedDependency
-from litestar.params import FromPath, QueryParameter
+from litestar.params import QueryParameter
 
 from app.auth.credentials import credentials_of
 from app.auth.model import Caller
@@ -16,6 +14,7 @@ from app.http.request import AnyRequest
 from app.http.shortcut import Ends, Shortcut
 from app.problems import Forbidden, NotFound, Problem
 from app.projects.access import Access, AccessLookups
+from app.projects.parameters import CurrentCaller, Id
 from app.realtime.events import Cursor
 from app.realtime.hubs import Hubs
 from app.realtime.log import PAGE_EVENTS
@@ -75,8 +74,8 @@ async def _serve(socket: Socket, caller: Caller, project_id: str) -> None:
 )
 async def events(
     request: AnyRequest,
-    project_id: FromPath[UUID],
-    caller: NamedDependency[Caller],
+    project_id: Id,
+    caller: CurrentCaller,
     after: After = None,
 ) -> EventStream:
     """Stream every event of the project as it happens; `Last-Event-ID` wins over `after`."""
@@ -90,8 +89,8 @@ async def events(
 )
 async def socket(
     socket: WebSocket[Any, Any, Any],
-    project_id: FromPath[UUID],
-    caller: NamedDependency[Caller],
+    project_id: Id,
+    caller: CurrentCaller,
 ) -> None:
     """Serve the same over a WebSocket; an absent and a foreign project look alike."""
     await _serve(socket, caller, str(project_id))
@@ -100,8 +99,8 @@ async def socket(
 @get("/api/projects/{project_id:uuid}/changes", **declare("project.changes", "viewer", **READS))
 async def read_changes(
     request: AnyRequest,
-    project_id: FromPath[UUID],
-    caller: NamedDependency[Caller],
+    project_id: Id,
+    caller: CurrentCaller,
     after: After = None,
     limit: Limit = PAGE_EVENTS,
     wait: Wait = 0,
