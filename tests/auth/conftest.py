@@ -36,7 +36,7 @@ async def whoami(
     return answer(request.scope, ActionResult(data=caller))
 
 
-def auth_app(settings: Settings) -> Guard:
+def auth_app(settings: Settings, limiter: Limiter | None = None) -> Guard:
     credentials = Credentials(DB, settings)
     app = Litestar(
         route_handlers=[router, whoami],
@@ -48,7 +48,12 @@ def auth_app(settings: Settings) -> Guard:
             "db": Provide(lambda: DB, sync_to_thread=False),
         },
         state=State(
-            {"settings": settings, "db": DB, "limiter": Limiter(), CREDENTIALS: credentials}
+            {
+                "settings": settings,
+                "db": DB,
+                "limiter": limiter or Limiter(),
+                CREDENTIALS: credentials,
+            }
         ),
         openapi_config=None,
         logging_config=None,
