@@ -30,7 +30,7 @@ OPEN = "select count(*) from run where status in ('queued', 'running')"
 
 
 class Counting(asyncpg.Connection):
-    """Dies like under `kill -9` instead of sending statement `dies_at`; 0: never."""
+    """Kills the process instead of sending statement number `dies_at`; never for 0."""
 
     sent = 0
     dies_at = 0
@@ -107,7 +107,7 @@ def forked(dsn: str, project_id: str | None, dies_at: int) -> str:
 
 
 async def expire(dsn: str) -> None:
-    """Nobody waits for the leases of the dead."""
+    """Let the leases of killed processes expire at once."""
     connection = await asyncpg.connect(dsn)
     await connection.execute(
         "update run set lease_expires_at = clock_timestamp() where status = 'running'"

@@ -1,4 +1,4 @@
-"""A worker that is told to stop each run at the very moment it takes it."""
+"""A worker whose runs are cancelled at the moment it claims them."""
 
 import asyncio
 import sys
@@ -22,7 +22,7 @@ class Stopped(Runner):
 
 
 async def main(dsn: str, project_id: str) -> None:
-    """Print how the run ended, and how many places it still takes."""
+    """Print how the run ended, and how much of the worker's concurrency it still takes."""
     watcher = await asyncpg.connect(dsn)
     async with DB.opened(dsn):
         runner = Stopped(DB, OfflineModel(), Silence())

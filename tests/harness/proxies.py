@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 
 
 class FaultProxy:
-    """Between clients and one server. Settings hold for connections that are open, too.
+    """Stands between clients and one server. Its settings apply to open connections, too.
 
-    `hold`: nothing passes either way, and nobody is told. `refuse`: new connections are reset.
-    `cut_after`: so many more bytes reach the clients, then their connections are reset. `delay`:
-    seconds that each piece waits, either way.
+    `hold`: nothing passes either way, and connections look open. `refuse`: new connections are
+    reset. `cut_after`: so many more bytes reach the clients, then their connections are reset.
+    `delay`: seconds that each piece waits, either way.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -44,7 +44,7 @@ class FaultProxy:
                 writer.transport.abort()
 
     def silence(self) -> None:
-        """What is open now passes nothing any more, either way, and nobody is told."""
+        """Pass nothing more over what is open now, either way; it goes on to look open."""
         self._lost = self.connections
 
     @asynccontextmanager

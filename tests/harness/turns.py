@@ -14,22 +14,25 @@ REQUEST = "a-turn"
 
 
 async def say(user_id: str, project_id: str, content: str) -> None:
+    """Add a message of a user that begins no turn."""
     async with DB.transaction() as tx:
         await said(tx, user_id, project_id, content)
 
 
 async def said(tx: Tx, user_id: str, project_id: str, content: str) -> None:
+    """The same within a transaction."""
     async with changing(tx, project_id, actor_id=user_id, request_id=REQUEST) as change:
         await _message(change, new_id(), None, "user", "success", content)
 
 
 async def begin_turn(user_id: str, project_id: str) -> Run:
-    """A turn that was decided; a worker of the test holds its lease, so no other takes it."""
+    """Begin a turn that has its decision; its lease is the test's, so no worker takes it."""
     async with DB.transaction() as tx:
         return await begun(tx, user_id, project_id)
 
 
 async def begun(tx: Tx, user_id: str, project_id: str) -> Run:
+    """The same within a transaction."""
     run_id, asked, answer = new_id(), new_id(), new_id()
     async with changing(tx, project_id, actor_id=user_id, request_id=REQUEST) as change:
         row = await tx.fetchrow(
@@ -46,7 +49,7 @@ async def begun(tx: Tx, user_id: str, project_id: str) -> Run:
             change.revision,
             change.next_revision,
         )
-        run = run_of(_there(row))
+        run = run_of(_found(row))
         await _message(change, asked, run_id, "user", "success", "A title")
         await _message(change, answer, run_id, "assistant", "pending", "")
         change.emit("run.queued", {"run": run}, run_id=run_id)
@@ -56,7 +59,7 @@ async def begun(tx: Tx, user_id: str, project_id: str) -> Run:
             f" where id = $1 returning {RUN}",
             run_id,
         )
-        change.emit("run.started", {"run": run_of(_there(row))}, run_id=run_id)
+        change.emit("run.started", {"run": run_of(_found(row))}, run_id=run_id)
         decision = {"toolName": "addScene", "reasoning": "…"}
         await tx.execute("update run set decision = $2 where id = $1", run_id, decision)
         change.emit("brain.decision", {"decision": decision}, run_id=run_id)
@@ -64,7 +67,7 @@ async def begun(tx: Tx, user_id: str, project_id: str) -> Run:
 
 
 async def write_scene(user_id: str, project_id: str, run: Run) -> str:
-    """The id of a scene that the turn made."""
+    """Add a scene as a step of the turn; return its id."""
     async with DB.transaction() as tx:
         async with changing(tx, project_id, actor_id=user_id, request_id=REQUEST) as change:
             cause = Cause(
@@ -80,11 +83,13 @@ async def write_scene(user_id: str, project_id: str, run: Run) -> str:
 
 
 async def end_turn(project_id: str, run: Run) -> None:
+    """End the turn with success."""
     async with DB.transaction() as tx:
         await ended(tx, project_id, run)
 
 
 async def ended(tx: Tx, project_id: str, run: Run) -> None:
+    """The same within a transaction."""
     async with changing(tx, project_id, actor_id=run.actor_id, request_id=REQUEST) as change:
         message = await tx.fetchrow(
             "update message set status = 'success', content = 'Done', updated_at ="
@@ -97,8 +102,8 @@ async def ended(tx: Tx, project_id: str, run: Run) -> None:
             f" where id = $1 returning {RUN}",
             run.id,
         )
-        change.emit("message.updated", {"message": message_of(_there(message))}, run_id=run.id)
-        change.emit("run.finished", {"run": run_of(_there(row))}, run_id=run.id)
+        change.emit("message.updated", {"message": message_of(_found(message))}, run_id=run.id)
+        change.emit("run.finished", {"run": run_of(_found(row))}, run_id=run.id)
 
 
 async def _message(
@@ -116,9 +121,9 @@ async def _message(
         change.next_revision,
         REQUEST,
     )
-    change.emit("message.created", {"message": message_of(_there(row))}, run_id=run_id)
+    change.emit("message.created", {"message": message_of(_found(row))}, run_id=run_id)
 
 
-def _there(row: Record | None) -> Record:
+def _found(row: Record | None) -> Record:
     assert row is not None
     return row

@@ -1,4 +1,4 @@
-"""A project in which much happens, as two people and the offline model do it over HTTP."""
+"""A project that two people and the offline model change over HTTP, at random."""
 
 import random
 from typing import Any
@@ -66,7 +66,7 @@ class BusyProject:
             self.done.append("duplicate")
 
     async def delete(self) -> None:
-        """And sometimes bring it back."""
+        """Delete a scene, and restore it half of the time."""
         scenes = await self.scenes()
         if len(scenes) < 3:
             return
@@ -88,14 +88,14 @@ class BusyProject:
         self.done.append("retitle")
 
     async def promote(self) -> None:
-        """The editor leaves and comes back."""
+        """Remove the editor and invite them again."""
         path = f"/api/projects/{self.id}/members/{self.editor.user_id}"
         await self.owner.do("DELETE", path)
         await self._join()
         self.done.append("member")
 
     async def ask(self) -> None:
-        """A whole turn of the offline model."""
+        """Have the offline model do a whole turn."""
         body = {"prompt": self.chance.choice(PROMPTS)}
         path = f"/api/projects/{self.id}/runs"
         await self._who().do("POST", path, body, headers={"prefer": "wait=30"})

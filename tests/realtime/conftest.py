@@ -47,7 +47,7 @@ def two(process: NewProcess) -> TwoProcesses:
     ) -> AsyncIterator[tuple[Process, Process]]:
         async with (
             process(RedisBus(redis.url), limits) as worker,
-            process(RedisBus(redis.url), limits, hears_commits=False) as web,
+            process(RedisBus(redis.url), limits, receives_commits=False) as web,
         ):
             yield worker, web
 

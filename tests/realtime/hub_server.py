@@ -35,7 +35,7 @@ RARE = Limits(head_check=3600.0)  # so that only the bus, or what replaces it, c
 
 
 class Project:
-    """A project of a test, and what happens in it."""
+    """A project of a test, whose log is all that it has."""
 
     def __init__(self, project_id: str, epoch: str) -> None:
         self.id = project_id
@@ -53,7 +53,7 @@ class Project:
         return change.revision
 
     async def note(self, text: str = "", size: int = 1) -> int:
-        """Commit a transaction of so many events that mean nothing."""
+        """Commit a transaction of so many events without a meaning."""
         return await self.commit(*[("scene.updated", {"text": text, "n": n}) for n in range(size)])
 
     async def head(self) -> int:
@@ -71,6 +71,7 @@ class Project:
 
 
 async def open_project() -> Project:
+    """A new project without events."""
     project = Project(new_id(), log.new_epoch())
     async with DB.transaction() as tx:
         await tx.execute(
@@ -193,11 +194,14 @@ class Word(msgspec.Struct, frozen=True):
 
 
 class Process:
-    """A server process: hubs, an app, an address. `valid` is what rechecks say."""
+    """Hubs, an app around them, and its address, as one process of a server has them.
 
-    def __init__(self, bus: Bus, limits: Limits | None, hears_commits: bool) -> None:
+    `valid` is what a recheck of any subscriber finds.
+    """
+
+    def __init__(self, bus: Bus, limits: Limits | None, receives_commits: bool) -> None:
         self._signals = Signals()
-        self.hears_commits = hears_commits
+        self.receives_commits = receives_commits
         self.hubs = Hubs(
             DB, bus, snapshot, running, broadcasts=[Word], limits=limits, signals=self._signals
         )
@@ -207,10 +211,10 @@ class Process:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        """Serve the hubs; commits of this process reach them while `hears_commits` holds."""
+        """Serve the hubs; commits of this process reach them while `receives_commits` holds."""
 
         def pass_on(grown: LogGrew) -> None:
-            if self.hears_commits:
+            if self.receives_commits:
                 self._signals.send(grown)
 
         disconnect = DB.signals.connect(LogGrew, pass_on)
@@ -223,11 +227,11 @@ class Process:
     @contextmanager
     def missing_commits(self) -> Iterator[None]:
         """Commits of this block are another process's, whose hints are lost."""
-        self.hears_commits = False
+        self.receives_commits = False
         try:
             yield
         finally:
-            self.hears_commits = True
+            self.receives_commits = True
 
     def hint(self, project_id: str, revision: int, rows: Sequence[log.Row] = ()) -> None:
         """A hint as from a commit of this process, or from the bus."""
@@ -360,14 +364,14 @@ async def serving_hubs(
     limits: Limits | None = None,
     *,
     delivery: Delivery,
-    hears_commits: bool = True,
+    receives_commits: bool = True,
     ws_ping: float = WS_PING_SECONDS,
 ) -> AsyncIterator[Process]:
-    """A process that serves. Without `hears_commits` it learns of commits only over its bus.
+    """A process that serves. Without `receives_commits` it learns of commits only over its bus.
 
     `ws_ping`: seconds, see `tests.harness.server.serving`.
     """
-    one = Process(bus, limits, hears_commits)
+    one = Process(bus, limits, receives_commits)
     async with one.serving():
         async with serving(one.app(), delivery=delivery, ws_ping=ws_ping) as address:
             one.address = address

@@ -217,7 +217,7 @@ async def test_commit_no_publish_is_found_by_the_head_check(
     process: NewProcess,
     project: Project,
 ) -> None:
-    async with process(LocalBus(), hears_commits=False) as here:
+    async with process(LocalBus(), receives_commits=False) as here:
         async with events(here, project) as received:
             await received.ready()
             await project.note()

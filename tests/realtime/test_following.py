@@ -62,7 +62,7 @@ async def test_the_stream_has_the_headers_and_the_form_of_the_contract(
 async def test_snapshot_then_commit_that_the_hub_has_not_heard_of(
     process: NewProcess, database: str, project: Project
 ) -> None:
-    async with process(LocalBus(), Limits(head_check=3600), hears_commits=False) as here:
+    async with process(LocalBus(), Limits(head_check=3600), receives_commits=False) as here:
         async with events(here, project) as early:
             await early.ready()
             here.hint(project.id, await project.note())

@@ -251,7 +251,7 @@ async def test_what_waits_for_its_tick_goes_out_before_a_newer_commit(
     process: NewProcess, database: str, project: Project
 ) -> None:
     """Whoever reads the log first, and before the worker could say that it has committed."""
-    async with process(LocalBus(), Limits(head_check=3600), hears_commits=False) as here:
+    async with process(LocalBus(), Limits(head_check=3600), receives_commits=False) as here:
         turn, call = Turn(project, here.hubs), new_id()
         await turn.start()
         await turn.call(call)

@@ -143,7 +143,7 @@ async def test_presence_crosses_processes(
             both = ("ann", None, 1), ("bob", "s", 1)
             for received in (ann, bob):
                 await received.until(lambda one: here_are(one, *both))
-            async with process(RedisBus(redis_server.url), RARE, hears_commits=False) as third:
+            async with process(RedisBus(redis_server.url), RARE, receives_commits=False) as third:
                 async with events(third, project, user="cleo") as cleo:
                     for received in (ann, bob, cleo):
                         await received.until(lambda one: here_are(one, *both, ("cleo", None, 1)))
@@ -177,7 +177,7 @@ async def test_the_people_of_a_process_that_fell_silent_age_out(
         quick = Limits(head_check=3600.0, linger=1.0, presence_interval=0.3, presence_ttl=1.2)
         async with (
             process(RedisBus(redis_server.url), quick) as well,
-            process(RedisBus(url), quick, hears_commits=False) as lost,
+            process(RedisBus(url), quick, receives_commits=False) as lost,
             events(well, project, user="ann") as ann,
             events(lost, project, user="bob") as bob,
         ):

@@ -46,7 +46,7 @@ async def test_snapshot_then_commit(here: Process, project: Project) -> None:
 async def test_inverted_publish(process: NewProcess, database: str, project: Project) -> None:
     """What is said about 42 comes before what is said about 41, and 41 is not committed yet."""
     bus = LocalBus()
-    async with process(bus, DEAF, hears_commits=False) as here:
+    async with process(bus, DEAF, receives_commits=False) as here:
         worker = bus.sibling()
         async with events(here, project) as received:
             await received.ready()
@@ -172,7 +172,7 @@ async def test_a_log_with_a_hole_is_not_passed_on(
 ) -> None:
     """Half a restore: revisions are missing, or of another epoch; only a word tells of them."""
     await project.note()
-    async with process(LocalBus(), DEAF, hears_commits=False) as here:
+    async with process(LocalBus(), DEAF, receives_commits=False) as here:
         async with events(here, project) as received:
             await received.ready()
             last = await project.note("lost", size=2)

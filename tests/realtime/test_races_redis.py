@@ -42,7 +42,7 @@ async def test_redis_blackhole(
 ) -> None:
     """Packets are dropped and the connection looks open: the probe finds out, the log goes on."""
     bus = RedisBus(f"redis://127.0.0.1:{wire.port}/0", probe_after=1.0, give_up_after=2.0)
-    async with process(bus, hears_commits=False) as web, events(web, project) as received:
+    async with process(bus, receives_commits=False) as web, events(web, project) as received:
         await received.ready()
         listening = bus._pubsub
         wire.hold = True
@@ -71,7 +71,7 @@ async def test_subscribe_ack_race(
     bus = RedisBus(f"redis://127.0.0.1:{wire.port}/0")
     async with (
         process(RedisBus(redis_server.url), RARE),
-        process(bus, RARE, hears_commits=False) as web,
+        process(bus, RARE, receives_commits=False) as web,
     ):
         await eventually(lambda: bus._acked)
         wire.delay = 0.1
@@ -108,7 +108,7 @@ async def test_last_leave_first_join_while_unsubscribing(
     pace = Limits(head_check=3600.0, linger=0.02)
     async with (
         process(RedisBus(redis_server.url), RARE),
-        process(bus, pace, hears_commits=False) as web,
+        process(bus, pace, receives_commits=False) as web,
     ):
         wire.delay = 0.02
         for number in range(12):
@@ -260,7 +260,7 @@ async def test_f21_a_redis_without_memory_costs_no_event(
 
 async def test_f23_doubled_and_reordered_words(process: NewProcess, project: Project) -> None:
     bus = LocalBus()
-    async with process(bus, RARE, hears_commits=False) as here:
+    async with process(bus, RARE, receives_commits=False) as here:
         worker = bus.sibling()
         async with events(here, project) as received, socket(here, project) as (other, _):
             await received.ready()

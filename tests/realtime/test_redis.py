@@ -157,7 +157,7 @@ async def test_live_text_crosses_processes_and_late_joiners_get_it(
             await stream_code(turn, call, ODD_TEXT, pause=0.01)
             await early.until(lambda received: text_of(received, call) == ODD_TEXT)
             assert "run.snapshot" not in early.types
-        async with process(RedisBus(redis_server.url), RARE, hears_commits=False) as third:
+        async with process(RedisBus(redis_server.url), RARE, receives_commits=False) as third:
             async with events(third, project) as late:
                 await late.ready()
                 await late.until(lambda received: text_of(received, call) == ODD_TEXT)

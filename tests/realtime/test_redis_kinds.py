@@ -120,7 +120,7 @@ async def meet(process: NewProcess, url: str, other: str, project: Project) -> N
     """What one process commits the other one tells at once."""
     async with (
         process(RedisBus(url), RARE) as worker,
-        process(RedisBus(other), RARE, hears_commits=False) as web,
+        process(RedisBus(other), RARE, receives_commits=False) as web,
     ):
         async with events(web, project) as received:
             await received.ready()
@@ -160,7 +160,7 @@ async def test_the_bus_follows_its_slot_to_another_node(
 ) -> None:
     async with (
         process(RedisBus(cluster.url(0)), RARE) as worker,
-        process(RedisBus(cluster.url(2)), RARE, hears_commits=False) as web,
+        process(RedisBus(cluster.url(2)), RARE, receives_commits=False) as web,
     ):
         assert worker.hubs
         async with events(web, project) as received:
@@ -184,7 +184,7 @@ async def test_a_replica_takes_over_when_the_node_of_the_bus_dies(
         cluster.replicate(1)
         async with (
             process(RedisBus(cluster.url(0)), RARE) as worker,
-            process(RedisBus(cluster.url(2)), RARE, hears_commits=False) as web,
+            process(RedisBus(cluster.url(2)), RARE, receives_commits=False) as web,
         ):
             assert worker.hubs
             async with events(web, project) as received:

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from tests.harness.redis import RedisServer
-from tests.realtime.machine import TRANSPORTS, World, three_servers
+from tests.realtime.world import TRANSPORTS, World, three_servers
 
 pytestmark = pytest.mark.one_delivery
 

@@ -111,7 +111,7 @@ async def test_events_in_two_hundred_projects_at_once_are_a_few_queries(
     process: NewProcess, database: str
 ) -> None:
     projects = [await open_project() for _ in range(200)]
-    async with process(LocalBus(), DEAF, hears_commits=False) as here:
+    async with process(LocalBus(), DEAF, receives_commits=False) as here:
         for project in projects:
             await here.hubs.ensure_ready(project.id)
             await project.note(size=2)
@@ -127,7 +127,7 @@ async def test_many_projects_that_lack_a_lot_get_all_of_it(
     process: NewProcess, database: str
 ) -> None:
     projects = [await open_project() for _ in range(12)]
-    async with process(LocalBus(), DEAF, hears_commits=False) as here:
+    async with process(LocalBus(), DEAF, receives_commits=False) as here:
         for project in projects:
             await here.hubs.ensure_ready(project.id)
             for _ in range(3):
