@@ -92,7 +92,7 @@ def browser(address: str) -> Opener:
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Client]:
-        async with Client(base_url=address, timeout=30, headers={"origin": address}) as client:
+        async with Client(base_url=address, timeout=150, headers={"origin": address}) as client:
             yield client
 
     return opened
