@@ -57,7 +57,7 @@ async def register(
     limiter = limiter_of(request)
     passwords.check_new(data.password)
     await limiter.hit(
-        "register.address", address_of(request), most=REGISTRATIONS_OF_ADDRESS, per=HOUR
+        "register.address", address_of(request), max_hits=REGISTRATIONS_OF_ADDRESS, seconds=HOUR
     )
     hashed = await passwords.hash_of(data.password)
     async with db.transaction() as tx:
@@ -70,9 +70,11 @@ async def register(
 async def login(request: AnyRequest, db: Db, data: JSONBody[Login]) -> Response[Envelope[Account]]:
     """Open a new session; the one that the browser held ends."""
     limiter = limiter_of(request)
-    await limiter.hit("login.address", address_of(request), most=LOGINS_OF_ADDRESS, per=MINUTE)
+    await limiter.hit(
+        "login.address", address_of(request), max_hits=LOGINS_OF_ADDRESS, seconds=MINUTE
+    )
     email = accounts.normalized_email(data.email)
-    await limiter.hit("login.account", email, most=LOGINS_OF_ACCOUNT, per=MINUTE)
+    await limiter.hit("login.account", email, max_hits=LOGINS_OF_ACCOUNT, seconds=MINUTE)
     account = await accounts.check_login(db, email, data.password)
     async with db.transaction() as tx:
         secret = await begin_session(tx, account.id, replaces=session_of(request.scope))
@@ -153,7 +155,7 @@ async def delete_token(
 async def open_link(request: AnyRequest, db: Db, secret: FromPath[str]) -> Response[Any]:
     """Exchange the one-time link for the session's cookie and leave its address behind."""
     await limiter_of(request).hit(
-        "link.address", address_of(request), most=LINKS_OF_ADDRESS, per=MINUTE
+        "link.address", address_of(request), max_hits=LINKS_OF_ADDRESS, seconds=MINUTE
     )
     async with db.transaction() as tx:
         session = await use_link(tx, secret, replaces=session_of(request.scope))

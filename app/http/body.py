@@ -1,4 +1,4 @@
-"""What a request body may be: its size, its media type, and the text that PostgreSQL can keep."""
+"""Limits of request bodies: size, media type, and text that PostgreSQL can store."""
 
 import asyncio
 import re
@@ -9,14 +9,17 @@ import msgspec
 from app.http.origin import CHANGING, values_of
 from app.problems import InvalidInput, PayloadTooLarge, Problem, UnsupportedMediaType
 
-BODY_MOST = 1024 * 1024  # bytes, of all but uploads
-BODY_SECONDS = 10.0  # for a whole body to arrive
+MAX_BODY_BYTES = 1024 * 1024  # of all requests but uploads
+BODY_TIMEOUT_SECONDS = 10.0  # for a whole body to arrive
 _JSON = re.compile(r"""application/json\s*(?:;\s*charset="?utf-?8"?\s*)?""", re.IGNORECASE)
 _NUL = rb"\u0000"
 
 
 def length_of(scope: Any) -> int | None:
-    """Bytes that the request says it carries: 0 for no body, None for a chunked one."""
+    """Return the declared length of the body in bytes: 0 for no body, None for a chunked one.
+
+    Raises `InvalidInput` for a malformed length.
+    """
     if values_of(scope, b"transfer-encoding"):
         return None
     lengths = values_of(scope, b"content-length")
@@ -28,11 +31,11 @@ def length_of(scope: Any) -> int | None:
 
 
 def body_problem(scope: Any, length: int | None, *, upload: bool) -> Problem | None:
-    """What is wrong with a body before it is read."""
+    """Return what is wrong with a body, found before it is read; None if nothing is."""
     if length == 0:
         return None
-    if length is not None and length > BODY_MOST and not upload:
-        return PayloadTooLarge(f"A request body may have at most {BODY_MOST} bytes.")
+    if length is not None and length > MAX_BODY_BYTES and not upload:
+        return _too_large()
     if scope["method"] not in CHANGING:
         return None
     if any(value.strip().lower() != "identity" for value in values_of(scope, b"content-encoding")):
@@ -46,9 +49,9 @@ def body_problem(scope: Any, length: int | None, *, upload: bool) -> Problem | N
 
 
 async def read_body(receive: Any, seconds: float) -> bytes | None:
-    """The whole body, which must arrive within so many seconds; None when the client left.
+    """Return the whole body; None when the client disconnected.
 
-    Raises `PayloadTooLarge` when it is too long and `InvalidInput` when it is too slow.
+    Raises `PayloadTooLarge`, or `InvalidInput` when the body takes longer than `seconds`.
     """
     parts: list[bytes] = []
     size = 0
@@ -60,20 +63,24 @@ async def read_body(receive: Any, seconds: float) -> bytes | None:
                     return None
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
-                if size > BODY_MOST:
-                    raise PayloadTooLarge(f"A request body may have at most {BODY_MOST} bytes.")
+                if size > MAX_BODY_BYTES:
+                    raise _too_large()
                 if not message.get("more_body", False):
                     return b"".join(parts)
     except TimeoutError as error:
         raise InvalidInput("The request body did not arrive in time.") from error
 
 
-def check_text(body: bytes) -> None:
-    """Raise `InvalidInput` for a NUL in any string of a JSON body: PostgreSQL can't keep one.
+def _too_large() -> Problem:
+    return PayloadTooLarge(f"A request body may have at most {MAX_BODY_BYTES} bytes.")
 
-    Lone surrogates and raw control characters are refused by msgspec itself. Only a body that
-    holds the escape is decoded; code may well contain an escaped backslash before `u0000`, which
-    is harmless.
+
+def check_text(body: bytes) -> None:
+    """Raise `InvalidInput` for a NUL in any string of a JSON body: PostgreSQL cannot store one.
+
+    msgspec itself refuses lone surrogates and raw control characters. Only a body that contains
+    the characters of the escape is decoded here, since code may contain an escaped backslash
+    before `u0000`, which is harmless.
     """
     if _NUL not in body:
         return

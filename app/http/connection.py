@@ -1,13 +1,13 @@
-"""How much a client may send, and how long it may take, before its request has even begun."""
+"""Limits of what a client may send, and of how long it may take, before its request begins."""
 
 import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-HEAD_SECONDS = 15.0  # for a whole head to arrive, from the connection or the head's first byte on
-# Bytes in a row that are no body: a head, trailers, or the framing of chunks. More than the guard
-# lets through, so that a head which is merely too long is answered with the envelope.
-FRAMING_MOST = 256 * 1024
+HEAD_TIMEOUT_SECONDS = 15.0  # for a whole head, from the connection or the head's first byte on
+# Of a head, of trailers, or of the framing of chunks, between two parts of a body. It is more than
+# the guard allows, so that a head which is a little too long is answered with the envelope.
+MAX_FRAMING_BYTES = 256 * 1024
 TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
@@ -15,28 +15,32 @@ TOO_LARGE = (
 
 
 class Connection(HttpToolsProtocol):
-    """One HTTP connection. Uvicorn's own keeps a head of any length and waits for it for ever."""
+    """One HTTP connection with limits on heads.
 
-    head_seconds = HEAD_SECONDS  # see there
-    _framing = 0  # bytes since the last of a body
+    Uvicorn's own class buffers a head of any length and waits for it without limit. It also
+    reports a lost connection only to the last of several pipelined requests.
+    """
+
+    head_seconds = HEAD_TIMEOUT_SECONDS
+    _framing = 0  # bytes since the last byte of a body
     _deadline: asyncio.TimerHandle | None = None
-    _answered: RequestResponseCycle | None = None  # while others wait behind it
+    _answering: RequestResponseCycle | None = None  # the first request, while others wait
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_came()
+        self._on_head()
         super().connection_lost(exc)
-        if self._answered and not self._answered.response_complete:  # uvicorn tells the last alone
-            self._answered.disconnected = True
-            self._answered.message_event.set()
+        if self._answering and not self._answering.response_complete:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         self._framing += len(data)
         super().data_received(data)
-        if self._framing > FRAMING_MOST and not self.transport.is_closing():
+        if self._framing > MAX_FRAMING_BYTES and not self.transport.is_closing():
             if self.cycle is None or self.cycle.response_complete:
                 self.transport.write(TOO_LARGE)
             self.transport.close()
@@ -46,14 +50,14 @@ class Connection(HttpToolsProtocol):
         self._await_head()
 
     def on_headers_complete(self) -> None:
-        self._head_came()
+        self._on_head()
         before, waiting = self.cycle, len(self.pipeline)
         super().on_headers_complete()
         if len(self.pipeline) > waiting == 0:
-            self._answered = before
+            self._answering = before
 
     def on_response_complete(self) -> None:
-        self._answered = self.pipeline[-1][0] if self.pipeline else None
+        self._answering = self.pipeline[-1][0] if self.pipeline else None
         super().on_response_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -68,7 +72,7 @@ class Connection(HttpToolsProtocol):
         if self._deadline is None:
             self._deadline = self.loop.call_later(self.head_seconds, self.transport.close)
 
-    def _head_came(self) -> None:
+    def _on_head(self) -> None:
         self._framing = 0
         if self._deadline is not None:
             self._deadline.cancel()

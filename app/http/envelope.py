@@ -1,4 +1,4 @@
-"""The one shape of every JSON answer: data, meta, context, error."""
+"""The envelope of every JSON answer: data, meta, context, error."""
 
 import time
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ class Meta(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
 
 
 class AnswerContext(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
-    """What an AI turn has to say beside its data."""
+    """What an AI turn says beside its data."""
 
     reasoning: str | None = None
     chat_response: str | None = None
@@ -52,30 +52,34 @@ class Envelope(msgspec.Struct, Generic[T], rename="camel", kw_only=True):
 
 
 class Page(msgspec.Struct, Generic[T], rename="camel", kw_only=True):
-    """A list; `nextCursor` is null on its last page."""
+    """One page of a list; `nextCursor` is null on the last page."""
 
     items: list[T]
     next_cursor: str | None = None
 
 
 class ActionResult(msgspec.Struct, Generic[T], kw_only=True):
-    """What an action gives to its answer."""
+    """The result of an action: the data of its answer, and what the envelope says of it.
+
+    `status` is the HTTP status when it differs from the route's own.
+    """
 
     data: T
     affected: list[str] = msgspec.field(default_factory=list)
     revision: int | None = None
     context: AnswerContext | None = None
     assistant_message_id: str | None = None
-    status: int | None = None  # when it differs from the route's own
+    status: int | None = None
     cookies: list[Any] = msgspec.field(default_factory=list)
 
 
 def now() -> datetime:
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 def operation_of(scope: Any) -> str:
-    """The declared `<entity>.<verb>` of the route that the request met; `request.read` if none."""
+    """Return the operation that the request's route declares; `request.read` without a route."""
     handler = scope.get("route_handler")
     operation = handler.opt.get("operation") if handler is not None else None
     return operation or "request.read"
@@ -84,6 +88,7 @@ def operation_of(scope: Any) -> str:
 def meta(
     scope: Any, *, success: bool, affected: list[str] | None = None, revision: int | None = None
 ) -> Meta:
+    """Return the `meta` of an answer, with the time since the request began."""
     info, operation = info_of(scope), operation_of(scope)
     return Meta(
         request_id=info.request_id,
@@ -96,16 +101,18 @@ def meta(
     )
 
 
-def envelope(scope: Any, done: ActionResult[T]) -> Envelope[T]:
+def envelope(scope: Any, result: ActionResult[T]) -> Envelope[T]:
+    """Return the envelope of a success."""
     return Envelope(
-        data=done.data,
-        meta=meta(scope, success=True, affected=done.affected, revision=done.revision),
-        context=done.context or msgspec.UNSET,
-        assistant_message_id=done.assistant_message_id or msgspec.UNSET,
+        data=result.data,
+        meta=meta(scope, success=True, affected=result.affected, revision=result.revision),
+        context=result.context or msgspec.UNSET,
+        assistant_message_id=result.assistant_message_id or msgspec.UNSET,
     )
 
 
 def failure(scope: Any, problem: Problem) -> Envelope[None]:
+    """Return the envelope of a problem."""
     return Envelope(
         data=None,
         meta=meta(scope, success=False),
@@ -118,13 +125,13 @@ def failure(scope: Any, problem: Problem) -> Envelope[None]:
     )
 
 
-def answer(scope: Any, done: ActionResult[T], status: int = 200) -> Response[Envelope[T]]:
-    """The answer to a read."""
+def answer(scope: Any, result: ActionResult[T], status: int = 200) -> Response[Envelope[T]]:
+    """Return the response that answers with `result`."""
     return Response(
-        envelope(scope, done),
-        status_code=done.status or status,
+        envelope(scope, result),
+        status_code=result.status or status,
         media_type=MediaType.JSON,
-        cookies=done.cookies,
+        cookies=result.cookies,
     )
 
 
@@ -132,10 +139,11 @@ Access = Literal["public", "account", "viewer", "editor", "owner", "admin"]
 
 
 def declare(operation: str, access: Access, **more: Any) -> dict[str, Any]:
-    """Keyword arguments for a route: what it does and who may call it.
+    """Return keyword arguments of a route that declare what it does and who may call it.
 
-    The app refuses to start when a route lacks either. `public` routes are open to all; all
-    others need an account; the three project roles are checked where the project is loaded.
+    `operation` is `<entity>.<verb>`. `public` routes are open to all; all others need an account;
+    the three project roles are checked where the project is loaded. The app refuses to start with
+    a route that declares neither. `more` are further keyword arguments of the route.
     """
     return {
         "opt": {"operation": operation, "access": access},

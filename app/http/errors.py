@@ -1,4 +1,4 @@
-"""Turns whatever a route raises into the envelope, with the code and status of the contract."""
+"""Turns every exception of a route into an envelope with its code and HTTP status."""
 
 import logging
 import re
@@ -34,7 +34,7 @@ from app.problems import (
     ValidationFailed,
 )
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Detail = dict[str, str]
 
@@ -90,17 +90,20 @@ def detail_of(text: str, path: str = "") -> Detail:
 
 
 def problem_of_details(details: Iterable[Detail]) -> Problem:
-    """A wrong type, a missing or an unknown field could not be read; all else breaks a rule."""
+    """Return `InvalidInput` if a type is wrong, or a field missing or unknown.
+
+    All else breaks a rule, which is `ValidationFailed`.
+    """
     listed = list(details)
-    unread = [one for one in listed if one["rule"] in ("type", "required", "unknown")]
-    kind: type[Problem] = InvalidInput if unread else ValidationFailed
-    first = (unread or listed)[0]
+    unreadable = [one for one in listed if one["rule"] in ("type", "required", "unknown")]
+    kind: type[Problem] = InvalidInput if unreadable else ValidationFailed
+    first = (unreadable or listed)[0]
     message = f"{first['path']}: {first['message']}" if first["path"] else first["message"]
     return kind(message, details=listed)
 
 
 def problem_of_decoding(error: Exception) -> Problem:
-    """Of a client's text that msgspec would not take."""
+    """Return the problem for a client's text that msgspec could not decode."""
     if isinstance(error, msgspec.ValidationError):
         return problem_of_details([detail_of(str(error))])
     if isinstance(error, RecursionError):
@@ -109,7 +112,7 @@ def problem_of_decoding(error: Exception) -> Problem:
 
 
 def problem_of_parameters(error: ValidationException) -> Problem:
-    """Of what Litestar found in path, query, headers or body."""
+    """Return the problem for what Litestar found wrong in path, query, headers or body."""
     found: Any = error.extra
     if not isinstance(found, list) or not found:
         return InvalidInput(error.detail.partition(" for path ")[0] + ".")
@@ -148,19 +151,19 @@ def reply(
     )
 
 
-def from_problem(request: AnyRequest, problem: Problem) -> Response[Envelope[None]]:
-    note_problem(request.scope, problem)
+def respond_to_problem(request: AnyRequest, problem: Problem) -> Response[Envelope[None]]:
+    log_problem(request.scope, problem)
     return reply(request, problem)
 
 
-def from_stored_refusal(request: AnyRequest, refusal: StoredRefusal) -> Response[Any]:
+def respond_to_stored_refusal(request: AnyRequest, refusal: StoredRefusal) -> Response[Any]:
     return refusal.response
 
 
-def note_problem(scope: Any, problem: Problem) -> None:
-    """Log a problem that is ours, not the client's."""
+def log_problem(scope: Any, problem: Problem) -> None:
+    """Log a problem that is a failure of the server, not of the client."""
     if problem.status >= 500:
-        log.warning(
+        logger.warning(
             "request %s: %s: %s",
             info_of(scope).request_id,
             problem.code,
@@ -169,24 +172,24 @@ def note_problem(scope: Any, problem: Problem) -> None:
         )
 
 
-def from_http(request: AnyRequest, error: HTTPException) -> Response[Envelope[None]]:
+def respond_to_http_error(request: AnyRequest, error: HTTPException) -> Response[Envelope[None]]:
     problem = problem_of_http(error)
     if isinstance(problem, InternalError):
-        return from_bug(request, error)
+        return respond_to_bug(request, error)
     headers = dict(error.headers or {}) if isinstance(error, MethodNotAllowedException) else {}
     return reply(request, problem, headers)
 
 
-def from_decoding(request: AnyRequest, error: Exception) -> Response[Envelope[None]]:
-    """Bodies are decoded before a route runs; what meets a route itself is logged as well."""
-    log.warning(
+def respond_to_decoding_error(request: AnyRequest, error: Exception) -> Response[Envelope[None]]:
+    """Answer, and log: bodies are decoded before a route runs, so this was raised inside one."""
+    logger.warning(
         "request %s sent unreadable data", info_of(request.scope).request_id, exc_info=error
     )
     return reply(request, problem_of_decoding(error))
 
 
-def from_bug(request: AnyRequest, error: Exception) -> Response[Envelope[None]]:
-    log.error(
+def respond_to_bug(request: AnyRequest, error: Exception) -> Response[Envelope[None]]:
+    logger.error(
         "request %s failed: %s %s",
         info_of(request.scope).request_id,
         request.method,
@@ -197,11 +200,11 @@ def from_bug(request: AnyRequest, error: Exception) -> Response[Envelope[None]]:
 
 
 HANDLERS: ExceptionHandlersMap = {
-    Problem: from_problem,
-    StoredRefusal: from_stored_refusal,
-    HTTPException: from_http,
-    msgspec.MsgspecError: from_decoding,
-    UnicodeDecodeError: from_decoding,
-    RecursionError: from_decoding,
-    Exception: from_bug,
+    Problem: respond_to_problem,
+    StoredRefusal: respond_to_stored_refusal,
+    HTTPException: respond_to_http_error,
+    msgspec.MsgspecError: respond_to_decoding_error,
+    UnicodeDecodeError: respond_to_decoding_error,
+    RecursionError: respond_to_decoding_error,
+    Exception: respond_to_bug,
 }

@@ -1,4 +1,4 @@
-"""The outermost layer: names each request, refuses what no route should see, seals each answer."""
+"""The outermost layer: gives each request its id, refuses bad ones, completes each answer."""
 
 import logging
 import re
@@ -8,31 +8,38 @@ from typing import Any
 
 import msgspec
 
-from app.http.body import BODY_SECONDS, body_problem, check_text, length_of, read_body
+from app.http.body import (
+    BODY_TIMEOUT_SECONDS,
+    body_problem,
+    check_text,
+    length_of,
+    read_body,
+)
 from app.http.envelope import failure
-from app.http.errors import note_problem
-from app.http.headers import completed, headers_for
+from app.http.errors import log_problem
+from app.http.headers import add_headers, required_headers
 from app.http.origin import CHANGING, host_of, host_problem, origin_problem, values_of
 from app.http.request import REQUEST_KEY, RequestInfo
 from app.problems import InternalError, InvalidInput, Problem
 from app.settings import Settings
 from app.store.ids import new_id
 
-log = logging.getLogger(__name__)
-access = logging.getLogger("app.access")
+logger = logging.getLogger(__name__)
+access_logger = logging.getLogger("app.access")
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
-HEADERS_MOST = 100
-HEADER_BYTES_MOST = 64 * 1024
-OWN_CLOSE_CODES = range(4400, 4600)  # these tell a browser why; it sees them only once accepted
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 64 * 1024
+# Close codes that tell a browser the reason, which it sees only after the handshake was accepted.
+OWN_CLOSE_CODES = range(4400, 4600)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_SECRET_PATH = re.compile(r"(/login/|/invites/)[^/]+")  # what follows opens something
-_QUIET = ("/health/", "/metrics")
-_PATH_MOST = 300  # characters of a path in the log
+_SECRET_PATH = re.compile(r"(/login/|/invites/)[^/]+")  # a secret follows, which no log may hold
+_QUIET_PATHS = ("/health/", "/metrics")
+_MAX_LOGGED_PATH_LENGTH = 300  # characters
 _PROTOCOL = re.compile(r"reelroom\.[a-z0-9.]+")
 
 
@@ -43,11 +50,12 @@ class HeadersTooLarge(InvalidInput):
 
 
 class Guard:
-    """Wrap the whole app. It never buffers an answer; of requests it holds at most one small body.
+    """Wraps the whole app.
 
-    `uploads` are ends of paths, such as `/images`, that also take multipart bodies of any size,
-    which are streamed through and limited by their route. Any other body must arrive within
-    `body_seconds`.
+    It never buffers an answer, and of each request at most one small body. `uploads` are endings
+    of paths, such as `/images`, that also accept multipart bodies of any size, which are passed on
+    as they arrive and limited by their route. Any other body must
+    arrive within `body_seconds`.
     """
 
     def __init__(
@@ -56,13 +64,13 @@ class Guard:
         settings: Settings,
         *,
         uploads: tuple[str, ...] = (),
-        body_seconds: float = BODY_SECONDS,
+        body_seconds: float = BODY_TIMEOUT_SECONDS,
     ) -> None:
         self.app = app
-        self.body_seconds = body_seconds
         self.loopback = settings.loopback
         self.allowed = settings.allowed_origins
         self.uploads = uploads
+        self.body_seconds = body_seconds
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -73,15 +81,15 @@ class Guard:
             await self.app(scope, receive, send)
 
     async def _http(self, scope: Any, receive: Receive, send: Send) -> None:
-        info = introduce(scope)
-        wanted = headers_for(scope)
-        began = 0  # the status, once it is on its way
+        info = assign_request_id(scope)
+        required = required_headers(scope)
+        status = 0  # once the answer has begun
 
-        async def seal(message: Message) -> None:
-            nonlocal began
+        async def send_completed(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
-                began = message["status"]
-                headers = completed(list(message.get("headers", ())), wanted, info.request_id)
+                status = message["status"]
+                headers = add_headers(list(message.get("headers", ())), required, info.request_id)
                 message = {**message, "headers": headers}
             await send(message)
 
@@ -95,36 +103,36 @@ class Guard:
                 if body is None:
                     return
                 check_text(body)
-                receive = replaying(body, receive)
-            await self.app(scope, receive, seal)
+                receive = replay_body(body, receive)
+            await self.app(scope, receive, send_completed)
         except Problem as problem:
-            if began:
+            if status:
                 raise
-            note_problem(scope, problem)
-            await refuse(scope, seal, problem)
+            log_problem(scope, problem)
+            await refuse(scope, send_completed, problem)
         except Exception:
-            if began:
+            if status:
                 raise
-            log.exception("request %s failed outside every route", info.request_id)
-            await refuse(scope, seal, InternalError())
+            logger.exception("request %s failed outside every route", info.request_id)
+            await refuse(scope, send_completed, InternalError())
         finally:
-            note(scope, info, began)
+            log_access(scope, info, status)
 
     async def _websocket(self, scope: Any, receive: Receive, send: Send) -> None:
-        info = introduce(scope)
+        info = assign_request_id(scope)
         accepted = False
 
         async def accept(message: Message) -> None:
             nonlocal accepted
             accepted = True
-            headers = completed(list(message.get("headers", ())), (), info.request_id)
+            headers = add_headers(list(message.get("headers", ())), (), info.request_id)
             await send({**message, "headers": headers})
 
-        async def seal(message: Message) -> None:
+        async def send_completed(message: Message) -> None:
             if message["type"] == "websocket.accept":
                 await accept(message)
                 return
-            if message["type"] == "websocket.close" and not accepted and _tells_why(message):
+            if message["type"] == "websocket.close" and not accepted and _has_own_code(message):
                 await accept({"type": "websocket.accept", "subprotocol": _protocol_of(scope)})
             await send(message)
 
@@ -133,13 +141,13 @@ class Guard:
         except Problem as problem:
             await refuse_handshake(scope, receive, send, problem)
             return
-        await self.app(scope, receive, seal)
+        await self.app(scope, receive, send_completed)
 
     def check(self, scope: Any) -> int | None:
-        """Raise the problem of a request's head; return the length of its body."""
+        """Raise what is wrong with a request's head; return the declared length of its body."""
         headers = scope["headers"]
         size = sum(len(name) + len(value) + 4 for name, value in headers)
-        if len(headers) > HEADERS_MOST or size > HEADER_BYTES_MOST:
+        if len(headers) > MAX_HEADERS or size > MAX_HEADER_BYTES:
             raise HeadersTooLarge
         host = host_of(scope)
         if problem := host_problem(host, loopback=self.loopback, allowed=self.allowed):
@@ -151,8 +159,8 @@ class Guard:
         return length_of(scope) if scope["type"] == "http" else 0
 
 
-def introduce(scope: Any) -> RequestInfo:
-    """Give the request its id, its own when that is well-formed, and start its clock."""
+def assign_request_id(scope: Any) -> RequestInfo:
+    """Give the request the id of its header, or a new one, and record when it began."""
     given = values_of(scope, b"x-request-id")
     own = len(given) == 1 and _REQUEST_ID.fullmatch(given[0])
     info = RequestInfo(request_id=given[0] if own else new_id(), began=time.perf_counter())
@@ -160,12 +168,12 @@ def introduce(scope: Any) -> RequestInfo:
     return info
 
 
-def note(scope: Any, info: RequestInfo, status: int) -> None:
-    """Write the one line that the log has of each request; status 0: the client left before."""
-    level = logging.DEBUG if scope["path"].startswith(_QUIET) else logging.INFO
-    if not access.isEnabledFor(level):
+def log_access(scope: Any, info: RequestInfo, status: int) -> None:
+    """Log one line for the request; status 0 means that the client left before the answer."""
+    level = logging.DEBUG if scope["path"].startswith(_QUIET_PATHS) else logging.INFO
+    if not access_logger.isEnabledFor(level):
         return
-    path = _SECRET_PATH.sub(r"\1…", scope["path"])[:_PATH_MOST]
+    path = _SECRET_PATH.sub(r"\1…", scope["path"])[:_MAX_LOGGED_PATH_LENGTH]
     fields = {
         "request_id": info.request_id,
         "method": scope["method"],
@@ -173,24 +181,25 @@ def note(scope: Any, info: RequestInfo, status: int) -> None:
         "status": status,
         "milliseconds": round((time.perf_counter() - info.began) * 1000, 1),
     }
-    access.log(level, "request", extra=fields)
+    access_logger.log(level, "request", extra=fields)
 
 
-def replaying(body: bytes, receive: Receive) -> Receive:
-    """A body that has been read, then whatever the connection says next."""
-    given = False
+def replay_body(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives a body already read, then what the connection sends next."""
+    is_given = False
 
-    async def again() -> Message:
-        nonlocal given
-        if given:
+    async def receive_again() -> Message:
+        nonlocal is_given
+        if is_given:
             return await receive()
-        given = True
+        is_given = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return again
+    return receive_again
 
 
 async def refuse(scope: Any, send: Send, problem: Problem) -> None:
+    """Answer a request with a problem's envelope."""
     body = msgspec.json.encode(failure(scope, problem))
     headers = [
         (b"content-type", b"application/json"),
@@ -203,16 +212,16 @@ async def refuse(scope: Any, send: Send, problem: Problem) -> None:
 
 
 async def refuse_handshake(scope: Any, receive: Receive, send: Send, problem: Problem) -> None:
-    """Answer a WebSocket handshake with the problem's status, where the server can; else 403."""
+    """Refuse a WebSocket handshake with the problem's status, or 403 if the server cannot."""
     await receive()
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1008})
         return
 
-    async def rename(message: Message) -> None:
+    async def send_renamed(message: Message) -> None:
         await send({**message, "type": message["type"].replace("http.", "websocket.http.", 1)})
 
-    await refuse(scope, rename, problem)
+    await refuse(scope, send_renamed, problem)
 
 
 def _is_upload(scope: Any) -> bool:
@@ -222,11 +231,11 @@ def _is_upload(scope: Any) -> bool:
     )
 
 
-def _tells_why(message: Message) -> bool:
+def _has_own_code(message: Message) -> bool:
     return message.get("code", 1000) in OWN_CLOSE_CODES
 
 
 def _protocol_of(scope: Any) -> str | None:
-    """One that the client offered: browsers give up on an accept without any."""
+    """Return a subprotocol that the client offered: browsers fail on an accept without one."""
     offered: list[str] = scope.get("subprotocols", [])
     return next(filter(_PROTOCOL.fullmatch, offered), None)

@@ -1,4 +1,4 @@
-"""The security headers of every answer; what a handler has set itself stays as it is."""
+"""The security headers of every answer; those that a handler has set itself take precedence."""
 
 from typing import Any
 
@@ -30,29 +30,32 @@ OF_HTTPS: tuple[Header, ...] = (
 
 
 def is_api(path: str) -> bool:
+    """Return whether this path belongs to the API."""
     return path == "/api" or path.startswith("/api/")
 
 
-def headers_for(scope: Any) -> tuple[Header, ...]:
-    """What an answer on this path must carry."""
+def required_headers(scope: Any) -> tuple[Header, ...]:
+    """Return the headers that an answer on this path must have."""
     path: str = scope["path"]
-    wanted = ALWAYS
+    required = ALWAYS
     if is_api(path):
-        wanted += OF_API
+        required += OF_API
     elif path == "/" or path.startswith(("/projects/", "/invites/")):
-        wanted += OF_APP_PAGE
+        required += OF_APP_PAGE
     if scope["scheme"] in ("https", "wss"):
-        wanted += OF_HTTPS
-    return wanted
+        required += OF_HTTPS
+    return required
 
 
-def completed(headers: list[Header], wanted: tuple[Header, ...], request_id: str) -> list[Header]:
-    """`headers` with what is lacking of `wanted`, and with the request's id unless it has one.
+def add_headers(
+    headers: list[Header], required: tuple[Header, ...], request_id: str
+) -> list[Header]:
+    """Return `headers` with those that they lack of `required`, and the request's id.
 
-    A reply that is given again for an idempotency key keeps the id of the request it answered.
+    An answer that is replayed for an idempotency key keeps the id of the first request.
     """
     present = {name.lower() for name, _ in headers}
-    result = [*headers, *(header for header in wanted if header[0] not in present)]
+    result = [*headers, *(header for header in required if header[0] not in present)]
     if b"x-request-id" not in present:
         result.append((b"x-request-id", request_id.encode()))
     return result

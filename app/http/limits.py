@@ -1,4 +1,4 @@
-"""How often something may be tried: one window for each limit and key, shared through Redis."""
+"""Rate limits: one window for each limit and key, shared through Redis."""
 
 import asyncio
 import hashlib
@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from app.problems import RateLimited
 
-REDIS_SECONDS = 0.05  # how long a request waits for Redis
-REDIS_PAUSE = 1.0  # seconds without Redis after it failed
-KEYS_MOST = 20_000  # of the windows held in this process
+REDIS_TIMEOUT_SECONDS = 0.05  # wait of one request for Redis
+REDIS_PAUSE_SECONDS = 1.0  # without asking Redis, after it failed
+MAX_WINDOWS = 20_000  # kept in this process
 COUNT = """
 local count = redis.call('INCR', KEYS[1])
 local left = redis.call('PTTL', KEYS[1])
@@ -24,17 +24,16 @@ return {count, left}
 
 
 class Redis(Protocol):
-    """The part of Redis that counting needs."""
+    """The part of a Redis client that counting needs."""
 
     async def eval(self, script: str, key: str, *words: str) -> Any:
-        """Run a script on one key."""
+        """Run a Lua script on one key."""
 
 
 class Limiter:
     """Counts in Redis, or in this process when there is none or it does not answer in time.
 
-    `redis_seconds` is how long a request waits for Redis; `fallbacks` counts how often Redis did
-    not answer within it.
+    A request waits for Redis `redis_seconds`; `fallbacks` counts how often that was not enough.
     """
 
     def __init__(
@@ -42,7 +41,7 @@ class Limiter:
         redis: Redis | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
-        redis_seconds: float = REDIS_SECONDS,
+        redis_seconds: float = REDIS_TIMEOUT_SECONDS,
     ) -> None:
         self.redis = redis
         self.clock = clock
@@ -51,45 +50,45 @@ class Limiter:
         self._away_until = -math.inf
         self._windows: dict[tuple[str, str], tuple[int, float]] = {}
 
-    async def hit(self, limit: str, key: str, *, most: int, per: float) -> None:
-        """Count one try of `key`; raise `RateLimited` from the `most + 1`st within `per` seconds.
+    async def hit(self, limit: str, key: str, *, max_hits: int, seconds: float) -> None:
+        """Count one hit of `key`; raise `RateLimited` above `max_hits` within `seconds`.
 
         Limits of different names never share a count.
         """
-        found = await self._shared(limit, key, per)
-        count, left = found or self._local(limit, key, per)
-        if count > most:
+        shared = await self._hit_redis(limit, key, seconds)
+        count, left = shared or self._hit_local(limit, key, seconds)
+        if count > max_hits:
             raise RateLimited(retry_after=max(1, math.ceil(left)))
 
-    async def _shared(self, limit: str, key: str, per: float) -> tuple[int, float] | None:
+    async def _hit_redis(self, limit: str, key: str, seconds: float) -> tuple[int, float] | None:
         if self.redis is None or self.clock() < self._away_until:
             return None
-        from redis.exceptions import RedisError  # late: most servers of one process do without
+        from redis.exceptions import RedisError  # late: a server without Redis does not need it
 
         name = f"limit:{limit}:{hashlib.sha256(key.encode()).hexdigest()[:32]}"
         try:
             async with asyncio.timeout(self.redis_seconds):
-                answer: Any = await self.redis.eval(COUNT, name, str(round(per * 1000)))
+                answer: Any = await self.redis.eval(COUNT, name, str(round(seconds * 1000)))
         except (RedisError, OSError, TimeoutError):
             self.fallbacks += 1
-            self._away_until = self.clock() + REDIS_PAUSE
+            self._away_until = self.clock() + REDIS_PAUSE_SECONDS
             return None
         return int(answer[0]), int(answer[1]) / 1000
 
-    def _local(self, limit: str, key: str, per: float) -> tuple[int, float]:
+    def _hit_local(self, limit: str, key: str, seconds: float) -> tuple[int, float]:
         now = self.clock()
         count, end = self._windows.get((limit, key), (0, 0.0))
         if end <= now:
             self._windows.pop((limit, key), None)
-            count, end = 0, now + per
+            count, end = 0, now + seconds
         self._windows[limit, key] = count + 1, end
-        if len(self._windows) > KEYS_MOST:
+        if len(self._windows) > MAX_WINDOWS:
             self._forget(now)
         return count + 1, end - now
 
     def _forget(self, now: float) -> None:
-        """Drop the windows that are over; then the oldest, so that memory stays bounded."""
+        """Drop the windows that have ended; if too many are left, the oldest half of the limit."""
         self._windows = {key: value for key, value in self._windows.items() if value[1] > now}
-        if len(self._windows) > KEYS_MOST:
-            for key in list(self._windows)[: KEYS_MOST // 2]:
+        if len(self._windows) > MAX_WINDOWS:
+            for key in list(self._windows)[: MAX_WINDOWS // 2]:
                 del self._windows[key]

@@ -1,4 +1,4 @@
-"""What every route may answer beside its own: the errors of the contract, described once."""
+"""The OpenAPI descriptions of the answers that most routes share."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ CHANGES_ONLY = (409, 413, 415)
 
 
 def errors(*, changes: bool) -> dict[int, ResponseSpec]:
-    """The errors of a route that reads, or of one that `changes` something."""
+    """Return the errors of a route that reads, or of one that `changes` something."""
     return {
         status: ResponseSpec(Envelope[None], description=meaning, generate_examples=False)
         for status, meaning in MEANINGS.items()

@@ -1,4 +1,4 @@
-"""Which hosts and origins a request may name: the cure for forged and rebound requests."""
+"""Checks Host and Origin, against cross-site request forgery and DNS rebinding."""
 
 import re
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ _COOKIE = re.compile(rf"(?:^|;)\s*{SESSION_COOKIE}=([^;]*)")
 
 
 def values_of(scope: Any, name: bytes) -> list[str]:
-    """Every value of a header; `name` in lower case."""
+    """Return every value of a header; `name` is in lower case."""
     return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
 
 
 def bearer_of(scope: Any) -> str | None:
-    """The token of `Authorization: Bearer …`; None when there is no such header."""
+    """Return the token of `Authorization: Bearer …`; None without such a header."""
     for value in values_of(scope, b"authorization"):
         kind, _, token = value.partition(" ")
         if kind.lower() == "bearer":
@@ -28,7 +28,7 @@ def bearer_of(scope: Any) -> str | None:
 
 
 def session_of(scope: Any) -> str | None:
-    """The value of the session cookie, unless a bearer token speaks for the request."""
+    """Return the value of the session cookie; None without one, or with a bearer token."""
     if bearer_of(scope) is not None:
         return None
     for value in values_of(scope, b"cookie"):
@@ -38,7 +38,7 @@ def session_of(scope: Any) -> str | None:
 
 
 def host_of(scope: Any) -> str:
-    """The one Host of the request, in lower case; raise `InvalidInput` when it is not one."""
+    """Return the request's Host in lower case; raise `InvalidInput` unless there is exactly one."""
     hosts = values_of(scope, b"host")
     if len(hosts) != 1 or not _HOST.fullmatch(host := hosts[0].lower()):
         raise InvalidInput("The request must carry exactly one Host header.")
@@ -46,7 +46,11 @@ def host_of(scope: Any) -> str:
 
 
 def host_problem(host: str, *, loopback: bool, allowed: frozenset[str]) -> Problem | None:
-    """A server on loopback answers to loopback names only, else any page could rebind to it."""
+    """Return what is wrong with the host name; None if nothing is.
+
+    A server on loopback answers to loopback names only; else any page could reach it by a domain
+    that resolves to loopback.
+    """
     found = _HOST.fullmatch(host)
     name = found.group("name") if found else ""
     if not loopback or name in LOOPBACK_NAMES:
@@ -57,10 +61,10 @@ def host_problem(host: str, *, loopback: bool, allowed: frozenset[str]) -> Probl
 
 
 def origin_problem(scope: Any, host: str, allowed: frozenset[str]) -> Problem | None:
-    """What is wrong with where a changing request or a WebSocket handshake comes from.
+    """Return what is wrong with the Origin of a changing request or a WebSocket handshake.
 
-    A bearer token can't be sent by another site's page, so it needs no Origin. A proxy may have
-    ended TLS before us, so a plain connection is also at home under https.
+    A page of another site cannot send a bearer token, so a request with one needs no Origin. A
+    proxy may have terminated TLS, so the https origin is also accepted on a plain connection.
     """
     socket = scope["type"] == "websocket"
     if not socket and scope["method"] not in CHANGING:

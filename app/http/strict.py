@@ -1,4 +1,4 @@
-"""Reads JSON bodies exactly: Litestar's own reading takes "3" for 3 and 500s on bad UTF-8."""
+"""Decodes JSON bodies strictly: Litestar itself takes "3" for 3 and fails on bad UTF-8."""
 
 from typing import Any
 
@@ -10,11 +10,13 @@ from app.problems import InvalidInput
 
 
 class StrictRequest(Request[Any, Any, Any]):
-    """The request class of the whole app: a body is decoded straight into its Struct."""
+    """The request class of the whole app; it decodes a body directly into its Struct."""
 
     async def json(self) -> Any:
-        """The body as the type that the route declares for it; raise `InvalidInput` or
-        `ValidationFailed`."""
+        """Return the body as the type that the route declares for it.
+
+        Raises `InvalidInput` or `ValidationFailed`.
+        """
         field = self.route_handler.parsed_fn_signature.parameters.get("data")
         body = await self.body()
         if not body:

@@ -1,13 +1,14 @@
-"""The table of answers that are given again."""
+"""The table of stored answers, as the migrations made it."""
 
 from piccolo.columns import JSONB, Bytea, Integer, Text, Timestamptz, Varchar
 from piccolo.table import Table
 
+from app.store.columns import ClockTimestamp
 from app.store.database import SCHEMA
 
 
 class IdempotencyRecord(Table, tablename="idempotency_record", db=SCHEMA):
-    """Primary key (user_id, scope, key)."""
+    """The primary key is (user_id, scope, key); Piccolo knows no composite ones."""
 
     user_id = Varchar(255, primary_key=True, default=None)
     scope = Text(default=None)
@@ -16,5 +17,5 @@ class IdempotencyRecord(Table, tablename="idempotency_record", db=SCHEMA):
     status = Integer(null=True, default=None)
     headers = JSONB(null=True, default=None)
     body = Bytea(null=True, default=None)
-    created_at = Timestamptz()
+    created_at = Timestamptz(default=ClockTimestamp())
     expires_at = Timestamptz(default=None)

@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from app.http.connection import FRAMING_MOST, Connection
+from app.http.connection import MAX_FRAMING_BYTES, Connection
 from app.http.guard import Guard
 from app.settings import Settings
 from tests.harness.server import serving
@@ -73,7 +73,7 @@ async def test_bodies_and_many_requests_on_one_connection_are_no_head(
     client: httpx.AsyncClient,
 ) -> None:
     for _ in range(5):
-        for size in (FRAMING_MOST, FRAMING_MOST + 1, 3 * FRAMING_MOST):
+        for size in (MAX_FRAMING_BYTES, MAX_FRAMING_BYTES + 1, 3 * MAX_FRAMING_BYTES):
             answer = await client.post(
                 "/api/things/images",
                 content=b"x" * size,

@@ -16,7 +16,7 @@ async def sent(client: httpx.AsyncClient, body: bytes | str) -> httpx.Response:
     return await client.post("/api/things", content=body, headers=JSON)
 
 
-M9_BODIES: dict[str, bytes] = {
+UNREADABLE_BODIES: dict[str, bytes] = {
     "bad utf-8": b'{"title":"\xff"}',
     "overlong": b'{"title":"\xc0\xaf"}',
     "surrogate bytes": b'{"title":"\xed\xa0\x80"}',
@@ -38,11 +38,11 @@ M9_BODIES: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("name", M9_BODIES)
+@pytest.mark.parametrize("name", UNREADABLE_BODIES)
 async def test_a_body_that_can_not_be_read_is_the_clients_fault(
     client: httpx.AsyncClient, name: str
 ) -> None:
-    problem(await sent(client, M9_BODIES[name]), 400, "INVALID_INPUT")
+    problem(await sent(client, UNREADABLE_BODIES[name]), 400, "INVALID_INPUT")
 
 
 async def test_an_escaped_backslash_before_u0000_is_plain_text(

@@ -277,9 +277,9 @@ async def test_pages_carry_their_policy_and_handlers_keep_their_own(
 
 
 async def test_transport_security_is_promised_under_https_only() -> None:
-    from app.http.headers import headers_for
+    from app.http.headers import required_headers
 
-    names = {name for name, _ in headers_for({"path": "/", "scheme": "https"})}
+    names = {name for name, _ in required_headers({"path": "/", "scheme": "https"})}
     assert b"strict-transport-security" in names
 
 

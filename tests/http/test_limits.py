@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.http.limits import KEYS_MOST, Limiter
+from app.http.limits import MAX_WINDOWS, Limiter
 from app.problems import RateLimited
 from app.realtime.bus.redis import RedisServer
 from app.store.ids import new_id
@@ -34,9 +34,11 @@ def patient_limiter(redis: RedisServer) -> Limiter:
     return Limiter(redis, redis_seconds=10.0)
 
 
-async def refused(limiter: Limiter, limit: str, key: str, most: int, per: float = 60) -> bool:
+async def refused(
+    limiter: Limiter, limit: str, key: str, max_hits: int, seconds: float = 60
+) -> bool:
     try:
-        await limiter.hit(limit, key, most=most, per=per)
+        await limiter.hit(limit, key, max_hits=max_hits, seconds=seconds)
     except RateLimited:
         return True
     return False
@@ -55,10 +57,10 @@ async def test_limits_and_keys_share_no_count() -> None:
 async def test_a_window_ends_and_tells_when() -> None:
     clock = Clock()
     limiter = Limiter(clock=clock)
-    await limiter.hit("one", "me", most=1, per=60)
+    await limiter.hit("one", "me", max_hits=1, seconds=60)
     clock.now += 29.5
     with pytest.raises(RateLimited) as limited:
-        await limiter.hit("one", "me", most=1, per=60)
+        await limiter.hit("one", "me", max_hits=1, seconds=60)
     assert limited.value.retry_after == 31
     clock.now += 30.5
     assert not await refused(limiter, "one", "me", 1)
@@ -67,9 +69,9 @@ async def test_a_window_ends_and_tells_when() -> None:
 async def test_memory_stays_bounded_whatever_keys_come() -> None:
     clock = Clock()
     limiter = Limiter(clock=clock)
-    for number in range(2 * KEYS_MOST):
-        await limiter.hit("one", str(number), most=1, per=60)
-    assert len(limiter._windows) <= KEYS_MOST
+    for number in range(2 * MAX_WINDOWS):
+        await limiter.hit("one", str(number), max_hits=1, seconds=60)
+    assert len(limiter._windows) <= MAX_WINDOWS
 
 
 async def test_two_processes_share_a_count_through_redis(redis_url: str) -> None:
@@ -81,7 +83,7 @@ async def test_two_processes_share_a_count_through_redis(redis_url: str) -> None
         assert answers.count(False) == 7
         assert first.fallbacks == second.fallbacks == 0
         with pytest.raises(RateLimited) as limited:
-            await first.hit("shared", me, most=7, per=60)
+            await first.hit("shared", me, max_hits=7, seconds=60)
         assert limited.value.retry_after is not None
         assert 55 <= limited.value.retry_after <= 60
 

@@ -205,10 +205,10 @@ async def test_limits_are_counted_where_the_bus_is_whichever_node_was_told(
     limiters = [Limiter(bus.server, redis_seconds=10.0) for bus in buses]
     me = new_id()
     for limiter in (*limiters, *limiters):
-        await limiter.hit("tries", me, most=6, per=60)
+        await limiter.hit("tries", me, max_hits=6, seconds=60)
     for limiter in limiters:
         with pytest.raises(RateLimited):
-            await limiter.hit("tries", me, most=6, per=60)
+            await limiter.hit("tries", me, max_hits=6, seconds=60)
     assert [limiter.fallbacks for limiter in limiters] == [0, 0, 0]
     for bus in buses:
         await bus.server.close()

@@ -119,7 +119,7 @@ class AcceleratedHttpProtocol(_Reporting, Connection):
         if self.pipeline:  # requests behind an event stream are never answered
             self.pipeline.clear()
             self.flow.resume_reading()
-        self._head_came()  # nor is the rest of another one awaited
+        self._on_head()  # nor is the rest of another one awaited
         return True
 
     def release(self) -> None:
