@@ -9,7 +9,7 @@ import msgspec
 from app.http.origin import CHANGING, values_of
 from app.problems import InvalidInput, PayloadTooLarge, Problem, UnsupportedMediaType
 
-MAX_BODY_BYTES = 1024 * 1024  # of all requests but uploads
+MAX_BODY_BYTES = 1024 * 1024
 BODY_TIMEOUT_SECONDS = 10.0  # for a whole body to arrive
 _JSON = re.compile(r"""application/json\s*(?:;\s*charset="?utf-?8"?\s*)?""", re.IGNORECASE)
 _NUL = rb"\u0000"
@@ -30,19 +30,17 @@ def length_of(scope: Any) -> int | None:
     return int(lengths[0])
 
 
-def body_problem(scope: Any, length: int | None, *, upload: bool) -> Problem | None:
+def body_problem(scope: Any, length: int | None) -> Problem | None:
     """Return what is wrong with a body, found before it is read; None if nothing is."""
     if length == 0:
         return None
-    if length is not None and length > MAX_BODY_BYTES and not upload:
+    if length is not None and length > MAX_BODY_BYTES:
         return _too_large()
     if scope["method"] not in CHANGING:
         return None
     if any(value.strip().lower() != "identity" for value in values_of(scope, b"content-encoding")):
         return UnsupportedMediaType("Request bodies must not be compressed.")
     kinds = values_of(scope, b"content-type")
-    if upload and len(kinds) == 1 and kinds[0].lower().startswith("multipart/form-data;"):
-        return None
     if len(kinds) != 1 or not _JSON.fullmatch(kinds[0].strip()):
         return UnsupportedMediaType()
     return None

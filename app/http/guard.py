@@ -52,24 +52,16 @@ class HeadersTooLarge(InvalidInput):
 class Guard:
     """Wraps the whole app.
 
-    It never buffers an answer, and of each request at most one small body. `uploads` are endings
-    of paths, such as `/images`, that also accept multipart bodies of any size, which are passed on
-    as they arrive and limited by their route. Any other body must
-    arrive within `body_seconds`.
+    It never buffers an answer, and of each request at most one body, which must arrive within
+    `body_seconds`.
     """
 
     def __init__(
-        self,
-        app: App,
-        settings: Settings,
-        *,
-        uploads: tuple[str, ...] = (),
-        body_seconds: float = BODY_TIMEOUT_SECONDS,
+        self, app: App, settings: Settings, *, body_seconds: float = BODY_TIMEOUT_SECONDS
     ) -> None:
         self.app = app
         self.loopback = settings.loopback
         self.allowed = settings.allowed_origins
-        self.uploads = uploads
         self.body_seconds = body_seconds
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -95,10 +87,9 @@ class Guard:
 
         try:
             length = self.check(scope)
-            upload = bool(self.uploads) and scope["path"].endswith(self.uploads)
-            if problem := body_problem(scope, length, upload=upload):
+            if problem := body_problem(scope, length):
                 raise problem
-            if scope["method"] in CHANGING and length != 0 and not _is_upload(scope):
+            if scope["method"] in CHANGING and length != 0:
                 body = await read_body(receive, self.body_seconds)
                 if body is None:
                     return
@@ -222,13 +213,6 @@ async def refuse_handshake(scope: Any, receive: Receive, send: Send, problem: Pr
         await send({**message, "type": message["type"].replace("http.", "websocket.http.", 1)})
 
     await refuse(scope, send_renamed, problem)
-
-
-def _is_upload(scope: Any) -> bool:
-    return any(
-        value.lower().startswith("multipart/form-data")
-        for value in values_of(scope, b"content-type")
-    )
 
 
 def _has_own_code(message: Message) -> bool:

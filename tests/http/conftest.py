@@ -55,14 +55,6 @@ async def cancel_thing(request: AnyRequest) -> Response[Envelope[str]]:
     return answer(request.scope, ActionResult(data="cancelled"))
 
 
-@post("/api/things/images", status_code=200, **declare("image.create", "public"))
-async def upload(request: AnyRequest) -> Response[Envelope[int]]:
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-    return answer(request.scope, ActionResult(data=size))
-
-
 @get("/api/broken", **declare("thing.break", "public"))
 async def broken(request: AnyRequest) -> Response[Envelope[None]]:
     raise LookupError(f"{SECRET} in /home/app/db.py: select * from user_account")
@@ -123,7 +115,7 @@ class RoleTokens:
 
 
 ROUTES = [
-    list_things, create_thing, cancel_thing, upload, broken, busy, mine, figures, endless, page,
+    list_things, create_thing, cancel_thing, broken, busy, mine, figures, endless, page,
     preview, follow,
 ]  # fmt: skip
 
@@ -148,7 +140,7 @@ async def address() -> AsyncIterator[str]:
     app = small_app()
     check_routes(app)
     settings = Settings(reelroom_allowed_origins="https://studio.example, http://127.0.0.1:5173")
-    async with serving(Guard(app, settings, uploads=("/images",))) as url:
+    async with serving(Guard(app, settings)) as url:
         yield url
 
 
