@@ -252,7 +252,7 @@ async def test_registrations_are_limited_by_address(client: Client) -> None:
 
 
 class Unlimited(Limiter):
-    async def hit(self, limit: str, key: str, *, most: int, per: float) -> None:
+    async def hit(self, limit: str, key: str, *, max_hits: int, seconds: float) -> None:
         """Let everything pass."""
 
 
