@@ -7,7 +7,7 @@ from app.chat import leases
 from app.chat.leases import LeasedRun
 from app.chat.live import LiveSink
 from app.chat.perform import RunAttempt
-from app.runs.worker import CANCEL, LeasedWorker, Source
+from app.runs.worker import LeasedWorker, Source
 from app.store.concurrency import run_to_completion
 from app.store.database import Database
 
@@ -55,16 +55,16 @@ class Runner(LeasedWorker[LeasedRun]):
         attempt = RunAttempt(lease, self.provider, self._sink)
         try:
             await attempt.perform()
-        except asyncio.CancelledError as reason:
-            if reason.args != (CANCEL,):
+        except asyncio.CancelledError:
+            if not self.is_cancelled(lease):
                 raise
             await run_to_completion(attempt.cancelled())
 
     async def renew(self, lease: LeasedRun) -> bool:
-        return await leases.renew(lease) is not None
+        return await leases.renew(lease) is None
 
     async def release(self, lease: LeasedRun) -> None:
         await leases.release(lease)
 
-    def finished(self, lease: LeasedRun) -> None:
+    def on_end(self, lease: LeasedRun) -> None:
         self._sink.forget_run(lease.run.id)

@@ -59,10 +59,10 @@ class GenerationWorker(LeasedWorker[LeasedGeneration]):
         return [Source("claim variations", self._claim, POLL_INTERVAL_SECONDS, wakes=True)]
 
     async def _claim(self, worker: str) -> LeasedGeneration | None:
-        leased = await leases.claim(self._database, worker)
-        if leased is None:
-            await leases.give_up(self._database)
-        return leased
+        return await leases.claim(self._database, worker)
+
+    async def before_claims(self) -> None:
+        await leases.give_up(self._database)
 
     def job_id(self, lease: LeasedGeneration) -> str:
         return lease.generation.id
@@ -75,7 +75,7 @@ class GenerationWorker(LeasedWorker[LeasedGeneration]):
 
     async def renew(self, lease: LeasedGeneration) -> bool:
         await leases.renew(lease)
-        return False
+        return True  # one that is not wanted any more has lost its lease
 
     async def release(self, lease: LeasedGeneration) -> None:
         await leases.release(lease)

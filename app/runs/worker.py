@@ -14,12 +14,13 @@ import msgspec
 from app.problems import LeaseLost, Problem
 from app.store.concurrency import run_to_completion, spawn
 
-RENEWAL_INTERVAL_SECONDS = 3.0  # of a lease; much less than a lease lasts
-RETRY_PAUSE_SECONDS = 1.0  # before a job that met a failing database is tried again
+LEASE_SECONDS = 12  # that a worker may be silent before another takes its job over
+RENEWAL_INTERVAL_SECONDS = 3.0  # four tries before the lease expires
+RETRY_PAUSE_SECONDS = 1.0  # before a job that failed with a `Problem` is released
 RELEASE_WAIT_SECONDS = 1.0  # for a cancelled job to end before its lease is released
-JITTER = 0.25  # of the polling intervals
+JITTER = 0.25  # of the polling intervals, as a share, so that workers do not poll in step
 
-CANCEL, LOST, DRAIN = "cancel", "lost", "drain"  # why a job's task is cancelled
+CANCEL, LOST, DRAIN = "cancel", "lost", "drain"  # why the task of a job is cancelled
 
 logger = logging.getLogger(__name__)
 
@@ -27,9 +28,9 @@ Lease = TypeVar("Lease")
 
 
 class Source(msgspec.Struct, Generic[Lease], frozen=True):
-    """A way to obtain jobs: `claim` returns a leased one, or None when there is none.
+    """A way to obtain jobs: `claim(worker)` returns a leased one, or None when there is none.
 
-    It is polled every `interval` seconds, and at once after `LeasedWorker.wake` if `wakes`.
+    It is polled every `interval` seconds and, with `wakes`, at once after `LeasedWorker.wake`.
     """
 
     name: str
@@ -38,21 +39,36 @@ class Source(msgspec.Struct, Generic[Lease], frozen=True):
     wakes: bool = False
 
 
+class _Job(Generic[Lease]):
+    """A job that this worker works on, and why its task was cancelled, if it was."""
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.task: asyncio.Task[None]
+        self.why: str | None = None
+
+    def cancel(self, why: str) -> None:
+        """Cancel the task once it has begun: cancelled before, it would never clean up."""
+        self.why = why
+        asyncio.get_running_loop().call_soon(self.task.cancel, why)
+
+
 class LeasedWorker(ABC, Generic[Lease]):
     """Works on up to `concurrency` jobs at once, each under a lease that it renews.
 
     At shutdown jobs get `grace` seconds to end; the leases of those that have not are released, so
-    that another worker goes on at once. A worker that dies is noticed when its leases expire.
+    that another worker continues at once. The jobs of a worker that dies are taken over when their
+    leases expire.
     """
 
     def __init__(self, *, concurrency: int, grace: float) -> None:
         self.worker = secrets.token_hex(6)
         self._concurrency = concurrency
         self._grace = grace
-        self._jobs: dict[str, tuple[asyncio.Task[None], Lease]] = {}
+        self._jobs: dict[str, _Job[Lease]] = {}
         self._wake = asyncio.Event()
 
-    # What a kind of job defines
+    # What each kind of job defines
 
     @abstractmethod
     def sources(self) -> list[Source[Lease]]:
@@ -64,27 +80,30 @@ class LeasedWorker(ABC, Generic[Lease]):
 
     @abstractmethod
     def describe(self, lease: Lease) -> str:
-        """Return the job in words, for the log."""
+        """Return what the job is, for the log."""
 
     @abstractmethod
     async def perform(self, lease: Lease) -> None:
-        """Do the job. A `Problem` means that another attempt may do better.
+        """Do the job. A `Problem` leaves it to another attempt.
 
-        Cancelled with the argument `CANCEL` it must end the job as cancelled.
+        When its task is cancelled and `is_cancelled`, it ends the job as cancelled.
         """
 
     @abstractmethod
     async def renew(self, lease: Lease) -> bool:
-        """Prolong the lease; return whether the job is to be cancelled. Raises `LeaseLost`."""
+        """Prolong the lease and return whether the job is still wanted. Raises `LeaseLost`."""
 
     @abstractmethod
     async def release(self, lease: Lease) -> None:
-        """Let another worker claim the job now."""
+        """Let any worker claim the job now."""
 
-    def finished(self, lease: Lease) -> None:
-        """Called when this worker works on the job no more."""
+    async def before_claims(self) -> None:
+        """Called before each look for jobs, also when the worker is at its capacity."""
 
-    # The same for all kinds
+    def on_end(self, lease: Lease) -> None:
+        """Called when this worker no longer works on the job."""
+
+    # What is the same for all
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
@@ -103,9 +122,18 @@ class LeasedWorker(ABC, Generic[Lease]):
         self._wake.set()
 
     def cancel(self, job_id: str) -> None:
-        """Cancel a job that this worker works on; ignored for others."""
+        """Cancel a job; ignored unless this worker works on it."""
         if job_id in self._jobs:
-            _cancel(self._jobs[job_id][0], CANCEL)
+            self._jobs[job_id].cancel(CANCEL)
+
+    def is_cancelled(self, lease: Lease) -> bool:
+        """Return whether the job was cancelled, and its task not for another reason.
+
+        The argument of `CancelledError` does not say: anyio replaces it in a task that is opening
+        a connection.
+        """
+        job = self._jobs.get(self.job_id(lease))
+        return job is not None and job.lease is lease and job.why == CANCEL
 
     async def _poll(self, source: Source[Lease]) -> None:
         while True:
@@ -123,8 +151,9 @@ class LeasedWorker(ABC, Generic[Lease]):
                 continue
 
     async def _fill(self, source: Source[Lease]) -> None:
-        """Begin jobs until the worker is full or there are no more; never raises."""
+        """Begin jobs until the worker is at its capacity or there are none; log what fails."""
         try:
+            await self.before_claims()
             while len(self._jobs) < self._concurrency:
                 if not await run_to_completion(self._begin_next(source)):
                     return
@@ -143,61 +172,56 @@ class LeasedWorker(ABC, Generic[Lease]):
 
     def _begin(self, lease: Lease) -> None:
         logger.info("%s", self.describe(lease))
-        task = spawn(self._work(lease), name=self.describe(lease))
-        self._jobs[self.job_id(lease)] = task, lease
+        job = self._jobs[self.job_id(lease)] = _Job(lease)
+        job.task = spawn(self._work(job), name=self.describe(lease))
 
-    async def _work(self, lease: Lease) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        renewal = spawn(self._renew(lease, task), name=f"lease of {self.describe(lease)}")
+    async def _work(self, job: _Job[Lease]) -> None:
+        lease, name = job.lease, self.describe(job.lease)
+        renewal = spawn(self._renew(job), name=f"lease of {name}")
         try:
             await self.perform(lease)
-        except asyncio.CancelledError as reason:
-            if reason.args != (LOST,):
+        except asyncio.CancelledError:
+            if job.why != LOST:
                 raise
-            logger.info("%s has another worker now, or was given up", self.describe(lease))
+            logger.info("%s: the lease is lost", name)
         except Problem as problem:
-            logger.warning("%s is left to another attempt: %s", self.describe(lease), problem)
+            logger.warning("%s is left to another attempt: %s", name, problem.message)
             await asyncio.sleep(RETRY_PAUSE_SECONDS)
             await self.release(lease)
         finally:
             renewal.cancel()
-            job_id = self.job_id(lease)
-            if self._jobs.get(job_id) == (task, lease):  # not a later attempt of this worker
-                del self._jobs[job_id]
-                self.finished(lease)
+            if self._jobs.get(self.job_id(lease)) is job:  # and no later attempt of this worker
+                del self._jobs[self.job_id(lease)]
+                self.on_end(lease)
             self._wake.set()
 
-    async def _renew(self, lease: Lease, task: "asyncio.Task[None]") -> None:
+    async def _renew(self, job: _Job[Lease]) -> None:
         while True:
             await asyncio.sleep(RENEWAL_INTERVAL_SECONDS)
             try:
-                wanted = not await self.renew(lease)
+                is_wanted = await self.renew(job.lease)
             except LeaseLost:
-                _cancel(task, LOST)
+                job.cancel(LOST)
                 return
             except Problem as problem:
-                logger.warning("%s: lease not renewed: %s", self.describe(lease), problem.message)
+                name = self.describe(job.lease)
+                logger.warning("%s: lease not renewed: %s", name, problem.message)
                 continue
-            if not wanted:
-                _cancel(task, CANCEL)
+            if not is_wanted:
+                job.cancel(CANCEL)
                 return
 
     async def _drain(self) -> None:
-        tasks = [task for task, _ in self._jobs.values()]
-        if tasks:
-            await asyncio.wait(tasks, timeout=self._grace)
+        """Wait for the jobs, then cancel the rest and release their leases."""
+        if self._jobs:
+            await asyncio.wait([job.task for job in self._jobs.values()], timeout=self._grace)
         left = list(self._jobs.values())
-        for task, _ in left:
-            task.cancel(DRAIN)
-        for task, lease in left:
-            await asyncio.wait([task], timeout=RELEASE_WAIT_SECONDS)
+        for job in left:
+            job.task.cancel(DRAIN)
+        for job in left:
+            await asyncio.wait([job.task], timeout=RELEASE_WAIT_SECONDS)
             try:
-                await self.release(lease)
+                await self.release(job.lease)
             except Problem as problem:
-                logger.warning("%s: lease not released: %s", self.describe(lease), problem.message)
-
-
-def _cancel(task: "asyncio.Task[None]", why: str) -> None:
-    """Cancel a task once it has begun: cancelled before, it would never clean up."""
-    asyncio.get_running_loop().call_soon(task.cancel, why)
+                name = self.describe(job.lease)
+                logger.warning("%s: lease not released: %s", name, problem.message)
