@@ -27,7 +27,6 @@ from app.chat.routes import router as chat
 from app.chat.runner import Runner
 from app.generations.model import GenerationQueued
 from app.generations.routes import router as generations
-from app.generations.variation_routes import router as variations
 from app.generations.worker import GenerationWorker
 from app.health import router as health
 from app.http.errors import HANDLERS
@@ -167,7 +166,6 @@ def create_app(
         scenes,
         scene_history,
         generations,
-        variations,
         chat,
         health,
         pages,

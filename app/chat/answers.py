@@ -1,4 +1,4 @@
-"""What is answered when a turn is over: its scenes, and what the brain thought."""
+"""The answer of a turn that has ended: the scenes it changed, and what the brain wrote."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from app.runs.model import Run
 from app.scenes.model import Scene
 from app.scenes.reads import scenes_of_run
 from app.store.database import Reader
+from app.store.query import named
 
 CANCELLED = "This turn was cancelled."
 SUGGESTIONS = {
@@ -16,6 +17,7 @@ SUGGESTIONS = {
     "trimScene": ["Make it 5 seconds", "Add another scene"],
     "deleteScene": ["Undo this change", "Add another scene"],
 }
+# The problem for each error code of a run.
 PROBLEMS: dict[str, type[Problem]] = {
     **{kind.code: kind for kind in Problem.__subclasses__()},
     "TIMEOUT": AiError,
@@ -23,31 +25,35 @@ PROBLEMS: dict[str, type[Problem]] = {
     "STALE_BASE": Conflict,
 }
 
+FIND_ANSWER = named("""
+    select content, kind, (select revision from project where id = project_id)
+    from message where id = :id
+""")
+
 
 async def answer_of(reader: Reader, run: Run) -> ActionResult[list[Scene]]:
-    """The scenes that a run changed, as they are now. Raises the problem of one that failed."""
+    """Return the scenes that a run changed, as they are now.
+
+    Raises the problem of a run that failed, and `NotFound` when its answer was deleted.
+    """
     if run.status == "failed" and run.error is not None:
         kind = PROBLEMS.get(run.error.code, InternalError)
         raise kind(run.error.message, details={"run": run})
     scenes = await scenes_of_run(reader, run.id)
-    said = await reader.fetchrow(
-        "select content, kind, (select revision from project where id = project_id)"
-        " from message where id = $1",
-        run.assistant_message_id,
-    )
-    if said is None:
+    message = await reader.fetchrow(*FIND_ANSWER(id=run.assistant_message_id))
+    if message is None:
         raise NotFound("The answer of this turn was deleted.")
     decision: dict[str, Any] = run.decision or {}
     cancelled = run.status == "cancelled"
     return ActionResult(
         data=scenes,
         affected=[scene.id for scene in scenes],
-        revision=said["revision"],
+        revision=message["revision"],
         context=AnswerContext(
             reasoning=decision.get("reasoning"),
-            chat_response=said["content"] or (CANCELLED if cancelled else ""),
+            chat_response=message["content"] or (CANCELLED if cancelled else ""),
             suggestions=[] if cancelled else SUGGESTIONS.get(decision.get("toolName") or "", []),
-            needs_clarification=True if said["kind"] == "clarification" else None,
+            needs_clarification=True if message["kind"] == "clarification" else None,
         ),
         assistant_message_id=run.assistant_message_id,
         status=200,

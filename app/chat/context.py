@@ -7,45 +7,58 @@ import msgspec
 from app.brain.model import Context, ContextMessage, ContextScene
 from app.chat.leases import LeasedRun
 from app.problems import Problem
-from app.projects.model import Format
+from app.projects.tables import ProjectRow
+from app.runs.tables import MessageRow
 from app.scenes.model import Scene
 from app.scenes.reads import live_scenes
-from app.store.database import Reader
+from app.store.query import Param, built
 
-MESSAGES_MOST = 20  # of the chat before this turn
+MAX_MESSAGES = 20  # of the chat before this turn
 
-log = logging.getLogger(__name__)
+FIND_FRAME = built(
+    ProjectRow.select(ProjectRow.format, ProjectRow.fps).where(ProjectRow.id == Param("id"))
+)
+LIST_EARLIER_MESSAGES = built(
+    MessageRow.select(MessageRow.role, MessageRow.content)
+    .where(
+        MessageRow.project_id == Param("project_id"),
+        MessageRow.status == "success",
+        MessageRow.sequence <= Param("last"),
+        MessageRow.content != "",
+    )
+    .order_by(MessageRow.sequence, ascending=False)
+    .limit(MAX_MESSAGES)
+)
 
-
-FORMAT = "select format, fps from project where id = $1"
+logger = logging.getLogger(__name__)
 
 
 class GatheredContext(msgspec.Struct, frozen=True, kw_only=True):
-    """The packet, and the scenes that it was made from: what a later commit must still meet."""
+    """The packet, and the scenes it was made from, by id, which a commit compares with."""
 
     context: Context
     scenes: dict[str, Scene]
 
 
 async def gather(leased: LeasedRun) -> GatheredContext:
-    """Read anew, so that a turn sees the result of the one before; a failing part is left out."""
+    """Read the packet from the database, so that a turn sees the result of the one before.
+
+    Messages that cannot be read are left out. Raises `Problem` when the scenes cannot.
+    """
     run = leased.run
-    project = await leased.database.fetchrow(
-        "select format, fps from project where id = $1", run.project_id
-    )
-    assert project is not None
-    frame: Format = project["format"]
+    frame = await leased.database.fetchrow(*FIND_FRAME(id=run.project_id))
+    assert frame is not None, "rows of projects stay"
     scenes = await live_scenes(leased.database, run.project_id)
     newest = max(scenes, key=lambda scene: scene.created_at, default=None)
     try:
-        messages = await _messages(leased.database, leased)
+        messages = await _messages(leased)
     except Problem:
-        log.warning("messages left out of the context of run %s", run.id, exc_info=True)
+        logger.warning("messages left out of the context of run %s", run.id, exc_info=True)
         messages = []
     context = Context(
         prompt=run.prompt,
-        format=frame,
-        fps=project["fps"],
+        format=frame["format"],
+        fps=frame["fps"],
         scenes=[
             ContextScene(
                 id=scene.id,
@@ -66,13 +79,10 @@ async def gather(leased: LeasedRun) -> GatheredContext:
     return GatheredContext(context=context, scenes={scene.id: scene for scene in scenes})
 
 
-async def _messages(reader: Reader, leased: LeasedRun) -> list[ContextMessage]:
-    rows = await reader.fetch(
-        "select role, content from (select role, content, sequence from message"
-        " where project_id = $1 and status = 'success' and sequence < $2 and content <> ''"
-        " order by sequence desc limit $3) as newest order by sequence",
-        leased.run.project_id,
-        leased.run.base_revision + 1,
-        MESSAGES_MOST,
+async def _messages(leased: LeasedRun) -> list[ContextMessage]:
+    """Return the last messages before the turn, oldest first."""
+    run = leased.run
+    rows = await leased.database.fetch(
+        *LIST_EARLIER_MESSAGES(project_id=run.project_id, last=run.base_revision)
     )
-    return [ContextMessage(role=row["role"], content=row["content"]) for row in rows]
+    return [ContextMessage(role=row["role"], content=row["content"]) for row in reversed(rows)]

@@ -1,74 +1,126 @@
-"""Who works on which run: claims, leases and takeovers.
+"""Leases of runs: claim, takeover, renewal, release, and the fence of every write.
 
-Every write of a worker is fenced by its lease: `UPDATE … WHERE status = 'running' AND lease_epoch =
-mine`. Whoever lost the lease writes nothing.
+A worker writes only while `status = 'running'` and `lease_epoch` is the one of its claim. A
+takeover and the end of a run raise the epoch, so a worker that lost its lease writes nothing.
 """
 
 import logging
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
-from typing import Any
 
 import msgspec
+from asyncpg import Record
 
 from app.brain.model import Decision
-from app.chat.endings import Ending, break_off, close_calls
-from app.generations.records import LOST, fail_of_run
+from app.chat.endings import Ending, break_off
+from app.generations.model_calls import close_calls_of_run
+from app.generations.records import WORKER_LOST, fail_generations_of_run
 from app.problems import Forbidden, LeaseLost, ServiceUnavailable
 from app.projects.access import require_role
 from app.realtime.log import Change, changing
-from app.runs.model import RUN, Run, run_of
+from app.runs.model import Run
+from app.runs.reads import LIST_CALLS, RUN, run_of
+from app.runs.worker import LEASE_SECONDS
 from app.store.database import Database, Tx
+from app.store.query import column_list, named
 
-LEASE = "12 seconds"  # how long a worker may be silent before another takes over
-ATTEMPTS_MOST = 4  # of one run, the takeovers included
+MAX_ATTEMPTS = 4  # of one run, the takeovers included
 
-log = logging.getLogger(__name__)
+LEASED_RUN = f"{column_list(RUN)}, lease_epoch, image_urls, request_id"
+
+# The project's row is locked first, as by every change. A project that is being changed is skipped
+# and found by a later poll.
+FIND_QUEUED_RUN = named("""
+    select r.id, r.project_id, r.actor_id, r.request_id
+    from run r join project p on p.id = r.project_id
+    where r.status = 'queued' and not exists (
+        select from run b where b.project_id = r.project_id and b.status = 'running'
+    )
+    order by r.priority desc, r.queued_at limit 1
+    for no key update of p skip locked
+""")
+# Which run of the project is next may have changed before its row was locked.
+CLAIM_RUN = named(f"""
+    update run set
+        status = 'running', attempt = attempt + 1, lease_owner = :worker,
+        lease_epoch = lease_epoch + 1, started_at = clock_timestamp(),
+        lease_expires_at = clock_timestamp() + interval '{LEASE_SECONDS} seconds'
+    where id = (
+        select id from run
+        where project_id = :project_id and status = 'queued' and not exists (
+            select from run b where b.project_id = :project_id and b.status = 'running'
+        )
+        order by priority desc, sequence limit 1
+    )
+    returning {LEASED_RUN}
+""")
+FIND_EXPIRED_RUN = named("""
+    select r.id, r.project_id, r.actor_id, r.request_id
+    from run r join project p on p.id = r.project_id
+    where r.status = 'running' and r.lease_expires_at < clock_timestamp()
+    order by r.lease_expires_at limit 1
+    for no key update of p skip locked
+""")
+TAKE_OVER_RUN = named(f"""
+    update run set
+        attempt = attempt + 1, lease_owner = :worker, lease_epoch = lease_epoch + 1,
+        lease_expires_at = clock_timestamp() + interval '{LEASE_SECONDS} seconds'
+    where id = :id and status = 'running' and lease_expires_at < clock_timestamp()
+    returning {LEASED_RUN}
+""")
+# Deleting a project cancels its runs.
+RENEW_LEASE = named(f"""
+    update run set lease_expires_at = clock_timestamp() + interval '{LEASE_SECONDS} seconds'
+    where id = :id and status = 'running' and lease_epoch = :lease_epoch
+    returning coalesce(
+        cancel_requested_at, (select deleted_at from project where id = project_id)
+    ) as unwanted_since
+""")
+RELEASE_LEASE = named("""
+    update run set lease_expires_at = clock_timestamp()
+    where id = :id and status = 'running' and lease_epoch = :lease_epoch
+""")
+LOCK_LEASED_RUN = named("""
+    select coalesce(r.cancel_requested_at, p.deleted_at) as unwanted_since, m.role
+    from run r
+        join project p on p.id = r.project_id
+        left join project_member m on m.project_id = r.project_id and m.user_id = r.actor_id
+    where r.id = :id and r.status = 'running' and r.lease_epoch = :lease_epoch
+    for no key update of r
+""")
+
+logger = logging.getLogger(__name__)
 
 
 class RunCancelled(Exception):
-    """Somebody asked for this run to stop."""
+    """The run is to be cancelled: a user requested it, or its project was deleted."""
 
 
 class LeasedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that this worker holds a lease on, and what earlier attempts left behind."""
+    """A run that this worker holds a lease on, with what earlier attempts have committed.
+
+    `revision` is the project's after the claim. `started` are the ids of the tool calls that were
+    announced; `finished` maps those that are over to their summaries.
+    """
 
     database: Database
     run: Run
     lease_epoch: int
     image_urls: list[str]
-    revision: int  # of the project after the claim
+    revision: int
     request_id: str
     decision: Decision | None
-    started: frozenset[str]  # call ids announced by an earlier attempt
-    finished: dict[str, str]  # call id -> summary of the steps that are done
+    started: frozenset[str]
+    finished: dict[str, str]
 
 
 async def claim(database: Database, worker: str) -> LeasedRun | None:
-    """Take the next waiting run of a project in which none is running; None when there is none."""
+    """Claim the next queued run of a project in which none is running; None if there is none."""
     async with database.transaction() as tx:
-        candidate = await tx.fetchrow(
-            "select r.id, r.project_id, r.actor_id, r.request_id from run r"
-            " join project p on p.id = r.project_id"
-            " where r.status = 'queued' and not exists (select from run b"
-            " where b.project_id = r.project_id and b.status = 'running')"
-            " order by r.priority desc, r.queued_at limit 1"
-            " for no key update of p skip locked",
-        )
+        candidate = await tx.fetchrow(*FIND_QUEUED_RUN())
         if candidate is None:
             return None
         async with _changing(tx, candidate) as change:
-            row = await tx.fetchrow(
-                "update run set status = 'running', attempt = attempt + 1, lease_owner = $2,"
-                " lease_epoch = lease_epoch + 1, started_at = clock_timestamp(),"
-                f" lease_expires_at = clock_timestamp() + interval '{LEASE}'"
-                " where id = (select id from run where project_id = $1 and status = 'queued'"
-                " and not exists (select from run b where b.project_id = $1"
-                " and b.status = 'running') order by priority desc, sequence limit 1)"
-                f" returning {RUN}, lease_epoch, image_urls, request_id",
-                change.project_id,
-                worker,
-            )
+            row = await tx.fetchrow(*CLAIM_RUN(project_id=change.project_id, worker=worker))
             if row is None:
                 return None
             change.actor_id, change.request_id = row["actor_id"], row["request_id"]
@@ -76,141 +128,102 @@ async def claim(database: Database, worker: str) -> LeasedRun | None:
 
 
 async def take_over(database: Database, worker: str) -> LeasedRun | None:
-    """Take a run whose worker is gone; ends those that were cancelled or tried too often."""
+    """Claim a run whose lease has expired; None if there is none.
+
+    A run that was cancelled, or that has had `MAX_ATTEMPTS`, is ended instead.
+    """
     async with database.transaction() as tx:
-        dead = await tx.fetchrow(
-            "select r.id, r.project_id, r.actor_id, r.request_id from run r"
-            " join project p on p.id = r.project_id"
-            " where r.status = 'running' and r.lease_expires_at < clock_timestamp()"
-            " order by r.lease_expires_at limit 1 for no key update of p skip locked"
-        )
-        if dead is None:
+        expired = await tx.fetchrow(*FIND_EXPIRED_RUN())
+        if expired is None:
             return None
-        async with _changing(tx, dead) as change:
-            row = await tx.fetchrow(
-                "update run set attempt = attempt + 1, lease_owner = $2,"
-                " lease_epoch = lease_epoch + 1,"
-                f" lease_expires_at = clock_timestamp() + interval '{LEASE}'"
-                " where id = $1 and status = 'running' and lease_expires_at < clock_timestamp()"
-                f" returning {RUN}, lease_epoch, image_urls, request_id",
-                dead["id"],
-                worker,
-            )
+        async with _changing(tx, expired) as change:
+            row = await tx.fetchrow(*TAKE_OVER_RUN(id=expired["id"], worker=worker))
             if row is None:
                 return None
             if row["cancel_requested_at"] is not None:
-                await break_off(change, dead["id"], Ending(status="cancelled", content=""))
+                await break_off(change, row["id"], Ending(status="cancelled", content=""))
                 return None
-            if row["attempt"] > ATTEMPTS_MOST:
-                lost = ServiceUnavailable("The worker was lost too often; please send it again.")
-                ending = Ending(
-                    status="failed", content=lost.message, problem=lost, code="WORKER_LOST"
-                )
-                await break_off(change, dead["id"], ending)
+            if row["attempt"] > MAX_ATTEMPTS:
+                await _give_up(change, row["id"])
                 return None
-            await close_calls(tx, dead["id"], "abandoned")
+            await close_calls_of_run(tx, row["id"], "abandoned")
             return await _leased_run(database, change, row, "run.retrying")
 
 
-async def _leased_run(database: Database, change: Change, row: Any, kind: str) -> LeasedRun:
+async def _give_up(change: Change, run_id: str) -> None:
+    problem = ServiceUnavailable("The worker was lost too often; please send it again.")
+    ending = Ending(status="failed", content=problem.message, problem=problem, code="WORKER_LOST")
+    await break_off(change, run_id, ending)
+
+
+async def _leased_run(database: Database, change: Change, row: Record, kind: str) -> LeasedRun:
     values = dict(row)
-    lease_epoch, images = values.pop("lease_epoch"), values.pop("image_urls")
-    request_id = values.pop("request_id")
-    run = run_of(values)
-    calls = await change.tx.fetch(
-        "select type, payload from project_event where run_id = $1"
-        " and type in ('tool.started', 'tool.finished') order by revision",
-        run.id,
+    lease_epoch, image_urls, request_id = (
+        values.pop(name) for name in ("lease_epoch", "image_urls", "request_id")
     )
-    finished = {
-        row["payload"]["callId"]: row["payload"].get("summary", "")
-        for row in calls
-        if row["type"] == "tool.finished"
-    }
+    run = run_of(values)
+    calls = await change.tx.fetch(*LIST_CALLS(run_id=run.id))
     change.emit(kind, {"run": run}, run_id=run.id)
     if kind == "run.retrying":
-        await fail_of_run(change, run.id, "WORKER_LOST", LOST)
+        await fail_generations_of_run(change, run.id, "WORKER_LOST", WORKER_LOST)
     return LeasedRun(
         database=database,
         run=run,
         lease_epoch=lease_epoch,
-        image_urls=images,
+        image_urls=image_urls,
         revision=change.revision,
         request_id=request_id,
         decision=_decision_of(run),
-        started=frozenset(row["payload"]["callId"] for row in calls),
-        finished=finished,
+        started=frozenset(call["payload"]["callId"] for call in calls),
+        finished={
+            call["payload"]["callId"]: call["payload"].get("summary", "")
+            for call in calls
+            if call["type"] == "tool.finished"
+        },
     )
 
 
 def _decision_of(run: Run) -> Decision | None:
-    """What an earlier attempt decided; asked anew when another version wrote it."""
+    """Return what an earlier attempt decided; None if another version wrote what we cannot read."""
     try:
         return msgspec.convert(run.decision, Decision) if run.decision else None
     except msgspec.ValidationError:
-        log.warning("the decision of run %s can't be read", run.id, exc_info=True)
+        logger.warning("the decision of run %s cannot be read", run.id, exc_info=True)
         return None
 
 
-async def renew(leased: LeasedRun) -> datetime | None:
-    """Prolong the lease; return when a cancel was asked for, if it was. Raises `LeaseLost`.
-
-    Whoever deletes a project cancels its runs.
-    """
+async def renew(leased: LeasedRun) -> bool:
+    """Prolong the lease and return whether the run is still wanted. Raises `LeaseLost`."""
     async with leased.database.transaction() as tx:
-        row = await tx.fetchrow(
-            "update run set lease_expires_at = clock_timestamp()"
-            f" + interval '{LEASE}' where id = $1 and status = 'running' and lease_epoch = $2"
-            " returning coalesce(cancel_requested_at,"
-            " (select deleted_at from project where id = project_id)) as unwanted_since",
-            leased.run.id,
-            leased.lease_epoch,
-        )
+        row = await tx.fetchrow(*RENEW_LEASE(id=leased.run.id, lease_epoch=leased.lease_epoch))
     if row is None:
         raise LeaseLost
-    cancel: datetime | None = row["unwanted_since"]
-    return cancel
+    return row["unwanted_since"] is None
 
 
 async def release(leased: LeasedRun) -> None:
-    """Give the run to whoever comes next, now: this worker is shutting down."""
+    """Let the next worker take the run over now; without effect if the lease is lost."""
     async with leased.database.transaction() as tx:
-        await tx.execute(
-            "update run set lease_expires_at = clock_timestamp()"
-            " where id = $1 and status = 'running' and lease_epoch = $2",
-            leased.run.id,
-            leased.lease_epoch,
-        )
+        await tx.execute(*RELEASE_LEASE(id=leased.run.id, lease_epoch=leased.lease_epoch))
 
 
-def holding(tx: Tx, leased: LeasedRun) -> AbstractAsyncContextManager[Change]:
-    """The project's lock, in the name of whoever asked for the run."""
-    return _changing(tx, leased)
+def changing_run(tx: Tx, leased: LeasedRun) -> AbstractAsyncContextManager[Change]:
+    """Lock the run's project for a change on behalf of the user who asked for the run."""
+    run = leased.run
+    return changing(tx, run.project_id, actor_id=run.actor_id, request_id=leased.request_id)
 
 
-def _changing(tx: Tx, of: Any) -> AbstractAsyncContextManager[Change]:
-    if isinstance(of, LeasedRun):
-        project_id, actor_id, request_id = of.run.project_id, of.run.actor_id, of.request_id
-    else:
-        project_id, actor_id, request_id = of["project_id"], of["actor_id"], of["request_id"]
-    return changing(tx, project_id, actor_id=actor_id, request_id=request_id)
+def _changing(tx: Tx, row: Record) -> AbstractAsyncContextManager[Change]:
+    return changing(tx, row["project_id"], actor_id=row["actor_id"], request_id=row["request_id"])
 
 
 async def fence(tx: Tx, leased: LeasedRun, *, ends: bool = False) -> None:
-    """Raise `LeaseLost` unless this worker holds the run.
+    """Lock the run's row. Raises `LeaseLost` unless this worker holds the run.
 
-    Unless it only `ends`: `RunCancelled` if nobody wants it or its project was deleted, and
-    `Forbidden` if whoever asked for it may not do so any more.
+    Unless the transaction only `ends` the run, raises `RunCancelled` when it is no longer wanted,
+    and `Forbidden` when its user may no longer change the project.
     """
-    row = await tx.fetchrow(
-        "select coalesce(r.cancel_requested_at, p.deleted_at) as unwanted_since, m.role"
-        " from run r join project p on p.id = r.project_id"
-        " left join project_member m on m.project_id = r.project_id and m.user_id = r.actor_id"
-        " where r.id = $1 and r.status = 'running' and r.lease_epoch = $2"
-        " for no key update of r",
-        leased.run.id,
-        leased.lease_epoch,
-    )
+    row = await tx.fetchrow(*LOCK_LEASED_RUN(id=leased.run.id, lease_epoch=leased.lease_epoch))
     if row is None:
         raise LeaseLost
     if ends:

@@ -1,4 +1,4 @@
-"""The worker that performs runs: it claims those that wait and takes over those of dead workers."""
+"""The worker that performs runs: it claims queued ones and takes over those of dead workers."""
 
 import asyncio
 
@@ -11,14 +11,14 @@ from app.runs.worker import LeasedWorker, Source
 from app.store.concurrency import run_to_completion
 from app.store.database import Database
 
-CONCURRENCY = 24  # runs of one process, of different projects
-POLL_INTERVAL_SECONDS = 1.0  # for runs that wait
-SWEEP_INTERVAL_SECONDS = 3.0  # for runs whose worker is gone
-GRACE_SECONDS = 5.0  # for runs under way at shutdown
+CONCURRENCY = 24  # runs of one process, each of another project
+POLL_INTERVAL_SECONDS = 1.0  # for queued runs
+TAKEOVER_INTERVAL_SECONDS = 3.0  # for runs whose lease has expired
+GRACE_SECONDS = 5.0  # for running runs at shutdown
 
 
 class Runner(LeasedWorker[LeasedRun]):
-    """Performs up to `concurrency` runs at once, of different projects."""
+    """Performs up to `concurrency` runs at once, each of another project."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Runner(LeasedWorker[LeasedRun]):
     def sources(self) -> list[Source[LeasedRun]]:
         return [
             Source("claim runs", self._claim, POLL_INTERVAL_SECONDS, wakes=True),
-            Source("take over runs", self._take_over, SWEEP_INTERVAL_SECONDS),
+            Source("take over runs", self._take_over, TAKEOVER_INTERVAL_SECONDS),
         ]
 
     async def _claim(self, worker: str) -> LeasedRun | None:
@@ -58,10 +58,10 @@ class Runner(LeasedWorker[LeasedRun]):
         except asyncio.CancelledError:
             if not self.is_cancelled(lease):
                 raise
-            await run_to_completion(attempt.cancelled())
+            await run_to_completion(attempt.end_cancelled())
 
     async def renew(self, lease: LeasedRun) -> bool:
-        return await leases.renew(lease) is None
+        return await leases.renew(lease)
 
     async def release(self, lease: LeasedRun) -> None:
         await leases.release(lease)

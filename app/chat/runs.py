@@ -1,6 +1,4 @@
-"""A turn begins, is looked at, and is asked to stop."""
-
-from typing import Any
+"""What users do with runs: begin one, ask for its cancellation, and read it."""
 
 import msgspec
 
@@ -8,29 +6,66 @@ from app.auth.model import Caller
 from app.chat.endings import Ending, break_off, end
 from app.problems import NotFound, ProjectBusy, RateLimited
 from app.projects.access import access_project
+from app.projects.model import Role
 from app.projects.projects import end_welcome
 from app.realtime.log import Change, changing
-from app.runs.model import (
-    MESSAGE,
-    OVER,
-    RUN,
-    CancelRequested,
-    Message,
-    Run,
-    RunQueued,
-    message_of,
-    run_of,
-)
-from app.runs.reads import get_run
+from app.runs.model import TERMINAL_STATUSES, CancelRequested, Message, Run, RunQueued
+from app.runs.reads import MESSAGE, RUN, get_run, message_of, open_runs, run_of
+from app.runs.tables import MessageRow, RunRow
+from app.store.columns import NOW
 from app.store.database import Database, Reader, Tx
 from app.store.ids import new_id
+from app.store.query import Param, built
 
-WAITING_MOST = 20  # queued runs of one project
-WAIT_HINT = 3  # seconds until a full queue is worth another try
+MAX_QUEUED_RUNS = 20  # of one project
+FULL_QUEUE_RETRY_SECONDS = 3  # `Retry-After` when the queue is full
+
+INSERT_RUN = built(
+    RunRow.insert(
+        RunRow(
+            id=Param("id"),
+            project_id=Param("project_id"),
+            actor_id=Param("actor_id"),
+            request_id=Param("request_id"),
+            user_message_id=Param("user_message_id"),
+            assistant_message_id=Param("assistant_message_id"),
+            prompt=Param("prompt"),
+            image_urls=Param("image_urls"),
+            selected_scene_id=Param("selected_scene_id"),
+            model=Param("model"),
+            status="queued",
+            priority=Param("priority"),
+            base_revision=Param("base_revision"),
+            sequence=Param("sequence"),
+        )
+    ).returning(*RUN)
+)
+INSERT_MESSAGE = built(
+    MessageRow.insert(
+        MessageRow(
+            id=Param("id"),
+            project_id=Param("project_id"),
+            run_id=Param("run_id"),
+            author_id=Param("author_id"),
+            role=Param("role"),
+            status=Param("status"),
+            content=Param("content"),
+            image_urls=Param("image_urls"),
+            sequence=Param("sequence"),
+            request_id=Param("request_id"),
+        )
+    ).returning(*MESSAGE)
+)
+# The time of the first request stays.
+REQUEST_CANCEL = built(
+    RunRow.update({RunRow.cancel_requested_at: NOW}).where(
+        RunRow.id == Param("id"), RunRow.cancel_requested_at.is_null()
+    )
+)
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person asks for."""
+    """The prompt of a user and how it is to be run."""
 
     prompt: str
     image_urls: list[str] = []
@@ -40,7 +75,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Begun(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """The rows that a turn starts with."""
+    """The rows that a turn begins with, as clients see them."""
 
     run: Run
     user_message: Message
@@ -50,90 +85,86 @@ class Begun(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
 async def begin(tx: Tx, caller: Caller, project_id: str, turn: Turn) -> tuple[Begun, int]:
     """Store both messages and the queued run; return them and the project's revision.
 
-    Raises `ProjectBusy` for `reject` while a run is active, `RateLimited` when too many wait.
+    Raises `ProjectBusy` for `reject` while a run is open, `RateLimited` when `MAX_QUEUED_RUNS`
+    are queued.
     """
     async with changing(
         tx, project_id, actor_id=caller.user_id, request_id=caller.request_id
     ) as change:
-        await access_project(tx, caller, project_id, "editor")  # still, now that it is locked
+        await access_project(tx, caller, project_id, "editor")  # again: the project is locked now
         await _make_room(change, turn)
         await end_welcome(change)
-        run_id, said_id, reply_id = new_id(), new_id(), new_id()
+        run_id, user_message_id, assistant_message_id = new_id(), new_id(), new_id()
         row = await tx.fetchrow(
-            "insert into run (id, project_id, actor_id, request_id, user_message_id,"
-            " assistant_message_id, prompt, image_urls, selected_scene_id, model, status,"
-            " priority, base_revision, sequence)"
-            " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', $11, $12, $13)"
-            f" returning {RUN}",
-            run_id,
-            project_id,
-            caller.user_id,
-            caller.request_id,
-            said_id,
-            reply_id,
-            turn.prompt,
-            turn.image_urls,
-            turn.selected_scene_id,
-            turn.model,
-            1 if turn.on_busy == "interrupt" else 0,
-            change.revision,
-            change.next_revision + 2,
+            *INSERT_RUN(
+                id=run_id,
+                project_id=project_id,
+                actor_id=caller.user_id,
+                request_id=caller.request_id,
+                user_message_id=user_message_id,
+                assistant_message_id=assistant_message_id,
+                prompt=turn.prompt,
+                image_urls=turn.image_urls,
+                selected_scene_id=turn.selected_scene_id,
+                model=turn.model,
+                priority=1 if turn.on_busy == "interrupt" else 0,
+                base_revision=change.revision,
+                sequence=change.next_revision + 2,
+            )
         )
         assert row is not None
-        said = await _insert_message(change, said_id, run_id, turn, caller.user_id)
-        reply = await _insert_message(change, reply_id, run_id, None, None)
         run = run_of(row)
+        user_message = await _insert_message(change, user_message_id, run, turn)
+        assistant_message = await _insert_message(change, assistant_message_id, run, None)
         change.emit("run.queued", {"run": run}, run_id=run_id)
         tx.send_after_commit(RunQueued())
-        return Begun(run=run, user_message=said, assistant_message=reply), change.revision
+        begun = Begun(run=run, user_message=user_message, assistant_message=assistant_message)
+        return begun, change.revision
 
 
 async def _make_room(change: Change, turn: Turn) -> None:
-    rows = await change.tx.fetch(
-        f"select {RUN} from run where project_id = $1 and status in ('queued', 'running')"
-        " order by sequence",
-        change.project_id,
-    )
-    active = [run_of(row) for row in rows]
-    if active and turn.on_busy == "reject":
-        raise ProjectBusy(details={"run": active[0]})
-    if sum(run.status == "queued" for run in active) >= WAITING_MOST:
+    """Refuse the turn, or cancel the running one, as `on_busy` says."""
+    runs = await open_runs(change.tx, change.project_id)
+    if runs and turn.on_busy == "reject":
+        raise ProjectBusy(details={"run": runs[0]})
+    if sum(run.status == "queued" for run in runs) >= MAX_QUEUED_RUNS:
         raise RateLimited(
-            f"{WAITING_MOST} prompts wait in this project already.", retry_after=WAIT_HINT
+            f"{MAX_QUEUED_RUNS} prompts wait in this project already.",
+            retry_after=FULL_QUEUE_RETRY_SECONDS,
         )
     if turn.on_busy == "interrupt":
-        for run in active:
+        for run in runs:
             if run.status == "running":
                 await _request_cancel(change.tx, run.id)
 
 
-async def _insert_message(
-    change: Change, message_id: str, run_id: str, turn: Turn | None, author_id: str | None
-) -> Message:
-    """A person's message, or with no turn the assistant's pending one."""
+async def _insert_message(change: Change, message_id: str, run: Run, turn: Turn | None) -> Message:
+    """Store and announce the user's message, or without a turn the assistant's pending one."""
     row = await change.tx.fetchrow(
-        "insert into message (id, project_id, run_id, author_id, role, status, content,"
-        " image_urls, sequence, request_id) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
-        f" returning {MESSAGE}",
-        message_id,
-        change.project_id,
-        run_id,
-        author_id,
-        "user" if turn else "assistant",
-        "success" if turn else "pending",
-        turn.prompt if turn else "",
-        turn.image_urls if turn else [],
-        change.next_revision,
-        change.request_id,
+        *INSERT_MESSAGE(
+            id=message_id,
+            project_id=change.project_id,
+            run_id=run.id,
+            author_id=run.actor_id if turn else None,
+            role="user" if turn else "assistant",
+            status="success" if turn else "pending",
+            content=turn.prompt if turn else "",
+            image_urls=turn.image_urls if turn else [],
+            sequence=change.next_revision,
+            request_id=change.request_id,
+        )
     )
     assert row is not None
     message = message_of(row)
-    change.emit("message.created", {"message": message}, run_id=run_id)
+    change.emit("message.created", {"message": message}, run_id=run.id)
     return message
 
 
 async def request_cancel(tx: Tx, caller: Caller, run_id: str) -> Run:
-    """End a waiting run at once, ask the worker of a running one; an ended one stays as it is."""
+    """Cancel a queued run at once and ask the worker of a running one to cancel it.
+
+    Returns the run; one that has ended stays as it is.
+    """
     run, _ = await access_run(tx, caller, run_id, "editor")
     async with changing(
         tx, run.project_id, actor_id=caller.user_id, request_id=caller.request_id
@@ -147,29 +178,28 @@ async def request_cancel(tx: Tx, caller: Caller, run_id: str) -> Run:
 
 
 async def force_cancel(database: Database, run_id: str, caller: Caller) -> Run:
-    """End a running run whose worker does not answer."""
+    """Cancel a run whose worker does not answer; return it as it ended."""
     async with database.transaction() as tx:
         run = await get_run(tx, run_id)
         async with changing(
             tx, run.project_id, actor_id=caller.user_id, request_id=caller.request_id
         ) as change:
             run = await get_run(tx, run_id)
-            if run.status in OVER:
+            if run.status in TERMINAL_STATUSES:
                 return run
             return await break_off(change, run_id, Ending(status="cancelled", content=""))
 
 
 async def _request_cancel(tx: Tx, run_id: str) -> None:
-    await tx.execute(
-        "update run set cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())"
-        " where id = $1",
-        run_id,
-    )
+    await tx.execute(*REQUEST_CANCEL(id=run_id))
     tx.send_after_commit(CancelRequested(run_id))
 
 
-async def access_run(reader: Reader, caller: Caller, run_id: str, role: Any) -> tuple[Run, int]:
-    """Return the run and its project's revision; raise `NotFound` when absent or foreign."""
+async def access_run(reader: Reader, caller: Caller, run_id: str, role: Role) -> tuple[Run, int]:
+    """Return the run and its project's revision.
+
+    Raises `NotFound` for an absent or foreign run, `Forbidden` when the caller's role is below.
+    """
     run = await get_run(reader, run_id)
     try:
         access = await access_project(reader, caller, run.project_id, role)

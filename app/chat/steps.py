@@ -1,4 +1,4 @@
-"""What a worker writes of its run: the decision, each step with its scene, and the end."""
+"""What a worker commits of its run, each under its lease: the decision, the steps, the end."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,31 +7,48 @@ import msgspec
 
 from app.brain.model import Decision, Step
 from app.chat.endings import Ending, break_off, end
-from app.chat.leases import LeasedRun, fence, holding
+from app.chat.leases import LeasedRun, changing_run, fence
 from app.generations.model import Generation
-from app.generations.records import GeneratedCode, NewGeneration, begin, fail_of_run, succeed
+from app.generations.records import (
+    GeneratedCode,
+    NewGeneration,
+    begin,
+    fail_generations_of_run,
+    succeed,
+)
 from app.problems import Problem, StaleBase
 from app.realtime.log import Change
 from app.runs.model import Run
+from app.runs.tables import RunRow
 from app.scenes import history
 from app.scenes.history import Cause
 from app.scenes.model import Scene
 from app.scenes.reads import find_scene
+from app.store.database import Reader
+from app.store.query import Param, built
 from app.tools.model import AddScene, Arguments, DeleteScene, EditScene, SceneChange, TrimScene
+
+SET_DECISION = built(
+    RunRow.update({RunRow.decision: Param("decision")}).where(RunRow.id == Param("id"))
+)
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
-    """What a step wants to have committed. `base` is the scene as the tool saw it."""
+    """What a step is to commit.
+
+    `base` is the scene as the tool saw it, `call` the data of `tool.started`, `generated` the code
+    of the cause's generation.
+    """
 
     change: SceneChange
     base: Scene | None
     cause: Cause
     call: dict[str, Any]
-    made: GeneratedCode | None = None  # the code of the cause's generation
+    generated: GeneratedCode | None = None
 
 
 def arguments_of(step: Step, code: str | None, complexity: Any) -> Arguments:
-    """The decision's own arguments and the code that was written for them."""
+    """Return the arguments of a tool: the decision's own, and the code that was written for it."""
     if step.tool_name == "addScene":
         return AddScene(code=code or "", duration=step.target_duration)
     if step.tool_name == "editScene":
@@ -41,105 +58,104 @@ def arguments_of(step: Step, code: str | None, complexity: Any) -> Arguments:
     return TrimScene(duration=step.target_duration or 0)
 
 
-async def decided(
+async def store_decision(
     leased: LeasedRun, decision: Decision, data: dict[str, Any], call: Any | None
 ) -> int:
-    """Keep the decision, so that it is paid for once; announce it and the first tool call."""
-    async with leased.database.transaction() as tx, holding(tx, leased) as change:
+    """Store and announce the decision, which later attempts use, and announce the first tool call.
+
+    Returns the project's revision, as the other functions here do.
+    """
+    async with leased.database.transaction() as tx, changing_run(tx, leased) as change:
         await fence(tx, leased)
         plain = msgspec.to_builtins(decision)
-        await tx.execute("update run set decision = $2 where id = $1", leased.run.id, plain)
+        await tx.execute(*SET_DECISION(id=leased.run.id, decision=plain))
         change.emit("brain.decision", {"decision": plain, **data}, run_id=leased.run.id)
         if call is not None:
             change.emit("tool.started", call, run_id=leased.run.id)
         return change.revision
 
 
-async def step_started(leased: LeasedRun, call: dict[str, Any]) -> int:
-    async with leased.database.transaction() as tx, holding(tx, leased) as change:
+async def announce_step(leased: LeasedRun, call: dict[str, Any]) -> int:
+    """Announce a tool call."""
+    async with leased.database.transaction() as tx, changing_run(tx, leased) as change:
         await fence(tx, leased)
         return change.emit("tool.started", call, run_id=leased.run.id)
 
 
-async def writing_started(leased: LeasedRun, wanted: NewGeneration) -> tuple[Generation, int]:
-    """A pending generation for the code that is written next; it ends with the step, or the run."""
-    async with leased.database.transaction() as tx, holding(tx, leased) as change:
+async def begin_writing(leased: LeasedRun, new: NewGeneration) -> tuple[Generation, int]:
+    """Store a pending generation for the code of a step; it ends with the step or the run."""
+    async with leased.database.transaction() as tx, changing_run(tx, leased) as change:
         await fence(tx, leased)
-        return await begin(change, wanted), change.revision
+        return await begin(change, new), change.revision
 
 
-async def writing_left(leased: LeasedRun, problem: Problem) -> int:
-    """What was written is put on no scene."""
-    async with leased.database.transaction() as tx, holding(tx, leased) as change:
+async def discard_writing(leased: LeasedRun, problem: Problem) -> int:
+    """End the pending generation of a step whose code is put on no scene."""
+    async with leased.database.transaction() as tx, changing_run(tx, leased) as change:
         await fence(tx, leased)
-        await fail_of_run(change, leased.run.id, problem.code, problem.message)
+        await fail_generations_of_run(change, leased.run.id, problem.code, problem.message)
         return change.revision
 
 
-async def still_wanted(leased: LeasedRun) -> None:
+async def check_lease(leased: LeasedRun) -> None:
     """Raise what `fence` raises, before a model is paid for."""
     async with leased.database.transaction() as tx:
         await fence(tx, leased)
 
 
-async def step_left(leased: LeasedRun, call: dict[str, Any]) -> int:
-    """A step that changed nothing is over."""
-    async with leased.database.transaction() as tx, holding(tx, leased) as change:
+async def finish_unchanged(leased: LeasedRun, call: dict[str, Any]) -> int:
+    """Announce the end of a tool call that changed nothing."""
+    async with leased.database.transaction() as tx, changing_run(tx, leased) as change:
         await fence(tx, leased)
         return change.emit("tool.finished", {**call, "success": False}, run_id=leased.run.id)
 
 
 async def finish(leased: LeasedRun, ending: Ending) -> Run:
-    """End a run that this worker holds. Raises `LeaseLost`."""
-    async with leased.database.transaction() as tx, holding(tx, leased) as change:
+    """End a run. Raises `LeaseLost`."""
+    async with leased.database.transaction() as tx, changing_run(tx, leased) as change:
         await fence(tx, leased, ends=True)
         return await break_off(change, leased.run.id, ending)
 
 
 async def commit(
-    leased: LeasedRun, effect: Effect, ending: Ending | None, done: Callable[[int], None]
+    leased: LeasedRun, effect: Effect, ending: Ending | None, on_commit: Callable[[int], None]
 ) -> None:
-    """All of a step or nothing; with `ending` the end of its run too.
+    """Commit a step, with `ending` also the end of its run, in one transaction.
 
-    `done` gets the project's revision right after the commit, even when the caller is cancelled
-    during it. Raises `LeaseLost`, `RunCancelled`, and `StaleBase` when the scene has changed
-    since the tool saw it.
+    `on_commit` gets the project's revision right after the commit, even when the caller is
+    cancelled during it. Raises `LeaseLost`, `RunCancelled`, `Forbidden`, and `StaleBase` when the
+    scene has changed since the tool saw it.
     """
-    async with leased.database.transaction() as tx, holding(tx, leased) as change:
+    async with leased.database.transaction() as tx, changing_run(tx, leased) as change:
         await fence(tx, leased)
-        await _meet_base(change, effect.base)
+        if await is_stale(tx, effect.base):
+            raise StaleBase
         scene = await _apply(change, effect)
         finished = {**effect.call, "sceneId": scene.id, "success": True}
         finished["summary"] = effect.change.summary
         change.emit("tool.finished", finished, run_id=leased.run.id)
-        if effect.made is not None and effect.cause.generation_id is not None:
-            await succeed(change, effect.cause.generation_id, effect.made, scene_id=scene.id)
+        generation_id = effect.cause.generation_id
+        if effect.generated is not None and generation_id is not None:
+            await succeed(change, generation_id, effect.generated, scene_id=scene.id)
         if ending is not None:
             await end(change, leased.run.id, ending)
-        tx.after_commit.append(lambda: done(change.revision))
+        tx.after_commit.append(lambda: on_commit(change.revision))
 
 
-async def is_stale(base: Scene | None, reader: Any) -> bool:
-    """True when the scene is no longer as the tool saw it."""
+async def is_stale(reader: Reader, base: Scene | None) -> bool:
+    """Return whether the scene is no longer as the tool saw it."""
     if base is None:
         return False
     now = await find_scene(reader, base.id)
     return now is None or now.revision != base.revision
 
 
-async def _meet_base(change: Change, base: Scene | None) -> None:
-    if await is_stale(base, change.tx):
-        raise StaleBase
-
-
 async def _apply(change: Change, effect: Effect) -> Scene:
-    wanted, base = effect.change, effect.base
+    edit, base = effect.change, effect.base
     if base is None:
-        scene, _ = await history.create(change, wanted.after, effect.cause)
-    elif wanted.operation == "delete":
+        scene, _ = await history.create(change, edit.after, effect.cause)
+    elif edit.operation == "delete":
         scene, _ = await history.delete(change, base.id, effect.cause)
     else:
-        scene, _ = await history.update(
-            change, base.id, wanted.after, wanted.operation, effect.cause
-        )
+        scene, _ = await history.update(change, base.id, edit.after, edit.operation, effect.cause)
     return scene

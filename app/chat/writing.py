@@ -1,4 +1,4 @@
-"""Having code written in a turn: each attempt is a generation, and a call of a model."""
+"""Writes the code of a step: a generation, and a recorded call of a model."""
 
 import time
 from typing import Any
@@ -10,24 +10,24 @@ from app.brain.model import Decision, Provider, Step, WriteJob, answering_model
 from app.chat import steps
 from app.chat.context import GatheredContext
 from app.chat.leases import LeasedRun
-from app.chat.ledger import calling
 from app.chat.live import LiveTurn
+from app.chat.model_calls import recorded_call_of_run
 from app.generations.reads import find_generation
 from app.generations.records import GeneratedCode, NewGeneration, generated_code
 from app.scenes.model import Scene
 
 
 class Writing(msgspec.Struct, frozen=True, kw_only=True):
-    """Code for a generation that is pending until its scene is committed."""
+    """The code of a generation that is pending until its scene is committed."""
 
     generation_id: str
-    made: GeneratedCode
+    generated: GeneratedCode
 
 
 def job_of(
     decision: Decision, step: Step, base: Scene | None, gathered: GatheredContext
 ) -> WriteJob:
-    """What the model is asked for."""
+    """Return what the model is asked to write."""
     scenes = {scene.id: scene for scene in gathered.context.scenes}
     return WriteJob(
         instruction=step.context,
@@ -47,18 +47,18 @@ async def write(
     call: dict[str, Any],
     base: Scene | None,
 ) -> Writing:
-    """Begin a generation and have its code streamed.
+    """Begin a generation and publish its code while the model writes it.
 
-    What it raises leaves the generation pending: the end of the step or of the run ends it.
+    Whatever it raises leaves the generation pending: the end of the step or of the run ends it.
     """
     model = answering_model(provider, leased.run.model)
-    wanted = await _wanted(leased, job, call, base)
-    generation, live.after = await steps.writing_started(leased, wanted)
+    new = await _new_generation(leased, job, call, base)
+    generation, live.after = await steps.begin_writing(leased, new)
     began = time.perf_counter()
-    async with calling(leased, "write", provider, model, generation.id) as ledger:
+    async with recorded_call_of_run(leased, "write", provider, model, generation.id) as model_call:
 
         async def on_delta(text: str) -> None:
-            await ledger.saw_text(text)
+            await model_call.saw_text(text)
             live.write(call["callId"], text)
 
         async def on_restart() -> None:
@@ -67,14 +67,17 @@ async def write(
         written = await write_code(
             provider, job, model=leased.run.model, on_delta=on_delta, on_restart=on_restart
         )
-        ledger.usage = written.usage
-    return Writing(generation_id=generation.id, made=generated_code(written, model, began))
+        model_call.usage = written.usage
+    return Writing(generation_id=generation.id, generated=generated_code(written, model, began))
 
 
-async def _wanted(
+async def _new_generation(
     leased: LeasedRun, job: WriteJob, call: dict[str, Any], base: Scene | None
 ) -> NewGeneration:
-    """An edit refines the generation that its scene shows, whoever changed the code since."""
+    """Return the generation to begin.
+
+    An edit refines the generation that its scene shows, even if the code was changed since.
+    """
     parent = None
     if base is not None and base.generation_id is not None:
         parent = await find_generation(leased.database, base.generation_id)

@@ -1,31 +1,78 @@
-"""Who makes which variation: claims, leases, takeovers, and its one end.
+"""Leases of variations: claim, renewal, release, and their one end.
 
-Every end is fenced by the lease: whoever lost it writes nothing, so that a generation that was
-given up stays given up.
+The end is fenced by the lease: a worker that lost it writes nothing, so a generation that has
+failed or was deleted stays so.
 """
 
 from contextlib import AbstractAsyncContextManager
-from typing import Any
 
 import msgspec
+from asyncpg import Record
 
-from app.generations.model import GENERATION, Generation, generation_of
-from app.generations.records import LOST, GeneratedCode, fail, succeed
+from app.generations.model import Generation
+from app.generations.model_calls import close_calls_of_generation
+from app.generations.reads import GENERATION, generation_of
+from app.generations.records import WORKER_LOST, GeneratedCode, fail, succeed
 from app.problems import Forbidden, LeaseLost
 from app.realtime.log import Change, changing
+from app.runs.worker import LEASE_SECONDS
 from app.store.database import Database, Tx
+from app.store.query import column_list, named
 
-LEASE = "12 seconds"  # how long a worker may be silent before another takes over
-ATTEMPTS_MOST = 3  # of one variation, the takeovers included
+MAX_ATTEMPTS = 3  # of one variation, the takeovers included
+GIVE_UP_BATCH = 20  # generations given up in one look
 
-FREE = (
-    "status = 'pending' and run_id is null"
-    " and (lease_expires_at is null or lease_expires_at < clock_timestamp())"
-)
+IS_CLAIMABLE = """
+    status = 'pending' and run_id is null
+    and (lease_expires_at is null or lease_expires_at < clock_timestamp())
+"""
+CLAIM_GENERATION = named(f"""
+    update generation set
+        attempt = attempt + 1, lease_owner = :worker, lease_epoch = lease_epoch + 1,
+        lease_expires_at = clock_timestamp() + interval '{LEASE_SECONDS} seconds'
+    where id = (
+        select id from generation
+        where {IS_CLAIMABLE} and attempt < {MAX_ATTEMPTS}
+            and exists (select from project where id = project_id and deleted_at is null)
+        order by created_at limit 1
+        for no key update skip locked
+    )
+    returning {column_list(GENERATION)}, lease_epoch, base_code, wanted_model, request_id
+""")
+LIST_HOPELESS = named(f"""
+    select id, project_id, actor_id, request_id from generation
+    where {IS_CLAIMABLE} and (
+        attempt >= {MAX_ATTEMPTS}
+        or exists (select from project where id = project_id and deleted_at is not null)
+    )
+    order by created_at limit :limit
+""")
+LOCK_CLAIMABLE = named(f"""
+    select id from generation where id = :id and {IS_CLAIMABLE} for no key update
+""")
+RENEW_LEASE = named(f"""
+    update generation set
+        lease_expires_at = clock_timestamp() + interval '{LEASE_SECONDS} seconds'
+    where id = :id and status = 'pending' and lease_epoch = :lease_epoch
+        and exists (select from project where id = project_id and deleted_at is null)
+""")
+RELEASE_LEASE = named("""
+    update generation set lease_expires_at = clock_timestamp()
+    where id = :id and status = 'pending' and lease_epoch = :lease_epoch
+""")
+LOCK_LEASED = named("""
+    select id from generation
+    where id = :id and status = 'pending' and lease_epoch = :lease_epoch
+    for no key update
+""")
+FIND_ROLE = named("""
+    select role from project_member m join project p on p.id = m.project_id
+    where p.id = :project_id and m.user_id = :user_id and p.deleted_at is null
+""")
 
 
 class LeasedGeneration(msgspec.Struct, frozen=True, kw_only=True):
-    """A variation that this worker holds a lease on; `model` as it was asked for."""
+    """A variation that this worker holds a lease on; `model` is the one that was asked for."""
 
     database: Database
     generation: Generation
@@ -36,133 +83,100 @@ class LeasedGeneration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def claim(database: Database, worker: str) -> LeasedGeneration | None:
-    """Take the next variation that waits, or whose worker is gone; None when there is none."""
+    """Claim the oldest variation that waits or whose lease has expired; None if there is none."""
     async with database.transaction() as tx:
-        row = await tx.fetchrow(
-            "update generation set attempt = attempt + 1, lease_owner = $1,"
-            " lease_epoch = lease_epoch + 1,"
-            f" lease_expires_at = clock_timestamp() + interval '{LEASE}' where id = ("
-            f" select id from generation where {FREE} and attempt < {ATTEMPTS_MOST}"
-            " and exists (select from project where id = project_id and deleted_at is null)"
-            " order by created_at limit 1 for no key update skip locked)"
-            f" returning {GENERATION}, lease_epoch, base_code, wanted_model, request_id",
-            worker,
-        )
+        row = await tx.fetchrow(*CLAIM_GENERATION(worker=worker))
         if row is None:
             return None
-        values: dict[str, Any] = dict(row)
-        rest = {name: values.pop(name) for name in ("lease_epoch", "base_code", "request_id")}
-        model = values.pop("wanted_model")
-        leased = LeasedGeneration(
-            database=database, generation=generation_of(values), model=model, **rest
+        values = dict(row)
+        lease_epoch, base_code, model, request_id = (
+            values.pop(name) for name in ("lease_epoch", "base_code", "wanted_model", "request_id")
         )
-        await tx.execute(
-            "update model_call set status = 'abandoned', closed_at = clock_timestamp()"
-            " where generation_id = $1 and status = 'open'",
-            leased.generation.id,
+        await close_calls_of_generation(tx, row["id"], "abandoned")
+        return LeasedGeneration(
+            database=database,
+            generation=generation_of(values),
+            lease_epoch=lease_epoch,
+            base_code=base_code,
+            model=model,
+            request_id=request_id,
         )
-        return leased
 
 
-async def give_up(database: Database, most: int = 20) -> int:
-    """Fail what was tried too often, or whose project was deleted; return how many."""
-    given = 0
-    async with database.transaction() as tx:
-        rows = await tx.fetch(
-            f"select id, project_id, actor_id, request_id from generation where {FREE}"
-            f" and (attempt >= {ATTEMPTS_MOST} or exists (select from project"
-            " where id = project_id and deleted_at is not null)) order by created_at limit $1",
-            most,
-        )
-    for row in rows:
+async def give_up(database: Database) -> int:
+    """Fail variations that had `MAX_ATTEMPTS` or whose project was deleted; return how many."""
+    given_up = 0
+    for row in await database.fetch(*LIST_HOPELESS(limit=GIVE_UP_BATCH)):
         async with database.transaction() as tx, _changing(tx, row) as change:
-            if await tx.fetchval(
-                f"select id from generation where id = $1 and {FREE} for no key update", row["id"]
-            ):
-                await close_calls(tx, row["id"], "abandoned")
-                given += await fail(change, row["id"], "WORKER_LOST", LOST) is not None
-    return given
+            if await tx.fetchval(*LOCK_CLAIMABLE(id=row["id"])):
+                await close_calls_of_generation(tx, row["id"], "abandoned")
+                failed = await fail(change, row["id"], "WORKER_LOST", WORKER_LOST)
+                given_up += failed is not None
+    return given_up
 
 
 async def renew(leased: LeasedGeneration) -> None:
-    """Prolong the lease. Raises `LeaseLost`, also when nobody wants the result any more."""
+    """Prolong the lease.
+
+    Raises `LeaseLost`, also when the generation or its project was deleted.
+    """
     async with leased.database.transaction() as tx:
-        held = await tx.execute(
-            "update generation set lease_expires_at = clock_timestamp()"
-            f" + interval '{LEASE}' where id = $1 and status = 'pending' and lease_epoch = $2"
-            " and exists (select from project where id = project_id and deleted_at is null)",
-            leased.generation.id,
-            leased.lease_epoch,
+        renewed = await tx.execute(
+            *RENEW_LEASE(id=leased.generation.id, lease_epoch=leased.lease_epoch)
         )
-    if not held:
+    if not renewed:
         raise LeaseLost
 
 
 async def release(leased: LeasedGeneration) -> None:
-    """Give it to whoever comes next, now: this worker is shutting down."""
+    """Let any worker claim the variation now; without effect if the lease is lost."""
     async with leased.database.transaction() as tx:
-        await tx.execute(
-            "update generation set lease_expires_at = clock_timestamp()"
-            " where id = $1 and status = 'pending' and lease_epoch = $2",
-            leased.generation.id,
-            leased.lease_epoch,
-        )
+        await tx.execute(*RELEASE_LEASE(id=leased.generation.id, lease_epoch=leased.lease_epoch))
 
 
-async def keep(leased: LeasedGeneration, made: GeneratedCode) -> Generation:
-    """End it with its code. Raises `LeaseLost`, and `Forbidden` when whoever asked for it may not
-    change the project any more."""
-    async with leased.database.transaction() as tx, _changing(tx, _of(leased)) as change:
+async def end_with_code(leased: LeasedGeneration, generated: GeneratedCode) -> Generation:
+    """End a variation with its code.
+
+    Raises `LeaseLost`, and `Forbidden` when its user may no longer change the project.
+    """
+    async with leased.database.transaction() as tx, _changing_leased(tx, leased) as change:
         await _fence(tx, leased)
+        generation = leased.generation
         role = await tx.fetchval(
-            "select role from project_member m join project p on p.id = m.project_id"
-            " where p.id = $1 and m.user_id = $2 and p.deleted_at is null",
-            leased.generation.project_id,
-            leased.generation.actor_id,
+            *FIND_ROLE(project_id=generation.project_id, user_id=generation.actor_id)
         )
         if role not in ("editor", "owner"):
             raise Forbidden("You may not change this project any more.")
-        generation = await succeed(change, leased.generation.id, made)
-        assert generation is not None, "the fence holds the row"
-        return generation
+        ended = await succeed(change, generation.id, generated)
+        assert ended is not None, "the fence holds the row"
+        return ended
 
 
-async def keep_error(leased: LeasedGeneration, code: str, message: str, model: str) -> Generation:
-    """End it with an error. Raises `LeaseLost`."""
-    async with leased.database.transaction() as tx, _changing(tx, _of(leased)) as change:
+async def end_with_error(
+    leased: LeasedGeneration, code: str, message: str, model: str
+) -> Generation:
+    """End a variation with an error. Raises `LeaseLost`."""
+    async with leased.database.transaction() as tx, _changing_leased(tx, leased) as change:
         await _fence(tx, leased)
-        generation = await fail(change, leased.generation.id, code, message, model=model)
-        assert generation is not None, "the fence holds the row"
-        return generation
-
-
-async def close_calls(tx: Tx, generation_id: str, status: str) -> None:
-    await tx.execute(
-        "update model_call set status = $2, closed_at = clock_timestamp()"
-        " where generation_id = $1 and status = 'open'",
-        generation_id,
-        status,
-    )
+        ended = await fail(change, leased.generation.id, code, message, model=model)
+        assert ended is not None, "the fence holds the row"
+        return ended
 
 
 async def _fence(tx: Tx, leased: LeasedGeneration) -> None:
-    if not await tx.fetchval(
-        "select id from generation where id = $1 and status = 'pending' and lease_epoch = $2"
-        " for no key update",
-        leased.generation.id,
-        leased.lease_epoch,
-    ):
+    """Lock the variation's row. Raises `LeaseLost` unless this worker holds its lease."""
+    statement = LOCK_LEASED(id=leased.generation.id, lease_epoch=leased.lease_epoch)
+    if not await tx.fetchval(*statement):
         raise LeaseLost
 
 
-def _of(leased: LeasedGeneration) -> dict[str, str]:
+def _changing_leased(tx: Tx, leased: LeasedGeneration) -> AbstractAsyncContextManager[Change]:
+    """Lock the project for a change on behalf of the user who asked for the variation."""
     generation = leased.generation
-    return {
-        "project_id": generation.project_id,
-        "actor_id": generation.actor_id,
-        "request_id": leased.request_id,
-    }
+    return changing(
+        tx, generation.project_id, actor_id=generation.actor_id, request_id=leased.request_id
+    )
 
 
-def _changing(tx: Tx, of: Any) -> AbstractAsyncContextManager[Change]:
-    return changing(tx, of["project_id"], actor_id=of["actor_id"], request_id=of["request_id"])
+def _changing(tx: Tx, row: Record) -> AbstractAsyncContextManager[Change]:
+    return changing(tx, row["project_id"], actor_id=row["actor_id"], request_id=row["request_id"])

@@ -7,25 +7,42 @@ from contextlib import asynccontextmanager
 
 from app.brain.model import TokenUsage
 from app.problems import LeaseLost
+from app.runs.tables import ModelCallRow
+from app.store.columns import NOW
 from app.store.concurrency import run_to_completion
-from app.store.database import Database
+from app.store.database import Database, Tx
 from app.store.ids import new_id
-from app.store.query import Statement, named
+from app.store.query import Param, Statement, built, named
 
 MAX_ERROR_CHARACTERS = 500
 
-CLOSE = named("""
-    update model_call set
-        status = :status, input_tokens = :input_tokens, output_tokens = :output_tokens,
-        cached_tokens = :cached_tokens, usage_source = :usage_source,
-        first_token_ms = :first_token_ms, duration_ms = :duration_ms, error = :error,
-        closed_at = clock_timestamp()
-    where id = :id and status = 'open'
+CLOSE_CALL = built(
+    ModelCallRow.update(
+        {
+            ModelCallRow.status: Param("status"),
+            ModelCallRow.input_tokens: Param("input_tokens"),
+            ModelCallRow.output_tokens: Param("output_tokens"),
+            ModelCallRow.cached_tokens: Param("cached_tokens"),
+            ModelCallRow.usage_source: Param("usage_source"),
+            ModelCallRow.first_token_ms: Param("first_token_ms"),
+            ModelCallRow.duration_ms: Param("duration_ms"),
+            ModelCallRow.error: Param("error"),
+            ModelCallRow.closed_at: NOW,
+        }
+    ).where(ModelCallRow.id == Param("id"), ModelCallRow.status == "open")
+)
+CLOSE_CALLS_OF_RUN = named("""
+    update model_call set status = :status, closed_at = clock_timestamp()
+    where run_id = :run_id and status = 'open'
+""")
+CLOSE_CALLS_OF_GENERATION = named("""
+    update model_call set status = :status, closed_at = clock_timestamp()
+    where generation_id = :generation_id and status = 'open'
 """)
 
 
 class ModelCall:
-    """A call under way; `usage` is set by whoever makes it."""
+    """A call under way; the caller sets `usage` once the model has reported it."""
 
     def __init__(self) -> None:
         self.usage: TokenUsage | None = None
@@ -78,7 +95,7 @@ async def _close(
     first = call.first_token
     async with database.transaction() as tx:
         await tx.execute(
-            *CLOSE(
+            *CLOSE_CALL(
                 id=row_id,
                 status=status,
                 input_tokens=usage.input_tokens,
@@ -90,3 +107,13 @@ async def _close(
                 error=error,
             )
         )
+
+
+async def close_calls_of_run(tx: Tx, run_id: str, status: str) -> None:
+    """Close the calls of a run that are still open."""
+    await tx.execute(*CLOSE_CALLS_OF_RUN(run_id=run_id, status=status))
+
+
+async def close_calls_of_generation(tx: Tx, generation_id: str, status: str) -> None:
+    """Close the calls for a generation that are still open."""
+    await tx.execute(*CLOSE_CALLS_OF_GENERATION(generation_id=generation_id, status=status))

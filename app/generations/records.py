@@ -1,21 +1,84 @@
-"""How a generation comes to be and ends: each in the caller's transaction, with its event."""
+"""How generations begin and end: each in the caller's transaction, with its event."""
 
 import time
 
 import msgspec
+from piccolo.querystring import QueryString
 
 from app.brain.decide import WrittenCode
 from app.brain.model import TokenUsage
-from app.generations.model import GENERATION, Generation, generation_of, told
+from app.generations.model import Generation, event_payload
+from app.generations.reads import GENERATION, generation_of
+from app.generations.tables import GenerationRow
 from app.projects.model import Format
 from app.realtime.log import Change
+from app.store.columns import NOW
 from app.store.ids import new_id
+from app.store.query import Param, built, column_list, named
 
-LOST = "The worker was lost while it wrote this code."
+WORKER_LOST = "The worker was lost while it wrote this code."
+
+INSERT_GENERATION = named(f"""
+    insert into generation (id, project_id, scene_id, parent_generation_id, root_generation_id,
+        prompt, refinement_prompt, status, base_code, format, duration, batch_id, variation_index,
+        variation_count, wanted_model, run_id, call_id, attempt, actor_id, request_id, revision)
+    values (:id, :project_id, :scene_id, :parent_id,
+        (select coalesce(root_generation_id, id) from generation where id = :parent_id),
+        :prompt, :refinement_prompt, 'pending', :base_code, :format, :duration, :batch_id,
+        :variation_index, :variation_count, :wanted_model, :run_id, :call_id, :attempt, :actor_id,
+        :request_id, :revision)
+    returning {column_list(GENERATION)}
+""")
+IS_PENDING = (GenerationRow.id == Param("id")) & (GenerationRow.status == "pending")
+STORE_CODE = built(
+    GenerationRow.update(
+        {
+            GenerationRow.status: "success",
+            GenerationRow.tsx_code: Param("tsx_code"),
+            GenerationRow.note: Param("note"),
+            GenerationRow.model: Param("model"),
+            GenerationRow.input_tokens: Param("input_tokens"),
+            GenerationRow.output_tokens: Param("output_tokens"),
+            GenerationRow.cached_tokens: Param("cached_tokens"),
+            GenerationRow.usage_source: Param("usage_source"),
+            GenerationRow.duration_ms: Param("duration_ms"),
+            GenerationRow.scene_id: QueryString("coalesce(scene_id, {})", Param("scene_id")),
+            GenerationRow.base_code: None,
+            GenerationRow.lease_expires_at: None,
+            GenerationRow.ended_at: NOW,
+        }
+    )
+    .where(IS_PENDING)
+    .returning(*GENERATION)
+)
+STORE_ERROR = built(
+    GenerationRow.update(
+        {
+            GenerationRow.status: "failed",
+            GenerationRow.error_code: Param("error_code"),
+            GenerationRow.error_message: Param("error_message"),
+            GenerationRow.model: QueryString("coalesce({}, model)", Param("model")),
+            GenerationRow.base_code: None,
+            GenerationRow.lease_expires_at: None,
+            GenerationRow.ended_at: NOW,
+        }
+    )
+    .where(IS_PENDING)
+    .returning(*GENERATION)
+)
+LIST_PENDING_OF_RUN = built(
+    GenerationRow.select(GenerationRow.id)
+    .where(GenerationRow.run_id == Param("run_id"), GenerationRow.status == "pending")
+    .order_by(GenerationRow.revision)
+)
 
 
 class NewGeneration(msgspec.Struct, frozen=True, kw_only=True):
-    """A generation to be made. `base_code` is what it starts from."""
+    """A generation to begin.
+
+    `base_code` is the code it starts from, `model` the one that was asked for; `duration` is in
+    frames.
+    """
 
     prompt: str
     format: Format
@@ -27,13 +90,13 @@ class NewGeneration(msgspec.Struct, frozen=True, kw_only=True):
     batch_id: str | None = None
     variation_index: int | None = None
     variation_count: int | None = None
-    model: str | None = None  # as asked for
+    model: str | None = None
     run_id: str | None = None
     call_id: str | None = None
 
 
 class GeneratedCode(msgspec.Struct, frozen=True, kw_only=True):
-    """Code that came out, and what it took."""
+    """Code that a model wrote, and what it cost."""
 
     code: str
     model: str
@@ -43,7 +106,7 @@ class GeneratedCode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def generated_code(written: WrittenCode, model: str, began: float) -> GeneratedCode:
-    """Return what a model wrote as a generation keeps it; `began` is of `time.perf_counter`."""
+    """Return what a model wrote as a generation stores it; `began` is of `time.perf_counter`."""
     return GeneratedCode(
         code=written.code,
         model=model,
@@ -53,95 +116,80 @@ def generated_code(written: WrittenCode, model: str, began: float) -> GeneratedC
     )
 
 
-async def begin(change: Change, wanted: NewGeneration) -> Generation:
-    """A pending generation. One of a run is worked on at once, under the run's lease."""
-    parent_id = wanted.parent.id if wanted.parent else None
+async def begin(change: Change, new: NewGeneration) -> Generation:
+    """Store and announce a pending generation.
+
+    One of a run is in its first attempt at once, under the lease of the run.
+    """
     row = await change.tx.fetchrow(
-        "insert into generation (id, project_id, scene_id, parent_generation_id,"
-        " root_generation_id, prompt, refinement_prompt, status, base_code, format, duration,"
-        " batch_id, variation_index, variation_count, wanted_model, run_id, call_id, attempt,"
-        " actor_id, request_id, revision) values ($1, $2, $3, $4,"
-        " (select coalesce(root_generation_id, id) from generation where id = $4),"
-        " $5, $6, 'pending', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)"
-        f" returning {GENERATION}",
-        new_id(),
-        change.project_id,
-        wanted.scene_id,
-        parent_id,
-        wanted.prompt,
-        wanted.refinement_prompt,
-        wanted.base_code,
-        wanted.format,
-        wanted.duration,
-        wanted.batch_id,
-        wanted.variation_index,
-        wanted.variation_count,
-        wanted.model,
-        wanted.run_id,
-        wanted.call_id,
-        1 if wanted.run_id else 0,
-        change.actor_id,
-        change.request_id,
-        change.next_revision,
+        *INSERT_GENERATION(
+            id=new_id(),
+            project_id=change.project_id,
+            scene_id=new.scene_id,
+            parent_id=new.parent.id if new.parent else None,
+            prompt=new.prompt,
+            refinement_prompt=new.refinement_prompt,
+            base_code=new.base_code,
+            format=new.format,
+            duration=new.duration,
+            batch_id=new.batch_id,
+            variation_index=new.variation_index,
+            variation_count=new.variation_count,
+            wanted_model=new.model,
+            run_id=new.run_id,
+            call_id=new.call_id,
+            attempt=1 if new.run_id else 0,
+            actor_id=change.actor_id,
+            request_id=change.request_id,
+            revision=change.next_revision,
+        )
     )
     assert row is not None
     generation = generation_of(row)
-    change.emit("generation.created", {"generation": told(generation)}, run_id=wanted.run_id)
+    data = {"generation": event_payload(generation)}
+    change.emit("generation.created", data, run_id=new.run_id)
     return generation
 
 
 async def succeed(
-    change: Change, generation_id: str, made: GeneratedCode, *, scene_id: str | None = None
+    change: Change, generation_id: str, generated: GeneratedCode, *, scene_id: str | None = None
 ) -> Generation | None:
-    """Keep the code; None when it is not pending any more: what is over stays as it is."""
+    """End a pending generation with its code; return None when it has ended already."""
     row = await change.tx.fetchrow(
-        "update generation set status = 'success', tsx_code = $2, note = $3, model = $4,"
-        " input_tokens = $5, output_tokens = $6, cached_tokens = $7, usage_source = $8,"
-        " duration_ms = $9, scene_id = coalesce(scene_id, $10), base_code = null,"
-        " lease_expires_at = null, ended_at = clock_timestamp()"
-        f" where id = $1 and status = 'pending' returning {GENERATION}",
-        generation_id,
-        made.code,
-        made.note,
-        made.model,
-        made.usage.input_tokens,
-        made.usage.output_tokens,
-        made.usage.cached_tokens,
-        made.usage.source,
-        made.milliseconds,
-        scene_id,
+        *STORE_CODE(
+            id=generation_id,
+            tsx_code=generated.code,
+            note=generated.note,
+            model=generated.model,
+            input_tokens=generated.usage.input_tokens,
+            output_tokens=generated.usage.output_tokens,
+            cached_tokens=generated.usage.cached_tokens,
+            usage_source=generated.usage.source,
+            duration_ms=generated.milliseconds,
+            scene_id=scene_id,
+        )
     )
-    return tell(change, generation_of(row)) if row else None
+    return emit_updated(change, generation_of(row)) if row else None
 
 
 async def fail(
     change: Change, generation_id: str, code: str, message: str, *, model: str | None = None
 ) -> Generation | None:
-    """Keep the error; None when it is not pending any more."""
+    """End a pending generation with an error; return None when it has ended already."""
     row = await change.tx.fetchrow(
-        "update generation set status = 'failed', error_code = $2, error_message = $3,"
-        " model = coalesce($4, model), base_code = null, lease_expires_at = null,"
-        " ended_at = clock_timestamp()"
-        f" where id = $1 and status = 'pending' returning {GENERATION}",
-        generation_id,
-        code,
-        message,
-        model,
+        *STORE_ERROR(id=generation_id, error_code=code, error_message=message, model=model)
     )
-    return tell(change, generation_of(row)) if row else None
+    return emit_updated(change, generation_of(row)) if row else None
 
 
-async def fail_of_run(change: Change, run_id: str, code: str, message: str) -> None:
-    """End what a run was writing when that came to another end than code on a scene."""
-    rows = await change.tx.fetch(
-        "select id from generation where run_id = $1 and status = 'pending' order by revision",
-        run_id,
-    )
-    for row in rows:
+async def fail_generations_of_run(change: Change, run_id: str, code: str, message: str) -> None:
+    """End the pending generations of a run whose code is put on no scene."""
+    for row in await change.tx.fetch(*LIST_PENDING_OF_RUN(run_id=run_id)):
         await fail(change, row["id"], code, message)
 
 
-def tell(change: Change, generation: Generation) -> Generation:
-    data = {"generation": told(generation)}
+def emit_updated(change: Change, generation: Generation) -> Generation:
+    """Announce the generation as it is now, and return it."""
+    data = {"generation": event_payload(generation)}
     change.emit("generation.updated", data, run_id=generation.run_id)
     return generation

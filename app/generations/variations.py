@@ -1,9 +1,9 @@
-"""Asking for code beside the video: variations of a prompt, refinements of a generation."""
+"""Begins generations beside the chat: variations of a prompt, and refinements of a generation."""
 
 import msgspec
 
 from app.auth.model import Caller
-from app.generations.model import Generation, NewGenerations, Refinement
+from app.generations.model import Generation, GenerationQueued, NewGenerations, Refinement
 from app.generations.reads import access_generation, find_generation
 from app.generations.records import NewGeneration, begin
 from app.http.envelope import ActionResult, Page
@@ -13,26 +13,34 @@ from app.realtime.log import Change
 from app.scenes.reads import scene_in_project
 from app.store.database import Tx
 from app.store.ids import new_id
+from app.store.query import named
 
-WAITING_MOST = 20  # variations of one project that are not over
-WAIT_HINT = 5  # seconds until a full queue is worth another try
+MAX_PENDING_VARIATIONS = 20  # of one project
+FULL_QUEUE_RETRY_SECONDS = 5  # `Retry-After` when the queue is full
+
+# The literal status lets PostgreSQL use the partial index of pending generations.
+COUNT_PENDING_VARIATIONS = named("""
+    select count(*) from generation
+    where project_id = :project_id and status = 'pending' and run_id is null
+""")
 
 
-async def ask_variations(
+async def begin_variations(
     tx: Tx, caller: Caller, project_id: str, new: NewGenerations
 ) -> ActionResult[Page[Generation]]:
-    """Pending variations of one prompt; no scene is touched.
+    """Begin variations of one prompt; no scene is touched.
 
-    Of a scene they start from its code as it is now, and refine the generation that it shows.
+    Variations of a scene start from its code as it is now, and refine the generation that it shows.
+    Raises `RateLimited` when `MAX_PENDING_VARIATIONS` would be exceeded.
     """
     async with changing_project(tx, caller, project_id, "editor") as (change, access):
-        wanted = NewGeneration(
+        variation = NewGeneration(
             prompt=new.prompt, format=access.format, duration=new.duration, model=new.model
         )
         if new.scene_id is not None:
             scene = await scene_in_project(tx, caller, project_id, str(new.scene_id))
             shown = await find_generation(tx, scene.generation_id) if scene.generation_id else None
-            wanted = NewGeneration(
+            variation = NewGeneration(
                 prompt=shown.prompt if shown else new.prompt,
                 refinement_prompt=new.prompt if shown else None,
                 parent=shown,
@@ -42,13 +50,16 @@ async def ask_variations(
                 duration=new.duration,
                 model=new.model,
             )
-        return await _begin_batch(change, wanted, new.count)
+        return await _begin_batch(change, variation, new.count)
 
 
 async def refine(
-    tx: Tx, caller: Caller, generation_id: str, asked: Refinement
+    tx: Tx, caller: Caller, generation_id: str, new: Refinement
 ) -> ActionResult[Page[Generation]]:
-    """Children that start from the parent's code and copy its prompt, format and duration."""
+    """Begin children that start from the parent's code and copy its prompt, format and duration.
+
+    Raises `RateLimited`, and `ValidationFailed` for a parent without code.
+    """
     found, _ = await access_generation(tx, caller, generation_id, "editor")
     async with changing_project(tx, caller, found.project_id, "editor") as (change, _):
         parent = await find_generation(tx, generation_id)
@@ -57,44 +68,38 @@ async def refine(
         if parent.status != "success":
             message = f"Only code can be refined; this generation is {parent.status}."
             raise ValidationFailed.at("id", "success", message)
-        wanted = NewGeneration(
+        variation = NewGeneration(
             prompt=parent.prompt,
-            refinement_prompt=asked.refinement_prompt,
+            refinement_prompt=new.refinement_prompt,
             parent=parent,
             scene_id=parent.scene_id,
             base_code=parent.tsx_code,
             format=parent.format,
             duration=parent.duration,
-            model=asked.model,
+            model=new.model,
         )
-        return await _begin_batch(change, wanted, asked.count)
+        return await _begin_batch(change, variation, new.count)
 
 
 async def _begin_batch(
-    change: Change, wanted: NewGeneration, count: int
+    change: Change, variation: NewGeneration, count: int
 ) -> ActionResult[Page[Generation]]:
-    waiting = await change.tx.fetchval(
-        "select count(*) from generation"
-        " where project_id = $1 and status = 'pending' and run_id is null",
-        change.project_id,
-    )
-    if waiting + count > WAITING_MOST:
+    pending = await change.tx.fetchval(*COUNT_PENDING_VARIATIONS(project_id=change.project_id))
+    if pending + count > MAX_PENDING_VARIATIONS:
         raise RateLimited(
-            f"{waiting} variations are being made in this project already.", retry_after=WAIT_HINT
+            f"{pending} variations are being made in this project already.",
+            retry_after=FULL_QUEUE_RETRY_SECONDS,
         )
     batch_id = new_id()
     items = []
     for index in range(count):
-        one = _variation(wanted, batch_id, index, count)
+        one = msgspec.structs.replace(
+            variation, batch_id=batch_id, variation_index=index, variation_count=count
+        )
         items.append(await begin(change, one))
+    change.tx.send_after_commit(GenerationQueued())
     return ActionResult(
         data=Page(items=items),
         affected=[item.id for item in items],
         revision=change.revision,
-    )
-
-
-def _variation(wanted: NewGeneration, batch_id: str, index: int, count: int) -> NewGeneration:
-    return msgspec.structs.replace(
-        wanted, batch_id=batch_id, variation_index=index, variation_count=count
     )

@@ -1,4 +1,4 @@
-"""The worker that makes variations: it writes pending generations beside the runs."""
+"""The worker that makes variations: it writes the code of pending generations beside the runs."""
 
 import asyncio
 import logging
@@ -19,18 +19,20 @@ from app.problems import (
     ServiceUnavailable,
     ValidationFailed,
 )
+from app.projects.tables import ProjectRow
 from app.runs.worker import LeasedWorker, Source
 from app.scenes.model import DEFAULT_DURATION_FRAMES, Scene
 from app.scenes.reads import live_scenes
 from app.store.concurrency import run_to_completion
 from app.store.database import Database
-from app.store.query import named
+from app.store.query import Param, built, named
 
-MAX_ATTEMPT_SECONDS = 180.0
 CONCURRENCY = 8  # variations of one process
-POLL_INTERVAL_SECONDS = 2.0
-GRACE_SECONDS = 3.0  # for variations under way at shutdown
+MAX_ATTEMPT_SECONDS = 180.0
+POLL_INTERVAL_SECONDS = 2.0  # for variations that wait, or whose lease has expired
+GRACE_SECONDS = 3.0  # for variations that are being made at shutdown
 
+# Inserts nothing when the lease is lost; the lock holds off a takeover until the row is there.
 OPEN_CALL = named("""
     insert into model_call (
         id, generation_id, project_id, attempt, stage, provider, model, status, request_id
@@ -40,7 +42,7 @@ OPEN_CALL = named("""
     where id = :generation_id and status = 'pending' and lease_epoch = :lease_epoch for share
 """)
 
-FPS = "select fps from project where id = $1"
+FIND_FPS = built(ProjectRow.select(ProjectRow.fps).where(ProjectRow.id == Param("id")))
 
 logger = logging.getLogger(__name__)
 
@@ -82,83 +84,89 @@ class GenerationWorker(LeasedWorker[LeasedGeneration]):
 
 
 async def make(leased: LeasedGeneration, provider: Provider) -> None:
-    """Write one variation and end it; every failure ends it in words.
+    """Write one variation and end it; a failure ends it with an error.
 
-    Raises `DatabaseError` and `ServiceUnavailable`: then it is made in another attempt.
+    Raises `DatabaseError` and `ServiceUnavailable`, which leave it to another attempt.
     """
     model = answering_model(provider, leased.model)
     try:
         try:
             async with asyncio.timeout(MAX_ATTEMPT_SECONDS):
-                began = time.perf_counter()
-                job = await _job_of(leased)
-                async with recorded_call(
-                    leased.database,
-                    OPEN_CALL,
-                    generation_id=leased.generation.id,
-                    provider=provider.name,
-                    model=model,
-                    lease_epoch=leased.lease_epoch,
-                ) as ledger:
-                    written = await write_code(
-                        provider,
-                        job,
-                        model=leased.model,
-                        on_delta=ledger.saw_text,
-                        on_restart=_nothing,
-                    )
-                    ledger.usage = written.usage
-            if written.code == leased.base_code:
-                raise ValidationFailed(written.note or "Nothing changed.")
-            await run_to_completion(leases.keep(leased, generated_code(written, model, began)))
+                await _write(leased, provider, model)
         except TimeoutError:
             slow = AiError("This took longer than three minutes.")
             await _fail(leased, slow, model, "TIMEOUT")
-        except (DatabaseError, ServiceUnavailable):
+        except (DatabaseError, ServiceUnavailable, LeaseLost):
             raise
         except Problem as problem:
             await _fail(leased, problem, model)
-        except LeaseLost:
-            raise
         except Exception:
-            logger.exception("variation %s broke", leased.generation.id)
+            logger.exception("variation %s failed", leased.generation.id)
             await _fail(leased, InternalError(), model)
     except LeaseLost:
-        logger.info("variation %s is someone else's now, or nobody's", leased.generation.id)
+        logger.info("variation %s: the lease is lost", leased.generation.id)
+
+
+async def _write(leased: LeasedGeneration, provider: Provider, model: str) -> None:
+    began = time.perf_counter()
+    job = await _job_of(leased)
+    async with recorded_call(
+        leased.database,
+        OPEN_CALL,
+        generation_id=leased.generation.id,
+        provider=provider.name,
+        model=model,
+        lease_epoch=leased.lease_epoch,
+    ) as model_call:
+        written = await write_code(
+            provider,
+            job,
+            model=leased.model,
+            on_delta=model_call.saw_text,
+            on_restart=_ignore_restart,
+        )
+        model_call.usage = written.usage
+    if written.code == leased.base_code:
+        raise ValidationFailed(written.note or "Nothing changed.")
+    generated = generated_code(written, model, began)
+    await run_to_completion(leases.end_with_code(leased, generated))
 
 
 async def _fail(
     leased: LeasedGeneration, problem: Problem, model: str, code: str | None = None
 ) -> None:
     logger.warning("variation %s failed: %s", leased.generation.id, problem.message)
-    await run_to_completion(leases.keep_error(leased, code or problem.code, problem.message, model))
+    await run_to_completion(
+        leases.end_with_error(leased, code or problem.code, problem.message, model)
+    )
 
 
-async def _nothing() -> None:
-    """Nobody follows the text while it grows: there is nothing to take back."""
+async def _ignore_restart() -> None:
+    """The text of a variation is not published while it grows: there is nothing to take back."""
 
 
 async def _job_of(leased: LeasedGeneration) -> WriteJob:
-    """The instruction, the code it starts from, and the video around it; no chat."""
+    """Return the instruction, the code it starts from, and the scenes of the project; no chat."""
     generation = leased.generation
     scenes = await live_scenes(leased.database, generation.project_id)
-    fps = await leased.database.fetchval(
-        "select fps from project where id = $1", generation.project_id
-    )
-    board = [_seen(scene, number) for number, scene in enumerate(scenes, 1)]
+    fps = await leased.database.fetchval(*FIND_FPS(id=generation.project_id))
+    context_scenes = [_context_scene(scene, number) for number, scene in enumerate(scenes, 1)]
     return WriteJob(
         instruction=generation.instruction,
         context=Context(
-            prompt=generation.instruction, format=generation.format, fps=fps, scenes=board
+            prompt=generation.instruction,
+            format=generation.format,
+            fps=fps,
+            scenes=context_scenes,
         ),
-        scene=_start(leased, board),
+        scene=_base_scene(leased, context_scenes),
         duration=generation.duration,
         variation=generation.variation_index or 0,
         variations=generation.variation_count or 1,
     )
 
 
-def _seen(scene: Scene, number: int) -> ContextScene:
+def _context_scene(scene: Scene, number: int) -> ContextScene:
     return ContextScene(
         id=scene.id,
         number=number,
@@ -168,12 +176,14 @@ def _seen(scene: Scene, number: int) -> ContextScene:
     )
 
 
-def _start(leased: LeasedGeneration, board: list[ContextScene]) -> ContextScene | None:
-    """The code that is to be changed, as the scene that it stands for."""
+def _base_scene(
+    leased: LeasedGeneration, context_scenes: list[ContextScene]
+) -> ContextScene | None:
+    """Return the code to start from, as the scene that it belongs to or as a draft; None if new."""
     if leased.base_code is None:
         return None
     generation = leased.generation
-    for scene in board:
+    for scene in context_scenes:
         if scene.id == generation.scene_id:
             return ContextScene(
                 id=scene.id,
@@ -184,7 +194,7 @@ def _start(leased: LeasedGeneration, board: list[ContextScene]) -> ContextScene 
             )
     return ContextScene(
         id=generation.id,
-        number=len(board) + 1,
+        number=len(context_scenes) + 1,
         name="Draft",
         tsx_code=leased.base_code,
         duration=generation.duration or DEFAULT_DURATION_FRAMES,

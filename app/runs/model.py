@@ -1,26 +1,15 @@
-"""Messages and runs: pure values and their columns, and the signals about runs."""
+"""What messages and runs are, and the signals about runs; pure."""
 
 from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
-from asyncpg import Record
-
-MESSAGE = (
-    "id, project_id, run_id, author_id, role, kind, status, content, image_urls, sequence,"
-    " created_at, updated_at"
-)
-RUN = (
-    "id, project_id, actor_id, status, attempt, prompt, model, selected_scene_id,"
-    " user_message_id, assistant_message_id, base_revision, sequence, decision, error_code,"
-    " error_message, error_retryable, cancel_requested_at, queued_at, started_at, ended_at"
-)
 
 MessageRole = Literal["user", "assistant", "system"]
 MessageKind = Literal["message", "status", "error", "clarification"]
 MessageStatus = Literal["pending", "success", "error", "cancelled"]
 RunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-OVER: frozenset[RunStatus] = frozenset({"succeeded", "failed", "cancelled"})
+TERMINAL_STATUSES: frozenset[RunStatus] = frozenset({"succeeded", "failed", "cancelled"})
 
 
 class RunQueued(msgspec.Struct, frozen=True):
@@ -28,13 +17,13 @@ class RunQueued(msgspec.Struct, frozen=True):
 
 
 class CancelRequested(msgspec.Struct, frozen=True):
-    """A signal: somebody asked for a running run to stop."""
+    """A signal: a running run is to be cancelled."""
 
     run_id: str
 
 
 class Message(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """What a person, the assistant or the system said; `sequence` is a revision."""
+    """What a person, the assistant or the system wrote; `sequence` is a revision."""
 
     id: str
     project_id: str
@@ -59,7 +48,11 @@ class RunError(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """One chat turn as clients see it."""
+    """One chat turn as clients see it.
+
+    `base_revision` is the project's revision before the turn, `sequence` that of `run.queued`.
+    The ids of messages are null once the message was deleted.
+    """
 
     id: str
     project_id: str
@@ -69,7 +62,7 @@ class Run(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     prompt: str
     model: str | None
     selected_scene_id: str | None
-    user_message_id: str | None  # null once the message was deleted
+    user_message_id: str | None
     assistant_message_id: str | None
     base_revision: int
     sequence: int
@@ -79,18 +72,3 @@ class Run(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     queued_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
-
-
-def message_of(row: Record | dict[str, Any]) -> Message:
-    """From a row with the columns `MESSAGE`."""
-    return Message(**row)
-
-
-def run_of(row: Record | dict[str, Any]) -> Run:
-    """From a row with the columns `RUN`."""
-    values = dict(row)
-    code, message, retryable = (
-        values.pop(name) for name in ("error_code", "error_message", "error_retryable")
-    )
-    error = RunError(code=code, message=message or "", retryable=bool(retryable)) if code else None
-    return Run(**values, error=error)

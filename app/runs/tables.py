@@ -1,37 +1,35 @@
-"""The tables of the chat: messages, runs, and the ledger of model calls."""
+"""The tables of runs, their messages, and the calls of models, as the migrations made them.
 
-from piccolo.columns import JSONB, UUID, BigInt, Boolean, Integer, Text, Timestamptz, Varchar
+A run and its messages refer to each other, so the references of a run are checked at the commit.
+`generation_id` refers to the table `generation` of a slice above this one, so it is not declared
+as a foreign key here.
+"""
+
+from piccolo.columns import JSONB, UUID, BigInt, Boolean, Integer, Text, Timestamptz
+from piccolo.columns.base import OnDelete
+from piccolo.constraints import Unique
 from piccolo.table import Table
 
+from app.auth.tables import UserAccount
+from app.projects.tables import ProjectRow
+from app.store.columns import ClockTimestamp, reference
 from app.store.database import SCHEMA
 
 
-class MessageRow(Table, tablename="message", db=SCHEMA):
-    id = UUID(primary_key=True, default=None)
-    project_id = UUID(default=None)
-    run_id = UUID(null=True, default=None)
-    author_id = Varchar(255, null=True, default=None)
-    role = Text(default=None)
-    kind = Text(default="message")
-    status = Text(default=None)
-    content = Text(default=None)
-    image_urls = JSONB(default="[]")
-    sequence = BigInt(default=None)
-    request_id = Text(default=None)
-    created_at = Timestamptz()
-    updated_at = Timestamptz()
-
-
 class RunRow(Table, tablename="run", db=SCHEMA):
+    """Unique among the running runs: (project_id)."""
+
     id = UUID(primary_key=True, default=None)
-    project_id = UUID(default=None)
-    actor_id = Varchar(255, default=None)
+    project_id = reference(ProjectRow)
+    actor_id = reference(UserAccount)
     request_id = Text(default=None)
-    user_message_id = UUID(null=True, default=None)
-    assistant_message_id = UUID(null=True, default=None)
     prompt = Text(default=None)
     image_urls = JSONB(default="[]")
     selected_scene_id = UUID(null=True, default=None)
+    user_message_id = reference("MessageRow", null=True, on_delete=OnDelete.set_null)
+    assistant_message_id = reference(
+        "MessageRow", null=True, unique=True, on_delete=OnDelete.set_null
+    )
     model = Text(null=True, default=None)
     status = Text(default=None)
     priority = Integer(default=0)
@@ -46,17 +44,35 @@ class RunRow(Table, tablename="run", db=SCHEMA):
     error_code = Text(null=True, default=None)
     error_message = Text(null=True, default=None)
     error_retryable = Boolean(null=True, default=None)
-    queued_at = Timestamptz()
+    queued_at = Timestamptz(default=ClockTimestamp())
     started_at = Timestamptz(null=True, default=None)
     ended_at = Timestamptz(null=True, default=None)
 
 
-class ModelCall(Table, tablename="model_call", db=SCHEMA):
-    """A call of a run, or for a generation beside the chat."""
+class MessageRow(Table, tablename="message", db=SCHEMA):
+    id = UUID(primary_key=True, default=None)
+    project_id = reference(ProjectRow)
+    run_id = reference(RunRow, null=True)
+    author_id = reference(UserAccount, null=True)
+    role = Text(default=None)
+    kind = Text(default="message")
+    status = Text(default=None)
+    content = Text(default=None)
+    image_urls = JSONB(default="[]")
+    sequence = BigInt(default=None)
+    request_id = Text(default=None)
+    created_at = Timestamptz(default=ClockTimestamp())
+    updated_at = Timestamptz(default=ClockTimestamp())
+
+    unique_sequence = Unique([project_id, sequence])
+
+
+class ModelCallRow(Table, tablename="model_call", db=SCHEMA):
+    """A call belongs to a run, to a generation beside the chat, or to both."""
 
     id = UUID(primary_key=True, default=None)
-    run_id = UUID(null=True, default=None)
-    project_id = UUID(default=None)
+    run_id = reference(RunRow, null=True)
+    project_id = reference(ProjectRow)
     attempt = Integer(default=None)
     stage = Text(default=None)
     provider = Text(default=None)
@@ -72,5 +88,5 @@ class ModelCall(Table, tablename="model_call", db=SCHEMA):
     error = Text(null=True, default=None)
     request_id = Text(default=None)
     generation_id = UUID(null=True, default=None)
-    created_at = Timestamptz()
+    created_at = Timestamptz(default=ClockTimestamp())
     closed_at = Timestamptz(null=True, default=None)

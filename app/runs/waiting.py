@@ -1,4 +1,4 @@
-"""Waiting for work to be over, without asking the database all the time."""
+"""Waiting for a run or a generation to end, without polling the database all the time."""
 
 import asyncio
 import re
@@ -9,17 +9,21 @@ from collections.abc import Awaitable, Callable
 from app.http.request import AnyRequest
 from app.problems import InvalidInput
 from app.realtime.log import LogGrew
-from app.runs.model import OVER, Run
+from app.runs.model import TERMINAL_STATUSES, Run
 from app.runs.reads import get_run
 from app.store.database import Database
 
 MAX_WAIT_SECONDS = 60  # of `Prefer: wait=n`
-POLL_INTERVAL_SECONDS = 0.5  # when no commit was seen: another process may do the work
+POLL_INTERVAL_SECONDS = 0.5  # the commits of other processes are not signalled here
 _SECONDS = re.compile(r"0{0,8}[1-9][0-9]{0,8}")  # more digits would take long to convert
 
 
 class Waiting:
-    """Wakes whoever waits for a project's log to grow; connect `log_grew` to the signal."""
+    """Lets requests wait until something in a project has come true.
+
+    Connect `log_grew` to the signal `LogGrew`: each growth of a project's log has its waiters
+    check again.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -27,25 +31,25 @@ class Waiting:
         self._closed = False
 
     def close(self) -> None:
-        """Let nobody wait any more: the process ends."""
+        """End all waits, also those that begin later: the process shuts down."""
         self._closed = True
         for events in self._waiters.values():
             for event in events:
                 event.set()
 
     def log_grew(self, grown: LogGrew) -> None:
-        """Wake those who wait for this project."""
+        """Wake the requests that wait for something in this project."""
         for event in self._waiters.get(grown.project_id, ()):
             event.set()
 
     async def until_over(self, run: Run, seconds: float) -> Run:
-        """Return the run once it is over, or as it is when the time is up."""
+        """Return the run once it has ended, or as it is after so many seconds."""
         now = run
 
         async def over() -> bool:
             nonlocal now
             now = await get_run(self._database, run.id)
-            return now.status in OVER
+            return now.status in TERMINAL_STATUSES
 
         await self.until(run.project_id, over, seconds)
         return now
@@ -53,7 +57,7 @@ class Waiting:
     async def until(
         self, project_id: str, fact: Callable[[], Awaitable[bool]], seconds: float
     ) -> bool:
-        """Return whether the fact came true in time; each growth of the log has it checked."""
+        """Return whether `fact` came true within so many seconds."""
         end = time.monotonic() + seconds
         grown = asyncio.Event()
         self._waiters[project_id].add(grown)

@@ -22,7 +22,8 @@ from app.http.envelope import ActionResult
 from app.problems import Conflict, NotFound, ValidationFailed
 from app.projects.access import access_project, changing_project
 from app.realtime.log import Change
-from app.runs.model import MESSAGE, Message, message_of
+from app.runs.model import Message
+from app.runs.reads import MESSAGE, message_of
 from app.scenes import history
 from app.scenes.diff import changed_fields, operation_of, same_json
 from app.scenes.history import (
@@ -154,7 +155,7 @@ INSERT_STATUS_MESSAGE = named(f"""
         request_id)
     values (:id, :project_id, :author_id, 'system', 'status', 'success', :content, :sequence,
         :request_id)
-    returning {MESSAGE}
+    returning {column_list(MESSAGE)}
 """)
 
 

@@ -11,7 +11,8 @@ from app.projects.replay import MAX_MESSAGES, NOT_SHOWN, State, replay, shown
 from app.realtime.events import Cursor, Event
 from app.realtime.hub import EncodedSnapshot
 from app.realtime.log import PAGE_EVENTS, head_of
-from app.runs.model import MESSAGE, OVER, RUN, Message, Run, message_of, run_of
+from app.runs.model import Message, Run
+from app.runs.reads import last_messages, open_runs
 from app.scenes.model import Scene
 from app.scenes.reads import live_scenes
 from app.store.database import Database, Reader
@@ -23,14 +24,6 @@ LIST_EVENTS = named("""
     where project_id = :project_id and revision > :after and revision <= :until
         and type <> all(:not_shown::text[])
     order by revision limit :limit
-""")
-LIST_LAST_MESSAGES = named(f"""
-    select {MESSAGE} from message where project_id = :project_id
-    order by sequence desc limit :limit
-""")
-LIST_OPEN_RUNS = named(f"""
-    select {RUN} from run where project_id = :project_id and status <> all(:over::text[])
-    order by sequence
 """)
 
 
@@ -73,7 +66,7 @@ async def snapshot_now(
         project=project,
         members=await list_members(reader, project_id),
         scenes=await live_scenes(reader, project_id),
-        messages=await last_messages(reader, project_id),
+        messages=await last_messages(reader, project_id, MAX_MESSAGES),
         runs=await open_runs(reader, project_id),
     )
     return EncodedSnapshot(head.epoch, head.revision, msgspec.json.encode(snapshot))
@@ -125,15 +118,3 @@ def _event_of(row: Record, project_id: str) -> Event:
         at=row["created_at"],
         data=row["payload"],
     )
-
-
-async def last_messages(reader: Reader, project_id: str) -> list[Message]:
-    """Return the messages that a snapshot shows, oldest first."""
-    rows = await reader.fetch(*LIST_LAST_MESSAGES(project_id=project_id, limit=MAX_MESSAGES))
-    return [message_of(row) for row in reversed(rows)]
-
-
-async def open_runs(reader: Reader, project_id: str) -> list[Run]:
-    """Return the runs that are not over, oldest first."""
-    rows = await reader.fetch(*LIST_OPEN_RUNS(project_id=project_id, over=list(OVER)))
-    return [run_of(row) for row in rows]

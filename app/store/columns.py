@@ -31,13 +31,18 @@ def reference(
     *,
     null: bool = False,
     primary_key: bool = False,
+    unique: bool = False,
     on_delete: OnDelete = OnDelete.restrict,
 ) -> Any:
-    """Return a foreign key to the primary key of `table`, which is a table or "self"."""
+    """Return a foreign key to the primary key of `table`.
+
+    `table` is a table, "self", or the name of a table that its module defines later.
+    """
     return ForeignKey(
         table,
         null=null,
         primary_key=primary_key,
+        unique=unique,
         default=None,
         on_delete=on_delete,
         on_update=OnUpdate.no_action,

@@ -13,7 +13,7 @@ import asyncpg
 
 from app.auth.model import Caller
 from app.brain.model import TokenUsage
-from app.generations.reads import CHAIN, chain_of
+from app.generations.reads import LIST_CHAIN, chain_of
 from app.generations.records import GeneratedCode, NewGeneration, begin, succeed
 from app.projects.model import NewProject
 from app.projects.projects import create_project
@@ -72,7 +72,7 @@ async def measure(dsn: str, times: int, others: int) -> None:
     found = await chain_of(tx, end)
     await asyncio.sleep(0)  # the logger is called by the loop
     connection.remove_query_logger(note)
-    assert (len(found.items), found.truncated, seen) == (DEPTH, False, [CHAIN])
+    assert (len(found.items), found.truncated, seen) == (DEPTH, False, [LIST_CHAIN.sql])
     rounds = [
         (
             await timed(times, lambda: tx.fetchval("select 1")),

@@ -11,7 +11,6 @@ from litestar.openapi.config import OpenAPIConfig
 
 from app.auth.credentials import Credentials
 from app.generations.routes import router as generations
-from app.generations.variation_routes import router as variations
 from app.http.errors import HANDLERS
 from app.http.policy import CREDENTIALS, handlers_of, require_access
 from app.http.strict import StrictRequest
@@ -36,7 +35,7 @@ def generations_app() -> Litestar:
         [
             Router(
                 "",
-                route_handlers=[generations, variations],
+                route_handlers=[generations],
                 guards=[require_access],
                 request_class=StrictRequest,
             )

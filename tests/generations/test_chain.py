@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.generations.reads import CHAIN
+from app.generations.reads import LIST_CHAIN
 from app.problems import NotFound
 from app.store.ids import new_id
 from tests.conftest import NewPerson
@@ -120,7 +120,7 @@ async def test_a_chain_stays_in_its_project(person: Person, new_person: NewPerso
     theirs = await line_of(bob, await bob.project(), 1)
     point = "update generation set parent_generation_id = $2 where id = $1"
     await DB.fetch(point, mine[0], theirs[0])
-    rows = await DB.fetch(CHAIN, mine[0])
+    rows = await DB.fetch(*LIST_CHAIN(id=mine[0]))
     await DB.fetch(point, mine[0], None)
     assert [row["id"] for row in rows] == mine
 

@@ -51,7 +51,7 @@ async def test_a_live_lease_is_safe_however_old_its_row(person: Person) -> None:
     assert await leases.claim(DB, "another") is None
     assert await leases.give_up(DB) == 0
     await leases.renew(taken)
-    kept = await leases.keep(taken, MADE)
+    kept = await leases.end_with_code(taken, MADE)
     assert (kept.status, kept.tsx_code) == ("success", BLANK)
 
 
@@ -65,9 +65,9 @@ async def test_what_was_given_up_stays_given_up(person: Person) -> None:
     with pytest.raises(LeaseLost):
         await leases.renew(taken)
     with pytest.raises(LeaseLost):
-        await leases.keep(taken, MADE)
+        await leases.end_with_code(taken, MADE)
     with pytest.raises(LeaseLost):
-        await leases.keep_error(taken, "AI_ERROR", "Late", "tests")
+        await leases.end_with_error(taken, "AI_ERROR", "Late", "tests")
     assert await find_generation(DB, taken.generation.id) == before
 
 
@@ -75,20 +75,20 @@ async def test_who_lost_the_lease_to_another_writes_nothing(person: Person) -> N
     taken = await taken_by_us(person)
     await DB.fetch("update generation set lease_epoch = 8 where id = $1", taken.generation.id)
     with pytest.raises(LeaseLost):
-        await leases.keep(taken, MADE)
+        await leases.end_with_code(taken, MADE)
     await leases.release(taken)
     now = await find_generation(DB, taken.generation.id)
     assert now == taken.generation or (now is not None and now.status == "pending")
     assert await leases.claim(DB, "another") is None  # the release of a lost lease frees nothing
     await DB.fetch("update generation set lease_epoch = 7 where id = $1", taken.generation.id)
-    await leases.keep(taken, MADE)
+    await leases.end_with_code(taken, MADE)
 
 
 async def test_an_end_is_kept_once(person: Person) -> None:
     taken = await taken_by_us(person)
-    await leases.keep_error(taken, "AI_ERROR", "It broke.", "tests")
+    await leases.end_with_error(taken, "AI_ERROR", "It broke.", "tests")
     with pytest.raises(LeaseLost):
-        await leases.keep(taken, MADE)
+        await leases.end_with_code(taken, MADE)
     ended = await find_generation(DB, taken.generation.id)
     assert ended is not None
     assert (ended.status, ended.error_message, ended.model) == ("failed", "It broke.", "tests")

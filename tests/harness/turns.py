@@ -3,11 +3,13 @@
 from asyncpg import Record
 
 from app.realtime.log import Change, changing
-from app.runs.model import MESSAGE, RUN, Run, message_of, run_of
+from app.runs.model import Run
+from app.runs.reads import MESSAGE, RUN, message_of, run_of
 from app.scenes.history import Cause, create
 from app.scenes.model import SceneState
 from app.store.database import Tx
 from app.store.ids import new_id
+from app.store.query import column_list
 from tests.harness.database import DB
 
 REQUEST = "a-turn"
@@ -39,7 +41,7 @@ async def begun(tx: Tx, user_id: str, project_id: str) -> Run:
             "insert into run (id, project_id, actor_id, request_id, prompt, status,"
             " user_message_id, assistant_message_id, base_revision, sequence)"
             " values ($1, $2, $3, $4, 'A title', 'queued', $5, $6, $7, $8)"
-            f" returning {RUN}",
+            f" returning {column_list(RUN)}",
             run_id,
             project_id,
             user_id,
@@ -56,7 +58,7 @@ async def begun(tx: Tx, user_id: str, project_id: str) -> Run:
         row = await tx.fetchrow(
             "update run set status = 'running', attempt = 1, started_at = clock_timestamp(),"
             " lease_owner = 'tests', lease_expires_at = clock_timestamp() + interval '1 hour'"
-            f" where id = $1 returning {RUN}",
+            f" where id = $1 returning {column_list(RUN)}",
             run_id,
         )
         change.emit("run.started", {"run": run_of(_found(row))}, run_id=run_id)
@@ -93,13 +95,13 @@ async def ended(tx: Tx, project_id: str, run: Run) -> None:
     async with changing(tx, project_id, actor_id=run.actor_id, request_id=REQUEST) as change:
         message = await tx.fetchrow(
             "update message set status = 'success', content = 'Done', updated_at ="
-            f" clock_timestamp() where id = $1 returning {MESSAGE}",
+            f" clock_timestamp() where id = $1 returning {column_list(MESSAGE)}",
             run.assistant_message_id,
         )
         row = await tx.fetchrow(
             "update run set status = 'succeeded', ended_at = clock_timestamp(),"
             " lease_owner = null, lease_expires_at = null"
-            f" where id = $1 returning {RUN}",
+            f" where id = $1 returning {column_list(RUN)}",
             run.id,
         )
         change.emit("message.updated", {"message": message_of(_found(message))}, run_id=run.id)
@@ -111,7 +113,7 @@ async def _message(
 ) -> None:
     row = await change.tx.fetchrow(
         "insert into message (id, project_id, run_id, role, status, content, sequence, request_id)"
-        f" values ($1, $2, $3, $4, $5, $6, $7, $8) returning {MESSAGE}",
+        f" values ($1, $2, $3, $4, $5, $6, $7, $8) returning {column_list(MESSAGE)}",
         message_id,
         change.project_id,
         run_id,

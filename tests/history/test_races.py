@@ -100,7 +100,7 @@ def commit(world: World) -> Act:
         async with changing(
             tx, world.project, actor_id=world.ann.user_id, request_id="run"
         ) as change:
-            if await is_stale(base, tx):
+            if await is_stale(tx, base):
                 raise StaleBase
             after = msgspec.structs.replace(base.state, tsx_code="written")
             cause = Cause(source="user", prompt="Write")

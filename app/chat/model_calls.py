@@ -7,7 +7,8 @@ from app.chat.leases import LeasedRun
 from app.generations.model_calls import ModelCall, recorded_call
 from app.store.query import named
 
-OPEN = named("""
+# Inserts nothing when the lease is lost; the lock holds off a takeover until the row is there.
+OPEN_CALL = named("""
     insert into model_call (
         id, run_id, project_id, attempt, stage, provider, model, status, request_id, generation_id
     )
@@ -17,13 +18,13 @@ OPEN = named("""
 """)
 
 
-def calling(
+def recorded_call_of_run(
     leased: LeasedRun, stage: str, provider: Provider, model: str, generation_id: str | None = None
 ) -> AbstractAsyncContextManager[ModelCall]:
     """Record a call of a model in a `stage`, `decide` or `write`. Raises `LeaseLost`."""
     return recorded_call(
         leased.database,
-        OPEN,
+        OPEN_CALL,
         run_id=leased.run.id,
         project_id=leased.run.project_id,
         attempt=leased.run.attempt,
