@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from app.chat.runner import SWEEP_INTERVAL_SECONDS
+from app.chat.runner import TAKEOVER_INTERVAL_SECONDS
 from app.store.migration import MIGRATIONS, migrate
 from app.store.migration_rules import list_sources
 from tests.conftest import NewDatabase, missing
@@ -163,7 +163,7 @@ async def test_f13_clocks_that_differ_and_jump(
                     for clock, days in zip(clocks, jumps, strict=True):
                         clock.jump(days * DAY)
                     await _until_apart(here, there, jumps[0] - jumps[1])
-                    await asyncio.sleep(SWEEP_INTERVAL_SECONDS)  # both look for lost leases
+                    await asyncio.sleep(TAKEOVER_INTERVAL_SECONDS)  # both look for lost leases
                 told = await _until_status(there, run_id, "succeeded")
                 assert told["attempt"] == 1
                 for each in servers:
