@@ -32,7 +32,7 @@ async def main(dsn: str, project_id: str) -> None:
         async with runner.running():
             for _ in range(200):
                 status = await watcher.fetchval("select status from run")
-                if status not in ("queued", "running"):
+                if status not in ("queued", "running") and not runner._jobs:
                     break
                 await asyncio.sleep(0.01)
             print(status, len(runner._jobs))

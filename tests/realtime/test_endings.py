@@ -117,12 +117,16 @@ async def test_a_reader_of_a_long_backlog_is_never_given_much_at_once(
 
 
 async def test_a_slow_reader_falls_off_the_ring_and_gets_everything_from_the_log(
-    here: Process, project: Project
+    process: NewProcess, project: Project
 ) -> None:
     behind = metric("reelroom_fell_behind_total")
     got = b""
     loop = asyncio.get_running_loop()
-    async with events(here, project) as quick, raw(here, project) as client:
+    async with (
+        process(LocalBus(), Limits(stall=120.0)) as here,
+        events(here, project) as quick,
+        raw(here, project) as client,
+    ):
         await quick.ready()
         await eventually(lambda: len(here.subscriptions) == 2)
         for number in range(120):
