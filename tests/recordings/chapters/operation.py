@@ -31,7 +31,11 @@ async def record(ch: Chapter) -> None:
 
 
 async def _pages(ch: Chapter) -> None:
-    """Request the pages; their bodies are left out, they are the browser client's build."""
+    """Request the pages.
+
+    Their bodies and the asset's file name, which holds a hash of its content, are left out:
+    they are the browser client's build.
+    """
     for step, path in {
         "home": "/",
         "project": "/projects/anything",
@@ -49,6 +53,8 @@ async def _pages(ch: Chapter) -> None:
     entry = {"step": "asset", "sent": "GET /assets/….js", "status": reply.status}
     names = {"has": sorted(name.lower() for name, _ in reply.headers)}
     lines = ch.transcript.headers(headers, ch.request_id("asset"), reply.body)
+    file_name = asset[0].rpartition("/")[2]
+    lines = [line.replace(file_name, "….js") for line in lines]
     ch.transcript.entries.append(entry | names | {"headers": lines})
     await ch.call("link", None, "GET", "/login/odd")
 
