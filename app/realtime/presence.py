@@ -49,6 +49,7 @@ class Presence:
         self._published_at = -math.inf
         self._ask = self._reply = False
         self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
 
     def join(self, subscription: object, user_id: str) -> None:
         """Add a subscription; it is on no scene unless it has moved already."""
@@ -97,7 +98,13 @@ class Presence:
             self._changed()
 
     def close(self) -> None:
-        """Report that nobody is here any more, so that no report has to age out elsewhere."""
+        """Report that nobody is here any more, so that no report has to age out elsewhere.
+
+        Nothing is published afterwards.
+        """
+        self._closed = True
+        if self._timer:
+            self._timer.cancel()
         if self._reported[0]:
             self._reported = ([], 0)
             self._report([], 0, False)
@@ -112,7 +119,7 @@ class Presence:
         return True
 
     def _changed(self) -> None:
-        if self._timer is None:
+        if self._timer is None and not self._closed:
             loop = asyncio.get_running_loop()
             pause = MIN_INTERVAL_SECONDS + INTERVAL_PER_SUBSCRIBER_SECONDS * len(self._here)
             when = max(loop.time(), self._published_at + pause)

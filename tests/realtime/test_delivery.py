@@ -26,6 +26,7 @@ from app.realtime.encoding import (
 )
 from app.realtime.limits import Limits
 from app.realtime.subscription import Subscription
+from tests.harness.events import Received
 from tests.harness.metrics import metric
 from tests.harness.waiting import eventually
 from tests.realtime.clients import events, say, socket
@@ -40,22 +41,28 @@ def encodings() -> dict[str, float]:
 
 
 async def test_an_event_is_encoded_once_in_each_encoding_however_many_read_it(
-    here: Process, project: Project
+    process: NewProcess, project: Project
 ) -> None:
     async with (
+        process(LocalBus(), Limits(heartbeat=3600.0)) as here,
         events(here, project) as a, events(here, project) as b, events(here, project) as c,
         socket(here, project) as (d, _), socket(here, project) as (e, _),
         socket(here, project, packed=True) as (f, _), socket(here, project, packed=True) as (g, _),
     ):  # fmt: skip
         everybody = (a, b, c, d, e, f, g)
         for received in everybody:
-            await received.ready()
+            await received.until(_all_are_present)  # after which nothing else is published
         before = encodings()
         revision = await project.note("once", size=3)
         for received in everybody:
             await received.revision(revision)
         grown = {kind: value - before[kind] for kind, value in encodings().items()}
         assert grown == {"json": 3, "sse": 3, "msgpack": 3}
+
+
+def _all_are_present(received: Received) -> bool:
+    updates = received.of("presence.updated")
+    return bool(updates) and sum(user["connections"] for user in updates[-1]["users"]) == 7
 
 
 @pytest.mark.one_delivery

@@ -8,7 +8,9 @@ import pytest
 
 from app.realtime.bus.local import LocalBus
 from app.realtime.bus.redis import RedisBus
+from app.realtime.encoding import EncodedEvent
 from app.realtime.limits import Limits
+from app.realtime.presence import Presence
 from tests.harness.events import Received
 from tests.harness.proxies import FaultProxy
 from tests.harness.redis import RedisServer
@@ -202,3 +204,15 @@ async def test_presence_is_per_project(
         async with events(here, other, user="bob") as bob:
             await ann.until(lambda one: here_are(one, ("ann", None, 1)))
             await bob.until(lambda one: here_are(one, ("bob", None, 1)))
+
+
+async def test_nothing_is_published_after_the_end() -> None:
+    ended: list[EncodedEvent] = []
+    ended_before = Presence("p", ended.append, lambda *_: None, Limits())
+    ended_before.join("a", "ann")
+    ended_before.close()
+    ended_before.leave("a")
+    later: list[EncodedEvent] = []
+    Presence("p", later.append, lambda *_: None, Limits()).join("a", "ann")
+    await eventually(lambda: later)
+    assert not ended
