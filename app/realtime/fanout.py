@@ -120,11 +120,13 @@ class Fanout:
 
     def __init__(self, hub: Hub, slice_: int) -> None:
         self._hub = hub
+        self._loop = asyncio.get_running_loop()
         self._slice = slice_
         self._members: set[FanoutMember] = set()
         self._scheduled = self._walking = self._again = False
         self._positions: dict[tuple[tuple[Encode, str | None], int], FanoutPosition] = {}
         self._payloads: dict[tuple[Encode, int, int, int], Payload] = {}
+        self._heartbeats: dict[Encode, tuple[EncodedEvent, Payload]] = {}
         self._joins: dict[tuple[Encode, str | None], JoinPayload] = {}
         self._recordings: dict[tuple[Encode, str | None], asyncio.Event] = {}
         hub.listeners.add(self.wake)
@@ -141,7 +143,7 @@ class Fanout:
             self._again = True
         elif self._members and not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._begin_pass, context=_background)
+            self._loop.call_soon(self._begin_pass, context=_background)
 
     def write_pending(self, member: FanoutMember) -> None:
         """Write to one subscription what it lacks of the ring, while it reads fast enough."""
@@ -171,9 +173,18 @@ class Fanout:
             payload = self._payloads[key] = encode(batch)
         return payload
 
+    def heartbeat(self, encode: Encode, now: float) -> Payload:
+        """Return `sync.heartbeat` with the hub's cursor, encoded once for all at once."""
+        event = self._hub.position_event("sync.heartbeat", now)
+        known = self._heartbeats.get(encode)
+        if known is None or known[0] is not event:
+            known = self._heartbeats[encode] = event, encode([event])
+        return known[1]
+
     def drop_caches(self) -> None:
         """Release what was kept for subscribers who come at once; called about every second."""
         self._payloads.clear()
+        self._heartbeats.clear()
         self._joins.clear()
         self._drop_positions()
 
@@ -219,7 +230,7 @@ class Fanout:
         self._write(members[index : index + self._slice])
         index += self._slice
         if index < len(members):
-            asyncio.get_running_loop().call_soon(self._step, members, index, context=_background)
+            self._loop.call_soon(self._step, members, index, context=_background)
             return
         self._walking = False
         if self._again:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
@@ -41,6 +42,8 @@ REST_AFTER_ONE_EVENT = 0.2  # of that: perhaps nothing else is on its way
 BUSY_SECONDS = 0.25  # after a batch of several events in which more are expected
 GATHERED_SHARE = 0.5  # of a rest, before a batch while several events come together
 MAX_COLLECTED_ROWS = 200  # of hints during a rest; beyond them the log is read
+HEARTBEAT_GROUP = 64  # subscriptions that send their heartbeats together
+HEARTBEAT_SPREAD = 0.618  # of half an interval from group to group, which fills it evenly
 POSITION_EVENT_TTL_SECONDS = 1.0  # that an event which states the hub's cursor is used again
 MALFORMED = (msgspec.MsgspecError, LookupError, TypeError, ValueError, AttributeError)
 
@@ -100,11 +103,13 @@ class Hub:
         self.listeners: set[Callable[[], None]] = set()
         self.subscribers = 0
         self.subscribed = False  # to the bus
-        self.idle_since = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()  # asking for it costs a system call
+        self.idle_since = self._loop.time()
         self.presence = Presence(
             project_id, self._append_stream_event, self._report_presence, limits
         )
         self._context = context
+        self._heartbeat_phase = random.random()
         # The end of the log
         self._wanted = 0  # the highest revision that was hinted at
         self._rest: asyncio.TimerHandle | None = None
@@ -123,7 +128,7 @@ class Hub:
         self._snapshots = SingleFlight[EncodedSnapshot](f"snapshot {project_id}")
         self._snapshot: EncodedSnapshot | None = None
         self._snapshot_event: tuple[EncodedSnapshot, EncodedEvent] | None = None
-        self._position_event: tuple[tuple[str, str], float, EncodedEvent] | None = None
+        self._position_event: tuple[tuple[str, int, int], float, EncodedEvent] | None = None
 
     @property
     def head(self) -> int:
@@ -267,7 +272,7 @@ class Hub:
 
     def _gather(self) -> bool:
         """Wait for the events that come with this one, if several came together just now."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         if not self._crowded or now - self._published_at > BUSY_SECONDS:
             return False
         self._begin_rest(GATHERED_SHARE)
@@ -279,7 +284,7 @@ class Hub:
         shortest, longest = limits.rest
         rest = min(longest, share * limits.rest_per_subscriber * self.subscribers)
         if rest > shortest and self._rest is None:
-            self._rest = asyncio.get_running_loop().call_later(rest, self._end_rest)
+            self._rest = self._loop.call_later(rest, self._end_rest)
 
     def _end_rest(self) -> None:
         self._rest = None
@@ -333,7 +338,7 @@ class Hub:
             if self._held:
                 self._release_held()
         self._crowded = len(rows) > 1
-        self._published_at = asyncio.get_running_loop().time()
+        self._published_at = self._loop.time()
         if rests:
             self._begin_rest(1.0 if self._crowded else REST_AFTER_ONE_EVENT)
         self._notify()
@@ -388,14 +393,13 @@ class Hub:
 
     def _request_texts(self, run_id: str) -> None:
         """Have the process that works on a run publish its texts so far, not too often."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = self._loop.time()
         if now < self._text_requests.get(run_id, 0.0):
             return
         self._text_requests = {key: at for key, at in self._text_requests.items() if at > now}
         self._text_requests[run_id] = now + TEXT_REQUEST_SECONDS
         metrics.ASKS.inc()
-        loop.call_soon(self._context.publisher.republish, run_id)
+        self._loop.call_soon(self._context.publisher.republish, run_id)
         self._context.bus.publish(EVERYBODY, RunSnapshotRequest(run_id))
 
     def _append_stream_event(self, event: EncodedEvent) -> None:
@@ -414,7 +418,7 @@ class Hub:
 
         Empty when the log no longer has them. Raises `Problem` when the database fails.
         """
-        self._pages_used_at = asyncio.get_running_loop().time()
+        self._pages_used_at = self._loop.time()
         return await self._pages.get((self.generation, after), lambda: self._page(after))
 
     async def _page(self, after: int) -> list[Batch]:
@@ -452,12 +456,22 @@ class Hub:
 
     def position_event(self, kind: str, now: float) -> EncodedEvent:
         """Return `sync.ready` or `sync.heartbeat` with our cursor, the same for all in a second."""
-        key = kind, str(self.cursor)
+        key = kind, self.generation, self.head
         known = self._position_event
         if known is None or known[0] != key or now - known[1] > POSITION_EVENT_TTL_SECONDS:
             known = key, now, position_event(kind, self.project_id, self.cursor)
             self._position_event = known
         return known[2]
+
+    def heartbeat_phase(self) -> float:
+        """Return when within half an interval a new subscription's heartbeats are due, in seconds.
+
+        Subscriptions of one group share it, and with it the heartbeat's bytes; the groups are
+        spread, so that thousands are not written to at once.
+        """
+        groups = self.subscribers // HEARTBEAT_GROUP
+        half = self._context.limits.heartbeat / 2
+        return (self._heartbeat_phase + groups * HEARTBEAT_SPREAD) % 1 * half
 
     def drop_caches(self, now: float) -> None:
         """Release what was kept for readers who come at once; called about every second."""

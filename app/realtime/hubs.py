@@ -30,7 +30,13 @@ from app.realtime.live import LiveRun
 from app.realtime.log import LogGrew, LogReader
 from app.realtime.metrics import watch_event_loop
 from app.realtime.publisher import LivePublisher
-from app.realtime.subscription import Reader, RunSubscription, Subscriber, Subscription
+from app.realtime.subscription import (
+    Reader,
+    RunSubscription,
+    Subscriber,
+    Subscription,
+    recheck,
+)
 from app.realtime.writer import Writer
 from app.signals import Signals
 from app.store.concurrency import spawn
@@ -296,7 +302,7 @@ class Hubs:
         while self._unchecked:
             count = min(MAX_CONCURRENT_RECHECKS, len(self._unchecked))
             some = [self._unchecked[index] for index in range(count)]
-            await asyncio.gather(*(one.recheck() for one in some if one.ending is None))
+            await recheck([reader for reader in some if reader.ending is None])
             for _ in some:
                 self._unchecked.popleft()
 
@@ -340,8 +346,9 @@ class Hubs:
                 logger.exception("a tick of the hub clock failed")
 
     async def _tick(self, now: float) -> None:
-        for subscription in list(self._subscriptions):
-            subscription.tick(now)
+        heartbeats = sum([subscription.tick(now) for subscription in list(self._subscriptions)])
+        metrics.WRITES.inc(heartbeats)
+        metrics.WRITTEN.inc(heartbeats)
         self._publisher.forget_idle()
         for hub in list(self._hubs.values()):
             hub.drop_caches(now)

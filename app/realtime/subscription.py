@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeGuard
 
 import msgspec
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 MAX_SNAPSHOT_ATTEMPTS = 5  # to read one that fits the published log
 BATCHES_PER_TURN = 4  # written while catching up before the event loop may do something else
-RECHECK_SECONDS = 5.0  # for one check of a subscriber's session and role
+RECHECK_SECONDS = 5.0  # for the check of sessions and roles of some subscribers
 
 
 class Subscriber(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,16 +130,14 @@ class Reader:
         if self.subscriber.recheck is None:
             return
         try:
-            async with asyncio.timeout(RECHECK_SECONDS):
-                valid = await self.subscriber.recheck()
+            valid = await self.subscriber.recheck()
         except (Forbidden, NotFound):
             self.end("revoked", "role")
-            return
-        except (Problem, TimeoutError) as error:
+        except Problem as error:
             logger.warning("project %s: recheck failed: %s", self.hub.project_id, error)
-            return
-        if not valid:
-            self.end("unauthorised", "session")
+        else:
+            if not valid:
+                self.end("unauthorised", "session")
 
     async def _check_role(self) -> None:
         """Have the role known as of a revision since which the hub has every loss."""
@@ -148,13 +146,22 @@ class Reader:
         if self._checked < 0 and self._is_recent(seen):
             self._checked = seen.revision
         elif self._checked < 0 or restarted:
-            await self.recheck()
+            await recheck([self])
             self._checked = head
         self._checked_generation = hub.generation
 
     def _is_recent(self, seen: Cursor | None) -> TypeGuard[Cursor]:
         """Whether the hub has every loss since the role was read."""
         return seen is not None and seen.epoch == self.hub.epoch and seen.revision >= self.hub.since
+
+
+async def recheck(readers: Sequence[Reader]) -> None:
+    """Have readers check their rights at once; without an answer in time nothing changes."""
+    try:
+        async with asyncio.timeout(RECHECK_SECONDS):
+            await asyncio.gather(*[reader.recheck() for reader in readers])
+    except TimeoutError:
+        logger.warning("%d rechecks took more than %g s", len(readers), RECHECK_SECONDS)
 
 
 class Subscription(Reader, FanoutMember):
@@ -193,7 +200,8 @@ class Subscription(Reader, FanoutMember):
         self._joining = False  # a task decides what is written next
         self._drained: asyncio.Event | None = None
         now = asyncio.get_running_loop().time()
-        self._next_heartbeat = now + limits.heartbeat * random.uniform(0.5, 1)
+        self._heartbeat_phase = hub.heartbeat_phase()
+        self._next_heartbeat = self._heartbeat_after(now)
         self._expires_at = now + random.uniform(*limits.lifetime)
 
     # Joining and catching up
@@ -427,10 +435,13 @@ class Subscription(Reader, FanoutMember):
             return True
         return False
 
-    def tick(self, now: float) -> None:
-        """End a client that does not read, expire, or send a heartbeat; called every second."""
+    def tick(self, now: float) -> bool:
+        """End a client that does not read, expire, or send a heartbeat; called every second.
+
+        Return whether a heartbeat was sent.
+        """
         if self.ending is not None:
-            return
+            return False
         if now >= self._expires_at:
             self.end("restart")
         elif self.congested_since is not None:
@@ -440,17 +451,21 @@ class Subscription(Reader, FanoutMember):
             elif self.loss():
                 self.allow([])
                 self.look()
-        if self.ending is None and now >= self._next_heartbeat:
-            self._send_heartbeat(now)
+        return self.ending is None and now >= self._next_heartbeat and self._send_heartbeat(now)
 
-    def _send_heartbeat(self, now: float) -> None:
+    def _heartbeat_after(self, now: float) -> float:
+        """Return when the next heartbeat is due: half an interval away to a whole one."""
+        half = self.limits.heartbeat / 2
+        return now + half + (self._heartbeat_phase - now) % half
+
+    def _send_heartbeat(self, now: float) -> bool:
         """Have the rights checked again, and state the cursor if nothing is missing before it."""
-        self._next_heartbeat = now + self.limits.heartbeat
+        self._next_heartbeat = self._heartbeat_after(now)
         self._request_recheck(self)
-        if self.at is not None and self.at.position == self.hub.ring.end:
-            metrics.WRITES.inc()
-            metrics.WRITTEN.inc()
-            self.write(self.writer.encode([self.hub.position_event("sync.heartbeat", now)]))
+        if self.at is None or self.at.position != self.hub.ring.end:
+            return False
+        self.write(self._fanout.heartbeat(self.writer.encode, now))
+        return True
 
     def on_congested(self) -> None:
         self.leave_fanout()

@@ -5,15 +5,12 @@ import random
 import socket as sockets
 import time
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from redis.exceptions import RedisError
 
 from app.realtime import log
 from app.realtime.bus.local import LocalBus
-from app.realtime.bus.redis_reader import Push, PushReader
 from app.realtime.limits import Limits
 from app.realtime.log import LogReader, _is_open
 from tests.harness.database import DB
@@ -152,34 +149,6 @@ async def test_the_readers_connection_is_given_back_and_replaced(project: Projec
     await eventually(lambda: pool.get_idle_size() == pool.get_size())
     assert len(await reader.get(project.id, 0)) == 1
     await reader.close()
-
-
-@pytest.mark.parametrize("size", [1, 7, 1000])
-async def test_words_of_redis_are_read_however_they_are_cut(size: int) -> None:
-    said = (
-        b">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n"
-        b">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$5\r\nhe\r\nl\r\n"
-        b"*3\r\n$7\r\nmessage\r\n$1\r\nb\r\n$0\r\n\r\n+PONG\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n"
-    )
-    stream = asyncio.StreamReader()
-    pushes = PushReader(cast(Any, SimpleNamespace(connection=SimpleNamespace(_reader=stream))))
-    received: list[Push] = []
-    for start in range(0, len(said), size):
-        stream.feed_data(said[start : start + size])
-        received += await pushes.read()
-    assert received == [
-        (b"subscribe", b"a", 1), (b"message", b"a", b"he\r\nl"), (b"message", b"b", b""),
-        (b"PONG", b"", b""), (b"pong", b"", b""),
-    ]  # fmt: skip
-    stream.feed_data(b"-MOVED 1 other\r\n")
-    with pytest.raises(RedisError, match="MOVED"):
-        await pushes.read()
-    stream.feed_data(b"nonsense\r\n")
-    with pytest.raises(RedisError):
-        await pushes.read()
-    stream.feed_eof()
-    with pytest.raises(RedisError):
-        await pushes.read()
 
 
 async def test_a_page_ends_where_a_transaction_does(project: Project) -> None:

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from app.realtime import metrics
 from app.realtime.bus.messages import EVERYBODY, Message, OnLoss, OnMessage, deliver, encode
-from app.realtime.bus.redis_reader import Push, PushReader
+from app.realtime.bus.redis_pushes import Push, PushReceiver
 from app.store.concurrency import spawn
 
 logger = logging.getLogger(__name__)
@@ -253,25 +253,26 @@ class RedisBus:
             async with asyncio.timeout(2 * SOCKET_SECONDS):
                 await self.server.client.ping()  # opens the connection that publishes
         metrics.BUS_UP.set(1)
-        pushes = PushReader(pubsub)
         self._received_at, probed = time.monotonic(), False
-        while True:
-            began = time.monotonic()
+        receiver = PushReceiver(pubsub, self._handle)
+        await receiver.start()
+        while not self._broken:
+            received_at = self._received_at
             try:
                 async with asyncio.timeout(SILENCE_CHECK_SECONDS):
-                    while not self._broken:
-                        self._handle(await pushes.read())
+                    await receiver.failed.wait()
             except TimeoutError:
                 silent = time.monotonic() - self._received_at
-            if self._broken:
-                raise RedisError("the subscriptions are unknown")
-            if self._received_at >= began:
+            if receiver.error:
+                raise receiver.error
+            if self._received_at > received_at:
                 probed = False
             elif silent > self.give_up_after:
                 return
             elif silent > self.probe_after and not probed:
                 probed = True
                 await pubsub.ping()
+        raise RedisError("the subscriptions are unknown")
 
     async def _send_subscribe(self, pubsub: PubSub, channels: list[str]) -> None:
         names = [self.server.prefix + channel for channel in channels]
