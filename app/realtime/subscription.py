@@ -201,7 +201,7 @@ class Subscription(Reader, FanoutMember):
         self._drained: asyncio.Event | None = None
         now = asyncio.get_running_loop().time()
         self._heartbeat_phase = hub.heartbeat_phase()
-        self._next_heartbeat = self._heartbeat_after(now)
+        self._next_heartbeat = next_heartbeat(now, self._heartbeat_phase, self.limits.heartbeat)
         self._expires_at = now + random.uniform(*limits.lifetime)
 
     # Joining and catching up
@@ -453,14 +453,9 @@ class Subscription(Reader, FanoutMember):
                 self.look()
         return self.ending is None and now >= self._next_heartbeat and self._send_heartbeat(now)
 
-    def _heartbeat_after(self, now: float) -> float:
-        """Return when the next heartbeat is due: half an interval away to a whole one."""
-        half = self.limits.heartbeat / 2
-        return now + half + (self._heartbeat_phase - now) % half
-
     def _send_heartbeat(self, now: float) -> bool:
         """Have the rights checked again, and state the cursor if nothing is missing before it."""
-        self._next_heartbeat = self._heartbeat_after(now)
+        self._next_heartbeat = next_heartbeat(now, self._heartbeat_phase, self.limits.heartbeat)
         self._request_recheck(self)
         if self.at is None or self.at.position != self.hub.ring.end:
             return False
@@ -582,6 +577,16 @@ class RunSubscription(Subscription):
                 for part in self._hand_over(silent=True):
                     yield part
                 return
+
+
+def next_heartbeat(now: float, phase: float, interval: float) -> float:
+    """Return when a heartbeat is due, half an interval to a whole one after `now`, in seconds.
+
+    It is `phase` seconds after a multiple of half the interval: those who have a phase in common
+    are due together, and one that was sent a little late is followed by one on time.
+    """
+    half = interval / 2
+    return now + half + (phase - now) % half
 
 
 def _discard(payload: Payload) -> None:
