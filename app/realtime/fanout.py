@@ -60,7 +60,7 @@ class FanoutMember(ConnectionListener):
         """Be skipped by passes, and remember the position."""
 
     @abstractmethod
-    def look(self) -> None:
+    def advance(self) -> None:
         """Decide what to do next: end, catch up, or be live."""
 
     @abstractmethod
@@ -281,7 +281,7 @@ class Fanout:
         hub = self._hub
         if not hub.ready or at.position < hub.ring.base:
             member.leave_fanout()
-            member.look()
+            member.advance()
             return False
         if at.position == hub.ring.end:
             return False

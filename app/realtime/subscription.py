@@ -170,7 +170,7 @@ class Subscription(Reader, FanoutMember):
     It *joins* with a snapshot or *catches up* from its cursor, out of the log and the ring; then it
     is *live*: the hub's fan-out writes to it. One that reads too slowly is *behind*: left out of
     the passes until it has read, then caught up from the ring or, if that has moved on, from the
-    log. It is *ended* once; `on_end` is called then, before the writer says its last words.
+    log. It is *ended* once; `on_end` is called then, before the writer closes.
     """
 
     run_id: str | None = None
@@ -247,7 +247,7 @@ class Subscription(Reader, FanoutMember):
         hub.presence.join(self, self.subscriber.user_id)
         for payload in join.payloads:
             self.write(payload)
-        self.look()
+        self.advance()
         return True
 
     async def _catch_up(
@@ -290,7 +290,7 @@ class Subscription(Reader, FanoutMember):
             if done:
                 await batches.aclose()
                 self._joining = False
-                self.look()
+                self.advance()
 
     async def _wait_until_drained(self) -> None:
         """Wait for a client that is behind; `tick` ends one that stays so."""
@@ -392,7 +392,7 @@ class Subscription(Reader, FanoutMember):
 
     # Live and behind
 
-    def look(self) -> None:
+    def advance(self) -> None:
         """Decide what to do next: end, catch up, or be live; called when something has changed."""
         if self.over or self._joining:
             return
@@ -423,7 +423,7 @@ class Subscription(Reader, FanoutMember):
         if allowed := self.allow(batch):
             self.write(self.writer.encode(allowed))
         self._joining = False
-        self.look()
+        self.advance()
         return False
 
     def _fell_off(self) -> bool:
@@ -450,7 +450,7 @@ class Subscription(Reader, FanoutMember):
                 self.end("slow")
             elif self.loss():
                 self.allow([])
-                self.look()
+                self.advance()
         return self.ending is None and now >= self._next_heartbeat and self._send_heartbeat(now)
 
     def _send_heartbeat(self, now: float) -> bool:
@@ -471,7 +471,7 @@ class Subscription(Reader, FanoutMember):
         self.congested_since = None
         if self._drained:
             self._drained.set()
-        self.look()
+        self.advance()
 
     # Ended
 
@@ -480,7 +480,7 @@ class Subscription(Reader, FanoutMember):
         super().end(kind, reason)
         if self._drained:
             self._drained.set()
-        self.look()
+        self.advance()
 
     def on_lost(self) -> None:
         super().end("left")

@@ -64,7 +64,7 @@ class Writer(ABC):
 
     @abstractmethod
     def close(self, ending: Ending) -> None:
-        """Say the last words that belong to the ending and close; called once, never waits."""
+        """Send what the ending calls for and close; called once, never waits."""
 
 
 class DirectConnection(ABC):
@@ -75,10 +75,10 @@ class DirectConnection(ABC):
     """
 
     @abstractmethod
-    def event_stream_writer(self, last_words: Callable[[Ending], bytes]) -> Writer | None:
+    def event_stream_writer(self, final_bytes: Callable[[Ending], bytes]) -> Writer | None:
         """Take the connection over for the response to this request, before it has begun.
 
-        `last_words` gives the last bytes of the stream. None when it cannot be taken over.
+        `final_bytes` gives the last bytes of the stream. None when it cannot be taken over.
         """
 
     @abstractmethod

@@ -79,11 +79,11 @@ class HttpConnection(DirectConnection):
         self._protocol = ref(protocol)
         self._cycle = ref(cycle)
 
-    def event_stream_writer(self, last_words: Callable[[Ending], bytes]) -> Writer | None:
+    def event_stream_writer(self, final_bytes: Callable[[Ending], bytes]) -> Writer | None:
         protocol, cycle = self._protocol(), self._cycle()
         if protocol is None or cycle is None or not protocol.take_over(cycle):
             return None
-        return EventStreamWriter(protocol, last_words)
+        return EventStreamWriter(protocol, final_bytes)
 
     def websocket_writer(self, encode: Encode, on_close: Callable[[Ending], None]) -> Writer | None:
         return None
@@ -168,7 +168,7 @@ class WebSocketConnection(DirectConnection):
     def __init__(self, protocol: "AcceleratedWebSocketProtocol") -> None:
         self._protocol = ref(protocol)
 
-    def event_stream_writer(self, last_words: Callable[[Ending], bytes]) -> Writer | None:
+    def event_stream_writer(self, final_bytes: Callable[[Ending], bytes]) -> Writer | None:
         return None
 
     def websocket_writer(self, encode: Encode, on_close: Callable[[Ending], None]) -> Writer | None:

@@ -13,7 +13,7 @@ SEND_BUFFER_BYTES = 64 * 1024  # in the kernel for each client; Linux doubles it
 HIGH_WATER_BYTES, LOW_WATER_BYTES = 16 * 1024, 4 * 1024  # in the transport: congested, drained
 UNACKNOWLEDGED_MILLISECONDS = 20_000  # after which the kernel gives a connection up
 KEEPALIVE = (20, 5, 3)  # seconds idle, seconds between probes, probes
-GOODBYE_SECONDS = 5.0  # for a client to read the last bytes
+CLOSE_TIMEOUT_SECONDS = 5.0  # for a client to read the last bytes
 LAST_CHUNK = b"0\r\n\r\n"
 OPTIONS = [
     (socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES),
@@ -26,7 +26,7 @@ if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
         (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE[1]),
         (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE[2]),
     ]
-LINGER_NOT = struct.pack("ii", 1, 0)  # close with a reset and drop what is unsent
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: drop what is unsent
 
 
 class EventStreamWriter(Writer):
@@ -35,9 +35,9 @@ class EventStreamWriter(Writer):
     kind = "uvicorn"
     encode = staticmethod(sse_chunk)
 
-    def __init__(self, protocol: Any, last_words: Callable[[Ending], bytes]) -> None:
+    def __init__(self, protocol: Any, final_bytes: Callable[[Ending], bytes]) -> None:
         self._protocol = protocol
-        self._last_words = last_words
+        self._final_bytes = final_bytes
         self._transport = protocol.transport
         self.write: Callable[[Payload], None] = self._transport.write
 
@@ -55,11 +55,13 @@ class EventStreamWriter(Writer):
         if ending.kind == "slow":
             abort(transport)
         elif not transport.is_closing():
-            last = self._last_words(ending)
+            last = self._final_bytes(ending)
             transport.write((chunk(last) if last else b"") + LAST_CHUNK)
             transport.close()
             if transport.get_write_buffer_size():
-                asyncio.get_running_loop().call_later(GOODBYE_SECONDS, protocol.abort_unless_lost)
+                asyncio.get_running_loop().call_later(
+                    CLOSE_TIMEOUT_SECONDS, protocol.abort_unless_lost
+                )
 
 
 class WebSocketWriter(Writer):
@@ -102,5 +104,5 @@ def abort(transport: Any) -> None:
     """Reset a connection and drop what was not sent."""
     shown = transport.get_extra_info("socket")
     if shown is not None and shown.fileno() >= 0:
-        shown.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
+        shown.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
     transport.abort()

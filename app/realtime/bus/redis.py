@@ -21,21 +21,21 @@ from app.store.concurrency import spawn
 
 logger = logging.getLogger(__name__)
 
-PUBLISH_SECONDS = 0.25  # for one batch to be published
-MAX_WAITING = 1024  # messages that wait to be published; the oldest are dropped first
-MAX_BATCH = 64  # messages published with one round trip
+PUBLISH_TIMEOUT_SECONDS = 0.25  # for one batch to be published
+MAX_QUEUED_MESSAGES = 1024  # messages that wait to be published; the oldest are dropped first
+MAX_BATCH_MESSAGES = 64  # messages published with one round trip
 MAX_MESSAGE_BYTES = 4_000_000
-ACKNOWLEDGE_SECONDS = 0.5  # a hub waits for its subscription before it goes on with the log alone
+ACKNOWLEDGE_TIMEOUT_SECONDS = 0.5  # for a subscription; then a hub goes on with the log alone
 SILENCE_CHECK_SECONDS = 1.0  # between two looks at how long the connection has been silent
 PROBE_AFTER_SECONDS = 5.0  # of silence
 GIVE_UP_AFTER_SECONDS = 10.0  # of silence
 CANCEL_AGAIN_SECONDS = 0.1  # after which a task that goes on is cancelled again
 BACKOFF_SECONDS = (0.05, 2.0)  # between two attempts to connect: least and most, doubling, jittered
-SOCKET_SECONDS = 1.0  # for Redis to accept a connection and to answer a command
-PREFIX = "reelroom:"  # of channel names on one server; a project id follows, or nothing
-SHARDED_PREFIX = "reelroom:{bus}:"  # in a cluster: the hash tag puts all channels into one slot
-SLOT = key_slot(SHARDED_PREFIX.encode())
-SHARDED_SINCE = 7  # the version of Redis that has sharded pub/sub
+SOCKET_TIMEOUT_SECONDS = 1.0  # for Redis to accept a connection and to answer a command
+CHANNEL_PREFIX = "reelroom:"  # of channel names on one server; a project id follows, or nothing
+SHARDED_CHANNEL_PREFIX = "reelroom:{bus}:"  # the hash tag puts all channels into one slot
+SLOT = key_slot(SHARDED_CHANNEL_PREFIX.encode())
+MIN_SHARDED_VERSION = 7  # the version of Redis that has sharded pub/sub
 FAULTS = (RedisError, OSError, TimeoutError, RuntimeError, ValueError)
 
 
@@ -51,8 +51,8 @@ class RedisServer:
         """`url` is `redis://` or `rediss://`, of one server or of any node of a cluster."""
         self._first: Any = Redis.from_url(
             url,
-            socket_timeout=SOCKET_SECONDS,
-            socket_connect_timeout=SOCKET_SECONDS,
+            socket_timeout=SOCKET_TIMEOUT_SECONDS,
+            socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
             socket_keepalive=True,
             retry=Retry(NoBackoff(), 0),
             retry_on_timeout=False,
@@ -64,7 +64,7 @@ class RedisServer:
 
     @property
     def prefix(self) -> str:
-        return SHARDED_PREFIX if self.sharded else PREFIX
+        return SHARDED_CHANNEL_PREFIX if self.sharded else CHANNEL_PREFIX
 
     async def eval(self, script: str, key: str, *arguments: str) -> Any:
         """Run a Lua script on one key, which lies in the slot of the bus."""
@@ -93,7 +93,10 @@ class RedisServer:
         try:
             cluster = await known.info("cluster")
             version = str((await known.info("server")).get("redis_version", "0"))
-            if not cluster.get("cluster_enabled") or int(version.split(".")[0]) < SHARDED_SINCE:
+            if (
+                not cluster.get("cluster_enabled")
+                or int(version.split(".")[0]) < MIN_SHARDED_VERSION
+            ):
                 return known, False
             slots = await known.execute_command("CLUSTER SLOTS")
         except (TypeError, ValueError) as odd:
@@ -171,7 +174,7 @@ class RedisBus:
         if self._wanted[channel] == 1:
             await self._reconcile(channel)
         try:
-            async with asyncio.timeout(ACKNOWLEDGE_SECONDS):
+            async with asyncio.timeout(ACKNOWLEDGE_TIMEOUT_SECONDS):
                 while channel not in self._acked:
                     self._changed.clear()
                     await self._changed.wait()
@@ -184,7 +187,7 @@ class RedisBus:
             await self._reconcile(channel)
 
     def publish(self, channel: str, message: Message) -> None:
-        if len(self._queue) >= MAX_WAITING:
+        if len(self._queue) >= MAX_QUEUED_MESSAGES:
             self._queue.popleft()
             metrics.BUS.labels("overflow").inc()
         self._queue.append((channel, message))
@@ -193,7 +196,7 @@ class RedisBus:
     async def connected(self) -> bool:
         """Whether Redis answers now."""
         try:
-            async with asyncio.timeout(SOCKET_SECONDS):
+            async with asyncio.timeout(SOCKET_TIMEOUT_SECONDS):
                 return bool(await self.server.client.ping())
         except FAULTS:
             return False
@@ -205,7 +208,7 @@ class RedisBus:
             if pubsub is None or not pubsub.connection or not pubsub.connection.is_connected:
                 return  # all wanted channels are subscribed when it connects
             try:
-                async with asyncio.timeout(SOCKET_SECONDS):
+                async with asyncio.timeout(SOCKET_TIMEOUT_SECONDS):
                     if self._wanted[channel] > 0:
                         await self._send_subscribe(pubsub, [channel])
                     else:
@@ -225,7 +228,7 @@ class RedisBus:
             pubsub: PubSub | None = None
             began = loop.time()
             try:
-                async with asyncio.timeout(3 * SOCKET_SECONDS):
+                async with asyncio.timeout(3 * SOCKET_TIMEOUT_SECONDS):
                     await self.server.locate()
                 pubsub = self.server.client.pubsub()
                 await self._receive_from(pubsub)
@@ -246,11 +249,11 @@ class RedisBus:
     async def _receive_from(self, pubsub: PubSub) -> None:
         """Receive until the connection has been silent too long. Raises what breaks it."""
         async with self._order:
-            async with asyncio.timeout(2 * SOCKET_SECONDS):
+            async with asyncio.timeout(2 * SOCKET_TIMEOUT_SECONDS):
                 self._wanted = +self._wanted  # drops channels that are wanted no more
                 await self._send_subscribe(pubsub, list(self._wanted))
             self._pubsub, self._broken = pubsub, False
-            async with asyncio.timeout(2 * SOCKET_SECONDS):
+            async with asyncio.timeout(2 * SOCKET_TIMEOUT_SECONDS):
                 await self.server.client.ping()  # opens the connection that publishes
         metrics.BUS_UP.set(1)
         self._received_at, probed = time.monotonic(), False
@@ -308,17 +311,18 @@ class RedisBus:
         failing = False
         while True:
             await self._nonempty.wait()
-            batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
+            count = min(MAX_BATCH_MESSAGES, len(self._queue))
+            batch = [self._queue.popleft() for _ in range(count)]
             if not self._queue:
                 self._nonempty.clear()
             if not batch:
                 continue
             try:
                 try:
-                    async with asyncio.timeout(PUBLISH_SECONDS):
+                    async with asyncio.timeout(PUBLISH_TIMEOUT_SECONDS):
                         await self._send(batch)
                 except RedisError:  # perhaps the server has moved; a duplicate does no harm
-                    async with asyncio.timeout(2 * PUBLISH_SECONDS):
+                    async with asyncio.timeout(2 * PUBLISH_TIMEOUT_SECONDS):
                         await self.server.locate()
                         await self._send(batch)
                 metrics.BUS.labels("published").inc(len(batch))
@@ -328,7 +332,7 @@ class RedisBus:
                 if not failing:
                     logger.warning("Redis: publishing failed: %r", error)
                 failing = True
-                await asyncio.sleep(PUBLISH_SECONDS * random.random())
+                await asyncio.sleep(PUBLISH_TIMEOUT_SECONDS * random.random())
 
     async def _send(self, batch: list[tuple[str, Message]]) -> None:
         pipe = self.server.client.pipeline(transaction=False)
@@ -342,7 +346,7 @@ class RedisBus:
 
 async def _discard(connection: Any) -> None:
     try:
-        async with asyncio.timeout(SOCKET_SECONDS):
+        async with asyncio.timeout(SOCKET_TIMEOUT_SECONDS):
             await connection.aclose()
     except FAULTS:
         logger.debug("Redis: a broken connection did not close")

@@ -14,7 +14,7 @@ from app.store.concurrency import spawn
 Message = Any  # of ASGI
 Send = Callable[[Message], Awaitable[None]]
 
-GOODBYE_SECONDS = 1.0  # for the last words to be sent
+CLOSE_TIMEOUT_SECONDS = 1.0  # for the last message to be sent
 
 
 class AsgiWriter(Writer):
@@ -50,8 +50,8 @@ class AsgiWriter(Writer):
             return
         self._pending.append(iter(self.last_messages(ending)))
         if self._sending is None:
-            self._sending = spawn(self._send_pending(), name="last words")
-        timer = asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self._give_up)
+            self._sending = spawn(self._send_pending(), name="closing message")
+        timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_SECONDS, self._give_up)
         self._sending.add_done_callback(lambda _: self._finish(timer))
 
     @abstractmethod
@@ -102,7 +102,7 @@ class AsgiWriter(Writer):
         for message in messages:
             call = cast(Coroutine[Any, Any, None], self._send(message))
             try:
-                waits_for = self._advance(call)
+                waits_for = self._run_until_it_waits(call)
             except StopIteration:
                 continue
             except Exception:  # noqa: BLE001  servers raise various errors for a lost connection
@@ -114,7 +114,7 @@ class AsgiWriter(Writer):
                 self._listener.on_congested()
             return
 
-    def _advance(self, call: Coroutine[Any, Any, None]) -> Any:
+    def _run_until_it_waits(self, call: Coroutine[Any, Any, None]) -> Any:
         """Run a call of `send` until it waits, and return what it waits for.
 
         Raises `StopIteration` when it has ended.

@@ -35,7 +35,7 @@ class PollReader(Reader):
     _waiter: asyncio.Future[None] | None = None
 
     def wake(self) -> None:
-        """Let `news` look again."""
+        """Have `news` check again."""
         if self._waiter and not self._waiter.done():
             self._waiter.set_result(None)
 

@@ -95,14 +95,14 @@ class EventStream(Response[None]):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connection = direct_connection(scope)
-        writer = connection.event_stream_writer(self._last_words) if connection else None
+        writer = connection.event_stream_writer(self._final_bytes) if connection else None
         if connection is not None and writer is not None:
             await self._serve_directly(connection, writer, send)
         else:
             await self._serve(receive, send)
 
     async def _serve(self, receive: Receive, send: Send) -> None:
-        writer = EventStreamWriter(send, self._last_words)
+        writer = EventStreamWriter(send, self._final_bytes)
         subscription = await self._subscribe(writer)
         try:
             await send(self._start())
@@ -143,7 +143,7 @@ class EventStream(Response[None]):
         headers = [*HEADERS, *self._extra]
         return {"type": "http.response.start", "status": 200, "headers": headers}
 
-    def _last_words(self, ending: Ending) -> bytes:
+    def _final_bytes(self, ending: Ending) -> bytes:
         if ending.kind in ("revoked", "deleted", "unauthorised"):
             data = {"reason": ending.reason}
             return sse_block(stream_event("sync.revoked", self._project_id, data))
@@ -157,9 +157,9 @@ class EventStreamWriter(AsgiWriter):
 
     encode = staticmethod(sse_blocks)
 
-    def __init__(self, send: Any, last_words: Any) -> None:
+    def __init__(self, send: Any, final_bytes: Any) -> None:
         super().__init__(send)
-        self._last_words = last_words
+        self._final_bytes = final_bytes
 
     def messages(self, payload: Payload) -> Iterator[Message]:
         if len(payload) <= MAX_WRITE_BYTES:
@@ -170,7 +170,7 @@ class EventStreamWriter(AsgiWriter):
             yield {"type": "http.response.body", "body": part, "more_body": True}
 
     def last_messages(self, ending: Ending) -> list[Message]:
-        body = self._last_words(ending)
+        body = self._final_bytes(ending)
         return [{"type": "http.response.body", "body": body, "more_body": False}]
 
 

@@ -17,7 +17,7 @@ from app.realtime.encoding import (
 )
 from app.realtime.hubs import Hubs
 from app.realtime.subscription import Subscriber, Subscription
-from app.realtime.transports.asgi import GOODBYE_SECONDS, AsgiWriter, Message
+from app.realtime.transports.asgi import CLOSE_TIMEOUT_SECONDS, AsgiWriter, Message
 from app.realtime.writer import DirectConnection, Ending, Writer, direct_connection
 from app.store.concurrency import spawn
 
@@ -127,10 +127,10 @@ def _direct_writer(session: "WebSocketSession") -> Writer | None:
     if connection is None:
         return None
     encode = msgpack_frames if session.packed else json_frames
-    return connection.websocket_writer(encode, _DirectGoodbye(session, connection))
+    return connection.websocket_writer(encode, _DirectClose(session, connection))
 
 
-class _DirectGoodbye:
+class _DirectClose:
     """Sends the close frame of a WebSocket whose messages were not written through `send`."""
 
     def __init__(self, session: "WebSocketSession", connection: DirectConnection) -> None:
@@ -141,7 +141,7 @@ class _DirectGoodbye:
         if ending.kind == "slow":
             self._connection.abort()
         elif ending.kind != "left":
-            spawn(self._close(_close_code(ending)), name="WebSocket goodbye")
+            spawn(self._close(_close_code(ending)), name="WebSocket close")
 
     async def _close(self, code: int) -> None:
         if not await self._session.close(code):
@@ -201,7 +201,7 @@ class WebSocketSession:
     async def close(self, code: int, reason: str = "") -> bool:
         """Close if that is still possible; return False when the client is gone or stuck."""
         try:
-            async with asyncio.timeout(GOODBYE_SECONDS):
+            async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                 await self.send(close_message(code, reason))
         except (TimeoutError, OSError, RuntimeError):
             return False
