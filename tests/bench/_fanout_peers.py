@@ -28,7 +28,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     options: list[str] = []
 
 
-class Around(msgspec.Struct, frozen=True, kw_only=True):
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """What peers need: where things are, and the running PostgreSQL, Redis and driver."""
 
     loadgen: Path
@@ -62,7 +62,7 @@ def pinned(
     return child
 
 
-def told_port(child: subprocess.Popen[str]) -> int:
+def read_port(child: subprocess.Popen[str]) -> int:
     assert child.stdout
     line = child.stdout.readline()
     if not line.strip():
@@ -92,14 +92,14 @@ def wait_for(port: int, child: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
-def running(name: str, around: Around) -> Iterator[Peer | None]:
+def running(name: str, environment: Environment) -> Iterator[Peer | None]:
     """A peer that serves; None, with a line that says why, when it is not installed."""
-    lack = missing(name, around)
+    lack = missing(name, environment)
     if lack:
         print(f"# {name}: skipped, {lack}", flush=True)
         yield None
         return
-    child, peer = start(name, around)
+    child, peer = start(name, environment)
     try:
         yield peer
     finally:
@@ -111,48 +111,50 @@ def running(name: str, around: Around) -> Iterator[Peer | None]:
             child.wait()
 
 
-def missing(name: str, around: Around) -> str | None:
+def missing(name: str, environment: Environment) -> str | None:
     if name in ("ws", "socket.io"):
         if shutil.which("node") is None:
             return "no node"
-        if around.npm is None or not (around.npm / "node_modules" / name).exists():
+        if environment.npm is None or not (environment.npm / "node_modules" / name).exists():
             return f"no npm package {name}: say --npm DIR after `npm install ws socket.io redis`"
-    if name.startswith("baseline") and around.baseline is None:
+    if name.startswith("baseline") and environment.baseline is None:
         return "no other checkout: see --baseline"
-    if name == "nchan" and not (around.nginx and around.nchan.exists()):
+    if name == "nchan" and not (environment.nginx and environment.nchan.exists()):
         return "no nginx with libnginx-mod-nchan: see --nginx and --nchan"
     return None
 
 
-def start(name: str, around: Around) -> tuple[subprocess.Popen[str], Peer]:
-    redis = around.redis.rpartition(":")[2].partition("/")[0]
+def start(name: str, environment: Environment) -> tuple[subprocess.Popen[str], Peer]:
+    redis = environment.redis.rpartition(":")[2].partition("/")[0]
     feed = ["--pub", "redis", "--pub-port", redis]
     if name in ("reelroom", "reelroom asgi", "baseline", "baseline asgi"):
-        return start_product(name, around)
+        return start_product(name, environment)
     if name == "channels":
         child = pinned(
-            [sys.executable, "-m", "tests.bench._fanout_server", "channels", around.redis],
+            [sys.executable, "-m", "tests.bench._fanout_server", "channels", environment.redis],
             SERVER_CPU,
         )
-        return child, peer_of(name, child, told_port(child), feed, BOTH)
+        return child, peer_of(name, child, read_port(child), feed, BOTH)
     if name == "C floor":
         port = free_port()
-        words = [str(around.loadgen / "fanout"), "--port", str(port), "--redis-port", redis]
+        words = [str(environment.loadgen / "fanout"), "--port", str(port), "--redis-port", redis]
         child = pinned(words, SERVER_CPU)
         wait_for(port, child)
         paths = {"sse": "/events/{p}", "ws": "/events/{p}"}
         return child, peer_of(name, child, port, feed, paths)
     if name == "nchan":
-        return start_nchan(around)
+        return start_nchan(environment)
     script = {"ws": "ws.mjs", "socket.io": "socketio.mjs"}[name]
-    child = pinned(["node", str(PEERS / script), str(around.npm), around.redis], SERVER_CPU)
+    child = pinned(
+        ["node", str(PEERS / script), str(environment.npm), environment.redis], SERVER_CPU
+    )
     paths = (
         {"ws": "/socket/{p}"}
         if name == "ws"
         else {"sio": "/socket.io/?EIO=4&transport=websocket&p={p}"}
     )
     more = ["--plain"] if name == "socket.io" else []
-    return child, peer_of(name, child, told_port(child), feed + more, paths)
+    return child, peer_of(name, child, read_port(child), feed + more, paths)
 
 
 def peer_of(
@@ -167,38 +169,38 @@ def family(pid: int) -> list[int]:
     return [pid, *(one for child in children for one in family(int(child)))]
 
 
-def start_product(name: str, around: Around) -> tuple[subprocess.Popen[str], Peer]:
+def start_product(name: str, environment: Environment) -> tuple[subprocess.Popen[str], Peer]:
     kind = "plain" if name.endswith(" asgi") else "product"
-    folder = around.baseline if name.startswith("baseline") else None
+    folder = environment.baseline if name.startswith("baseline") else None
     child = pinned(
         [sys.executable, "-m", "tests.bench._fanout_server", kind],
         SERVER_CPU,
         folder,
-        DATABASE_URL=around.dsn,
-        REDIS_URL=around.redis,
+        DATABASE_URL=environment.dsn,
+        REDIS_URL=environment.redis,
         REELROOM_LOCAL_TOKEN="bench",
         LOG_LEVEL="error",
     )
-    port = told_port(child)
+    port = read_port(child)
     origin = f"http://127.0.0.1:{port}"
     return child, Peer(
         name=name,
         port=port,
         pids=[child.pid],
-        feed=["--pub", "http", "--pub-port", str(around.driver)],
+        feed=["--pub", "http", "--pub-port", str(environment.driver)],
         protocols=BOTH,
         options=["--header", "Authorization: Bearer bench", "--header", f"Origin: {origin}"],
     )
 
 
-def start_nchan(around: Around) -> tuple[subprocess.Popen[str], Peer]:
+def start_nchan(environment: Environment) -> tuple[subprocess.Popen[str], Peer]:
     port = free_port()
-    folder = around.folder / f"nginx-{port}"
+    folder = environment.folder / f"nginx-{port}"
     folder.mkdir(exist_ok=True)
     text = (PEERS / "nchan.conf").read_text()
     config = folder / "nginx.conf"
-    config.write_text(text.format(folder=folder, module=around.nchan, port=port))
-    child = pinned([around.nginx or "", "-p", str(folder), "-c", str(config)], SERVER_CPU)
+    config.write_text(text.format(folder=folder, module=environment.nchan, port=port))
+    child = pinned([environment.nginx or "", "-p", str(folder), "-c", str(config)], SERVER_CPU)
     wait_for(port, child)
     time.sleep(0.2)
     children = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()

@@ -65,11 +65,11 @@ def channels() -> uvicorn.Config:
     async def events(number: FromPath[int]) -> ServerSentEvent:
         subscriber = await plugin.subscribe([f"ch:{number}"])
 
-        async def told() -> AsyncIterator[bytes]:
+        async def received() -> AsyncIterator[bytes]:
             async for event in subscriber.iter_events():
                 yield event
 
-        return ServerSentEvent(told())
+        return ServerSentEvent(received())
 
     @websocket("/socket/{number:int}")
     async def sockets(socket: WebSocket[Any, Any, Any], number: FromPath[int]) -> None:
@@ -79,7 +79,7 @@ def channels() -> uvicorn.Config:
                 await socket.send_text(event.decode())
 
     async def connect() -> None:
-        """Before many subscribe at once: each would open a connection of its own, unheard."""
+        """Before many subscribe at once: each would open a connection of its own."""
         await plugin.subscribe(["ch:none"])
 
     app = Litestar(

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench._fanout_peers import Around, running
+from tests.bench._fanout_peers import Environment, running
 
 CLIENTS, MISSED = 1000, 100
-TAIL = 800  # bytes among which the end of what one is told is looked for
+TAIL = 800  # bytes in which the end of what was received is searched
 
 Took = tuple[float, int]  # seconds, and nanoseconds of the server's processor
 LINE = (
@@ -46,43 +46,43 @@ def connect(port: int, request: bytes) -> list[socket.socket]:
 
 
 def collect(lines: list[socket.socket], end: bytes) -> tuple[float, list[bytes]]:
-    """When the last line had been sent an end, on the monotonic clock; and what each was sent."""
+    """Return when the last client received `end` (monotonic), and what each received."""
     poll = select.epoll()
-    told: dict[int, list[bytes]] = {}
+    received: dict[int, list[bytes]] = {}
     known = {line.fileno(): line for line in lines}
     for number in known:
         poll.register(number, select.EPOLLIN)
-        told[number] = [b""]
-    left = set(told)
+        received[number] = [b""]
+    left = set(received)
     while left:
         found = poll.poll(20)
         if not found:
-            raise RuntimeError(f"{len(left)} clients wait in vain")
+            raise RuntimeError(f"{len(left)} clients received no end")
         for number, _ in found:
             data = known[number].recv(1 << 17)
-            if end in told[number][-1][-TAIL:] + data[-TAIL:]:
+            if end in received[number][-1][-TAIL:] + data[-TAIL:]:
                 left.discard(number)
-            told[number].append(data)
-    return time.monotonic(), [b"".join(parts) for parts in told.values()]
+            received[number].append(data)
+    return time.monotonic(), [b"".join(parts) for parts in received.values()]
 
 
-def check(told: list[bytes], mark: bytes) -> None:
-    """Each was told all that it lacked, once."""
-    counts = {one.count(mark) for one in told}
+def check(received: list[bytes], mark: bytes) -> None:
+    """Raise `RuntimeError` unless each client received every event that it lacked once."""
+    counts = {one.count(mark) for one in received}
     if counts != {MISSED}:
-        raise RuntimeError(f"clients were told {sorted(counts)} events, not {MISSED}")
+        raise RuntimeError(f"clients received {sorted(counts)} events, not {MISSED}")
 
 
-def storm(around: Around, run: Callable[[int, int, int], Took]) -> None:
-    with running("reelroom", around) as peer:
+def storm(environment: Environment, run: Callable[[int, int, int], Took]) -> None:
+    with running("reelroom", environment) as peer:
         assert peer
-        publish(around.driver, MISSED)
+        publish(environment.driver, MISSED)
         with socket.create_connection(("127.0.0.1", peer.port)) as line:
             line.sendall(request(peer.port, "/events/0").encode())
-            told = b""
-            while b"sync.ready" not in told or not told.endswith(b"\n\n\r\n"):
-                told += line.recv(1 << 20)
-        head = int(told.rpartition(b'"cursor":"bench.')[2].partition(b'"')[0])
+            received = b""
+            while b"sync.ready" not in received or not received.endswith(b"\n\n\r\n"):
+                received += line.recv(1 << 20)
+        head = int(received.rpartition(b'"cursor":"bench.')[2].partition(b'"')[0])
         for _ in range(3):
             took, used = run(peer.port, peer.pids[0], head - MISSED)
             print(f"{took * 1000:8.0f} ms, of the server's processor {used / 1e6:.0f} ms")
@@ -103,9 +103,9 @@ def over_sse(port: int, pid: int, after: int) -> Took:
     began, before = time.monotonic(), cpu(pid)
     asked = request(port, f"/events/0?after=bench.{after}").encode()
     lines = connect(port, asked)
-    ended, told = collect(lines, b"sync.ready")
+    ended, received = collect(lines, b"sync.ready")
     took, used = ended - began, cpu(pid) - before
-    check(told, b"event: scene.updated")
+    check(received, b"event: scene.updated")
     for line in lines:
         line.close()
     return took, used
@@ -120,17 +120,17 @@ def over_socket(port: int, pid: int, after: int) -> Took:
     began, before = time.monotonic(), cpu(pid)
     for line in lines:
         line.send(frame)
-    ended, told = collect(lines, b"sync.ready")
+    ended, received = collect(lines, b"sync.ready")
     took, used = ended - began, cpu(pid) - before
-    check(told, b'"type":"scene.updated"')
+    check(received, b'"type":"scene.updated"')
     for line in lines:
         line.close()
     return took, used
 
 
-def measure(around: Around) -> None:
+def measure(environment: Environment) -> None:
     print(f"\n## {CLIENTS:,} clients come back and lack {MISSED} events each")
     print("SSE, with their handshakes and rights:")
-    storm(around, over_sse)
+    storm(environment, over_sse)
     print("WebSocket, connected, from their hello on:")
-    storm(around, over_socket)
+    storm(environment, over_socket)

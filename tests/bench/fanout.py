@@ -1,4 +1,4 @@
-"""What it costs to tell one event to many, beside what a team could pick instead.
+"""What it costs to deliver one event to many subscribers, beside what a team could pick instead.
 
 Everything is measured in one run, in rounds that take turns, with one load generator: compare the
 ratios. Ours is the whole product: subscribers with a token and a role, events that were committed
@@ -29,12 +29,12 @@ from tests.bench import _fanout_storm as storm
 from tests.bench._fanout_peers import (
     MODULE,
     OTHER_CPU,
-    Around,
+    Environment,
     Peer,
     free_port,
     pinned,
+    read_port,
     running,
-    told_port,
     wait_for,
 )  # fmt: skip
 from tests.bench._fanout_server import project_id
@@ -84,11 +84,13 @@ async def prepare(dsn: str, projects: int) -> None:
             )
 
 
-def generate(around: Around, peer: Peer, protocol: str, *words: str) -> list[dict[str, Any]]:
+def generate(
+    environment: Environment, peer: Peer, protocol: str, *words: str
+) -> list[dict[str, Any]]:
     """Run the load generator once; one object for the set-up, then one for each phase."""
     kind = "sio" if "sio" in peer.protocols else protocol
     command = [
-        str(around.loadgen / "loadgen"), "--proto", kind, "--port", str(peer.port),
+        str(environment.loadgen / "loadgen"), "--proto", kind, "--port", str(peer.port),
         "--path", peer.protocols[kind], "--settle", "500", "--body",
         HELLO if kind == "ws" and peer.name.startswith(("reelroom", "baseline")) else "",
         *peer.options, *peer.feed, *words,
@@ -97,8 +99,8 @@ def generate(around: Around, peer: Peer, protocol: str, *words: str) -> list[dic
         command += ["--pid", str(pid)]
     before = counters(peer)
     child = pinned(command, OTHER_CPU)
-    told, _ = child.communicate(timeout=300)
-    rows = [msgspec.json.decode(line) for line in told.splitlines()]
+    output, _ = child.communicate(timeout=300)
+    rows = [msgspec.json.decode(line) for line in output.splitlines()]
     if any(word.startswith("sat") for word in words):
         print_premise(peer, protocol, rows, before, counters(peer))
     if not rows or rows[0]["failed"]:
@@ -154,13 +156,13 @@ def print_premise(
 
 
 def one_round(
-    around: Around, peer: Peer, protocol: str, clients: int, projects: int, found: Figures
+    environment: Environment, peer: Peer, protocol: str, clients: int, projects: int, found: Figures
 ) -> None:
     phases = ["--phase", "sat:1.5:1", "--phase", "sat:1.5:8"]
     if projects == 1:
         phases += ["--phase", f"rate:{10 if clients <= 1000 else 2}:{2 if clients <= 1000 else 4}"]
     rows = generate(
-        around, peer, protocol, "-n", str(clients), "-P", str(projects),
+        environment, peer, protocol, "-n", str(clients), "-P", str(projects),
         "--pub-conns", "8" if projects == 1 else "16", *phases,
     )  # fmt: skip
     found["conns/s"].append(rows[0]["conns_s"])
@@ -173,13 +175,15 @@ def one_round(
         found["p99"].append(row["p99_ms"])
 
 
-def measure(around: Around, names: list[str], cases: list[Case], rounds: int, until: float) -> None:
+def measure(
+    environment: Environment, names: list[str], cases: list[Case], rounds: int, until: float
+) -> None:
     """All cases once, then again while the time lasts: at most `rounds` times."""
     tables: dict[Case, dict[str, Figures]] = {
         case: {name: defaultdict(list) for name in names} for case in cases
     }
     with ExitStack() as stack:
-        made = [stack.enter_context(running(name, around)) for name in names]
+        made = [stack.enter_context(running(name, environment)) for name in names]
         peers = [peer for peer in made if peer]
         for number in range(rounds):
             began = time.monotonic()
@@ -188,7 +192,7 @@ def measure(around: Around, names: list[str], cases: list[Case], rounds: int, un
                     known = peer.protocols
                     if protocol in known or (protocol == "ws" and "sio" in known):
                         found = tables[protocol, clients, projects][peer.name]
-                        one_round(around, peer, protocol, clients, projects, found)
+                        one_round(environment, peer, protocol, clients, projects, found)
             took = time.monotonic() - began
             print(f"# round {number + 1} took {took:.0f} s", flush=True)
             if time.monotonic() + took > until:
@@ -198,10 +202,10 @@ def measure(around: Around, names: list[str], cases: list[Case], rounds: int, un
         show(f"{TITLES[protocol]}, {clients:,} subscribers of {what}", table)
 
 
-def arrivals(around: Around, names: list[str], clients: int, rounds: int) -> None:
-    """How many may come in a second, with their handshakes and rights; nothing is told them."""
+def arrivals(environment: Environment, names: list[str], clients: int, rounds: int) -> None:
+    """Print how many may connect in a second, with handshakes and rights; nothing is published."""
     with ExitStack() as stack:
-        made = [stack.enter_context(running(name, around)) for name in names]
+        made = [stack.enter_context(running(name, environment)) for name in names]
         peers = [peer for peer in made if peer]
         for protocol in TITLES:
             print(f"\n## {clients:,} come over {TITLES[protocol]}: the best of {rounds} rounds")
@@ -211,7 +215,7 @@ def arrivals(around: Around, names: list[str], clients: int, rounds: int) -> Non
                 for peer in peers[number % len(peers) :] + peers[: number % len(peers)]:
                     if protocol in peer.protocols:
                         words = ["-n", str(clients), "--pub", "none", "--phase", "idle:0.3"]
-                        rows[peer.name].append(generate(around, peer, protocol, *words)[0])
+                        rows[peer.name].append(generate(environment, peer, protocol, *words)[0])
             for name, found in rows.items():
                 rate = max(row["conns_s"] for row in found)
                 cost = min(row["server_us_per_conn"] for row in found)
@@ -240,14 +244,14 @@ def middle(values: list[float]) -> float:
     return statistics.median(values) if values else 0.0
 
 
-def idle_memory(around: Around, names: list[str], clients: int) -> None:
+def idle_memory(environment: Environment, names: list[str], clients: int) -> None:
     """Fresh servers, warmed by some connections that have gone."""
     print(f"\n## Memory of {clients:,} idle connections, KB each")
     print("| server | SSE | WebSocket |\n|---|---|---|")
     for name in names:
         cells = []
         for protocol in ("sse", "ws"):
-            with running(name, around) as peer:
+            with running(name, environment) as peer:
                 if peer is None:
                     break
                 if protocol not in peer.protocols and not (
@@ -256,15 +260,15 @@ def idle_memory(around: Around, names: list[str], clients: int) -> None:
                     cells.append("-")
                     continue
                 warm = ["--phase", "idle:0.3", "--pub", "none"]
-                generate(around, peer, protocol, "-n", "200", *warm)
-                rows = generate(around, peer, protocol, "-n", str(clients), *warm)
+                generate(environment, peer, protocol, "-n", "200", *warm)
+                rows = generate(environment, peer, protocol, "-n", str(clients), *warm)
                 cells.append(f"{rows[0]['kb_per_conn_warm']:.1f}")
         else:
             print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 
 @contextmanager
-def surroundings(options: argparse.Namespace) -> Iterator[Around]:
+def environment_of(options: argparse.Namespace) -> Iterator[Environment]:
     if len(os.sched_getaffinity(0)) > 1:
         os.sched_setaffinity(0, {OTHER_CPU})  # and with us PostgreSQL and all that follows
     nginx = options.nginx or shutil.which("nginx")
@@ -283,7 +287,7 @@ def surroundings(options: argparse.Namespace) -> Iterator[Around]:
             [sys.executable, "-m", "tests.bench._fanout_driver", postgres.dsn, url], OTHER_CPU
         )
         stack.callback(driver.terminate)
-        yield Around(
+        yield Environment(
             loadgen=loadgen,
             npm=options.npm,
             baseline=options.baseline,
@@ -292,7 +296,7 @@ def surroundings(options: argparse.Namespace) -> Iterator[Around]:
             folder=folder,
             dsn=postgres.dsn,
             redis=url,
-            driver=told_port(driver),
+            driver=read_port(driver),
         )
 
 
@@ -321,12 +325,12 @@ def main() -> None:
     if "many" not in skip:
         cases += [("sse", 5 * options.projects, options.projects)]
     until = time.monotonic() + 60 * options.minutes
-    with surroundings(options) as around:
+    with environment_of(options) as environment:
         if "arrivals" not in skip:
-            arrivals(around, names, 1000, options.rounds)
+            arrivals(environment, names, 1000, options.rounds)
         if "memory" not in skip:
-            idle_memory(around, names, 2000)
+            idle_memory(environment, names, 2000)
         if "storm" not in skip:
-            storm.measure(around)
+            storm.measure(environment)
         if cases:
-            measure(around, names, cases, options.rounds, until)
+            measure(environment, names, cases, options.rounds, until)
