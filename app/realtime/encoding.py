@@ -26,7 +26,7 @@ class EncodedEvent:
     """One event with its JSON, which all subscribers share.
 
     `revision` and `commit` are 0 on events that are not durable. `cursor` is the text of the
-    cursor behind a durable event, else empty. `size` is about what it takes in memory, in bytes.
+    cursor after a durable event, else empty. `size` is about what it takes in memory, in bytes.
     """
 
     __slots__ = ("_msgpack", "commit", "cursor", "json", "revision", "run_id", "size", "type")
@@ -86,7 +86,7 @@ class EncodedEvent:
 
     @property
     def ends_commit(self) -> bool:
-        """Whether a reader may stop behind this event without having seen half a transaction."""
+        """Whether a reader may stop after this event without having seen half a transaction."""
         return self.revision == self.commit
 
 

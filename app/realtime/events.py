@@ -33,7 +33,7 @@ class Event(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
 class LiveEvent(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     """An event that is delivered at most once and never stored; nothing depends on it.
 
-    `after` is the project's revision when it was published: subscribers receive it behind that
+    `after` is the project's revision when it was published: subscribers receive it after that
     revision. `attempt` fences: events of an attempt that has lost its lease are dropped. `draft`
     counts how often the attempt has discarded what it had written; the first event of a draft
     is a `run.snapshot`.

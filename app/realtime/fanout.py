@@ -14,7 +14,7 @@ from app.realtime.writer import ConnectionListener, EndKind
 
 logger = logging.getLogger(__name__)
 
-MAX_CACHED_PAYLOADS = 16  # of batches from behind the ring, for others who catch up
+MAX_CACHED_PAYLOADS = 16  # of batches older than the ring, for others who catch up
 MAX_JOIN_BYTES = 96 * 1024  # of a cached join; so much may wait for a client that does not read
 MAX_CACHED_JOINS = 16  # for each project
 STREAM_EVENTS = frozenset({"sync.heartbeat", "sync.reset"})  # also in the stream of one run
@@ -42,7 +42,7 @@ class FanoutPosition:
         self.rights = rights  # the version of the hub's rights that was checked
         self.payload: Payload = None
         self.count = 0  # events in the payload
-        self.finishes = False  # whether the stream of a run is over behind it
+        self.finishes = False  # whether the stream of a run ends with the payload
         self.next: FanoutPosition | None = None
 
 
@@ -57,11 +57,11 @@ class FanoutMember(ConnectionListener):
 
     @abstractmethod
     def leave_fanout(self) -> None:
-        """Be skipped by passes, and remember the position."""
+        """Leave the fan-out and keep the position."""
 
     @abstractmethod
     def advance(self) -> None:
-        """Decide what to do next: end, catch up, or be live."""
+        """Go on with what the state asks for: end, catch up, or be live."""
 
     @abstractmethod
     def check_rights(self) -> bool:
@@ -153,7 +153,7 @@ class Fanout:
     def position_of(
         self, key: tuple[Encode, str | None], position: int, rights: int
     ) -> FanoutPosition:
-        """Return what all share who are at a position and were checked for these rights."""
+        """Return the shared entry for a position and a version of the rights."""
         place = key, position
         known = self._positions.get(place)
         if known is None or known.rights != rights:
@@ -240,7 +240,7 @@ class Fanout:
             self._drop_positions()
 
     def _drop_positions(self) -> None:
-        """Release payloads that no live subscription lacks any more."""
+        """Release payloads that every live subscription has received."""
         if len(self._positions) > 1:
             end = self._hub.ring.end
             self._positions = {
@@ -250,19 +250,19 @@ class Fanout:
     def _write(self, members: list[FanoutMember]) -> None:
         """Write once to each member that lacks something and reads fast enough."""
         writes = events = count = 0
-        here: FanoutPosition | None = None
-        there: FanoutPosition | None = None
+        current: FanoutPosition | None = None
+        following: FanoutPosition | None = None
         payload: Payload = None
         for member in members:
             at = member.at
-            if at is not here or at is None:
+            if at is not current or at is None:
                 if at is None or not (at.next is not None or self._fill(member, at)):
                     continue
-                here, there, payload, count = at, at.next, at.payload, at.count
-                assert there is not None
-                if there.position < self._hub.ring.end:
+                current, following, payload, count = at, at.next, at.payload, at.count
+                assert following is not None
+                if following.position < self._hub.ring.end:
                     self._again = True  # a part of what it lacks, or it is behind the others
-            member.at = there  # before the write, which may find the connection congested
+            member.at = following  # before the write, which may find the connection congested
             if count:
                 writes += 1
                 events += count

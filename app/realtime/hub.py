@@ -38,14 +38,13 @@ CACHED_PAGES = 8  # of the log, for others who ask for the same
 PAGE_TTL_SECONDS = 3.0  # after the last request for a page
 MAX_HELD_EVENTS = 512  # live events that wait for the log
 TEXT_REQUEST_SECONDS = 0.25  # between two requests for the texts of one run
-REST_AFTER_ONE_EVENT = 0.2  # of that: perhaps nothing else is on its way
+REST_AFTER_ONE_EVENT = 0.2  # of a whole one: perhaps nothing else is on its way
 BUSY_SECONDS = 0.25  # after a batch of several events in which more are expected
 GATHERED_SHARE = 0.5  # of a rest, before a batch while several events come together
 MAX_COLLECTED_ROWS = 200  # of hints during a rest; beyond them the log is read
 HEARTBEAT_GROUP = 64  # subscriptions that send their heartbeats together
 HEARTBEAT_SPREAD = 0.618  # of half an interval from group to group, which fills it evenly
 POSITION_EVENT_TTL_SECONDS = 1.0  # that an event which states the hub's cursor is used again
-MALFORMED = (msgspec.MsgspecError, LookupError, TypeError, ValueError, AttributeError)
 
 _log_reads = metrics.LOG_READS.labels("follow")
 _rows_handed_over = metrics.LOG_READS.labels("handed")
@@ -248,7 +247,7 @@ class Hub:
         return self._reading is None or self._reading.done()
 
     def _continues(self, rows: Sequence[log.Row]) -> bool:
-        """Whether these are the revisions right behind what is known, of the same history."""
+        """Whether these are the revisions right after what is known, of the same history."""
         last = self._collected[-1].revision if self._collected else self.head
         expected = self.ready and self._idle and len(self._collected) < MAX_COLLECTED_ROWS
         return expected and self._follow(rows, last)
@@ -316,7 +315,7 @@ class Hub:
             self._publish(rows, rests=len(rows) < SHORT_PAGE_EVENTS)
 
     def _publish(self, rows: Sequence[log.Row], *, rests: bool = True) -> None:
-        """Append whole transactions that come right behind the head to the ring."""
+        """Append whole transactions that come right after the head to the ring."""
         self._collected = []
         # What workers of this process streamed before these commits goes out before them.
         self._context.publisher.flush(self.project_id)
@@ -330,7 +329,7 @@ class Hub:
                 try:
                     self.rights.apply(event, since=commit[0].revision)
                     self.live.apply(event)
-                except MALFORMED:
+                except Exception:  # an event that cannot be folded is delivered all the same
                     logger.exception(
                         "project %s: malformed event %d", self.project_id, event.revision
                     )
@@ -350,7 +349,7 @@ class Hub:
     # Live events
 
     def receive(self, event: LiveEvent) -> None:
-        """Publish a live event, behind the durable ones that it follows, if it still fits."""
+        """Publish a live event after the durable ones that it follows, if it still fits."""
         if self.ready and event.after <= self.head:
             if self._admit(event):
                 self._notify()
@@ -361,7 +360,7 @@ class Hub:
     def _admit(self, event: LiveEvent) -> bool:
         try:
             admission = self.live.admit(event)
-        except MALFORMED:
+        except Exception:  # noqa: BLE001  what another process sent
             metrics.LIVE_DROPPED.labels("poison").inc()
             return False
         if admission.cause:

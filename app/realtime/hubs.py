@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import random
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -45,7 +44,7 @@ from app.store.ids import new_id
 
 logger = logging.getLogger(__name__)
 
-MAX_TICK_SECONDS = 1.0  # between two looks at the clock
+MAX_TICK_SECONDS = 1.0  # between two ticks of the clock
 MAX_CONCURRENT_RECHECKS = 250  # they share their queries
 HEAD_CHECK_JITTER = 0.25  # of the interval
 
@@ -96,7 +95,8 @@ class Hubs:
         self._subscriptions: set[Subscription] = set()
         self._readers: set[Reader] = set()  # of long polls
         self._messages_lost = asyncio.Event()
-        self._unchecked: deque[Reader] = deque()
+        self._unchecked: list[Reader] = []
+        self._rechecks: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["Hubs"]:
@@ -203,7 +203,7 @@ class Hubs:
         return hub
 
     async def _acquire(self, project_id: str) -> Hub:
-        """Return the hub, counted as used; nobody compared its head while nobody used it."""
+        """Return the hub, counted as used; an idle one is not head-checked, so it is refreshed."""
         hub = self._hub(project_id)
         stale = not hub.subscribers and hub.ready
         hub.subscribers += 1
@@ -238,7 +238,7 @@ class Hubs:
         self._publisher.publish(event, run)
 
     def flush(self, project_id: str) -> None:
-        """Deliver the deltas that wait, before a commit that must come behind them."""
+        """Deliver the deltas that wait, before a commit that must come after them."""
         self._publisher.flush(project_id)
 
     def forget_run(self, run_id: str) -> None:
@@ -295,16 +295,14 @@ class Hubs:
 
     def _request_recheck(self, reader: Reader) -> None:
         self._unchecked.append(reader)
-        if len(self._unchecked) == 1:
-            spawn(self._recheck(), name="rechecks")
+        if self._rechecks is None or self._rechecks.done():
+            self._rechecks = spawn(self._recheck(), name="rechecks")
 
     async def _recheck(self) -> None:
         while self._unchecked:
-            count = min(MAX_CONCURRENT_RECHECKS, len(self._unchecked))
-            some = [self._unchecked[index] for index in range(count)]
-            await recheck([reader for reader in some if reader.ending is None])
-            for _ in some:
-                self._unchecked.popleft()
+            readers = self._unchecked[:MAX_CONCURRENT_RECHECKS]
+            del self._unchecked[:MAX_CONCURRENT_RECHECKS]
+            await recheck([reader for reader in readers if reader.ending is None])
 
     async def _check_heads(self) -> None:
         """Compare all used hubs with the log, with one query, every two seconds or on demand."""

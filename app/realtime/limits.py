@@ -16,7 +16,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     linger: float = 30.0  # a hub without subscribers is kept
     ring_events: int = MAX_EVENTS
     ring_bytes: int = MAX_BYTES
-    replay_events: int = 5000  # behind which a snapshot is cheaper than a replay
+    replay_events: int = 5000  # a client further behind gets a snapshot
     rest_per_subscriber: float = 25e-6  # after a batch: a few times what a write takes
     rest: tuple[float, float] = (1e-3, 25e-3)  # a shorter one is left out, a longer one is cut
     slice_subscriptions: int = 250  # written to before the event loop may do something else

@@ -34,8 +34,9 @@ class GrowingText:
         self.offset = utf16_length(text)
 
     def append(self, text: str) -> None:
+        length = utf16_length(text)  # fails for what is no text
         self._parts.append(text)
-        self.offset += utf16_length(text)
+        self.offset += length
 
     @property
     def text(self) -> str:

@@ -12,7 +12,7 @@ _versions = count()
 
 
 class Loss(NamedTuple):
-    """Nothing may be delivered from the transaction on that begins with revision `since`."""
+    """A lost right: nothing from the transaction that begins with revision `since` on is delivered."""
 
     since: int
     kind: Literal["revoked", "deleted"]

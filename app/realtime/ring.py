@@ -2,8 +2,8 @@
 
 from app.realtime.encoding import EncodedEvent
 
-MAX_EVENTS = 4096
-MAX_BYTES = 4_000_000
+MAX_EVENTS = 4096  # of a project that a process keeps
+MAX_BYTES = 4_000_000  # of these events
 BATCH_BYTES = 64_000  # handed out at once, about
 
 
@@ -32,11 +32,11 @@ class Ring:
 
     @property
     def end(self) -> int:
-        """The position behind the newest event."""
+        """The position after the newest event."""
         return self._base + len(self._events)
 
     def clear(self, head: int) -> None:
-        """Drop all events. Positions go on behind the old ones, so that no old one is valid."""
+        """Drop all events. Positions go on after the old ones, so that no old one is valid."""
         self._base = self.end + 1
         self._events.clear()
         self._positions.clear()
@@ -56,7 +56,7 @@ class Ring:
 
     def take(self, position: int) -> tuple[list[EncodedEvent], int]:
         """Return the events from a position on, up to where a transaction ends, and the position
-        behind them; about `BATCH_BYTES` bytes at most.
+        after them; about `BATCH_BYTES` bytes at most.
         """
         size = 0
         taken: list[EncodedEvent] = []

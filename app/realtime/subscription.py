@@ -102,7 +102,7 @@ class Reader:
         return not self.hub.ready or self._generation != self.hub.generation
 
     def is_behind(self) -> bool:
-        """Whether the ring no longer has everything behind the cursor."""
+        """Whether the ring no longer has everything after the cursor."""
         assert self.cursor
         return self.cursor.revision < self.hub.ring.floor
 
@@ -133,8 +133,8 @@ class Reader:
             valid = await self.subscriber.recheck()
         except (Forbidden, NotFound):
             self.end("revoked", "role")
-        except Problem as error:
-            logger.warning("project %s: recheck failed: %s", self.hub.project_id, error)
+        except Exception as error:  # noqa: BLE001  the next recheck must not depend on this one
+            logger.warning("project %s: recheck failed: %r", self.hub.project_id, error)
         else:
             if not valid:
                 self.end("unauthorised", "session")
@@ -193,7 +193,8 @@ class Subscription(Reader, FanoutMember):
         self.at: FanoutPosition | None = None
         self.position = -1  # in the ring, while not live; what is before it was delivered
         self.over = False
-        self.congested_since: float | None = None
+        self.congested_since: float | None = None  # or since the client has last taken something
+        self._progress = -1
         self._fanout = fanout
         self._on_end: Callable[[Subscription], None] | None = on_end
         self._request_recheck = request_recheck
@@ -375,7 +376,7 @@ class Subscription(Reader, FanoutMember):
         """Return what the ring has after the cursor and the running turns; set the position.
 
         Nothing is awaited in here, which makes the hand-over from the log to the ring free of gaps
-        and repeats. `silent` leaves out `sync.ready` for one that only had fallen behind.
+        and repeats. `silent` leaves out `sync.ready` for one that had only fallen behind.
         """
         assert self.cursor
         hub = self.hub
@@ -393,13 +394,13 @@ class Subscription(Reader, FanoutMember):
     # Live and behind
 
     def advance(self) -> None:
-        """Decide what to do next: end, catch up, or be live; called when something has changed."""
+        """Go on with what the state asks for: end, catch up, or be live; called after a change."""
         if self.over or self._joining:
             return
         self.leave_fanout()
         if self.ending is not None:
             self._finish()
-        elif self._fell_off():
+        elif self._must_catch_up():
             self._joining = True
             spawn(self.join(), name="subscription catching up")
         elif self.congested_since is None:
@@ -426,8 +427,8 @@ class Subscription(Reader, FanoutMember):
         self.advance()
         return False
 
-    def _fell_off(self) -> bool:
-        """Whether the ring has no valid position for it, so that it must catch up from the log."""
+    def _must_catch_up(self) -> bool:
+        """Whether the ring has no valid position for it any more."""
         if self.is_restarted():
             return True
         if self.position < self.hub.ring.base:
@@ -445,6 +446,9 @@ class Subscription(Reader, FanoutMember):
         if now >= self._expires_at:
             self.end("restart")
         elif self.congested_since is not None:
+            progress = self.writer.progress()
+            if progress != self._progress:
+                self._progress, self.congested_since = progress, now
             if now - self.congested_since > self.limits.stall:
                 metrics.SLOW_KILLS.inc()
                 self.end("slow")

@@ -63,6 +63,10 @@ class Writer(ABC):
         """Report to the listener from now on; `on_lost` at once if the connection is gone."""
 
     @abstractmethod
+    def progress(self) -> int:
+        """Return a number that differs when a congested client has taken something since."""
+
+    @abstractmethod
     def close(self, ending: Ending) -> None:
         """Send what the ending calls for and close; called once, never waits."""
 

@@ -34,6 +34,9 @@ class MemoryWriter(Writer):
     def open(self, listener: ConnectionListener) -> None:
         self._listener = listener
 
+    def progress(self) -> int:
+        return len(self.written)
+
     def close(self, ending: Ending) -> None:
         self._listener = None
 

@@ -27,7 +27,7 @@ from app.realtime.writer import (
     Writer,
 )
 
-MAX_IGNORED_BYTES = 64 * 1024  # that a client may send behind the request of an event stream
+MAX_IGNORED_BYTES = 64 * 1024  # that a client may send after the request of an event stream
 
 
 class _Reporting(asyncio.Protocol):
@@ -116,9 +116,9 @@ class AcceleratedHttpProtocol(_Reporting, Connection):
         self._taken_over = True
         self.cycle, self._answered = cycle, None
         cycle.keep_alive = False
-        if self.pipeline:  # requests behind an event stream are never answered
+        if self.pipeline:  # requests after an event stream's are never answered
             self.pipeline.clear()
-            self.flow.resume_reading()
+        self.flow.resume_reading()  # so that the end of the connection is noticed
         self._on_head()  # nor is the rest of another one awaited
         return True
 

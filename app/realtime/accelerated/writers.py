@@ -4,14 +4,14 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from app.realtime.encoding import Encode, Payload, chunk, sse_chunk
 from app.realtime.writer import ConnectionListener, Ending, Writer
 
 SEND_BUFFER_BYTES = 64 * 1024  # in the kernel for each client; Linux doubles it
 HIGH_WATER_BYTES, LOW_WATER_BYTES = 16 * 1024, 4 * 1024  # in the transport: congested, drained
-UNACKNOWLEDGED_MILLISECONDS = 20_000  # after which the kernel gives a connection up
+UNACKNOWLEDGED_MILLISECONDS = 20_000  # TCP_USER_TIMEOUT
 KEEPALIVE = (20, 5, 3)  # seconds idle, seconds between probes, probes
 CLOSE_TIMEOUT_SECONDS = 5.0  # for a client to read the last bytes
 LAST_CHUNK = b"0\r\n\r\n"
@@ -49,6 +49,9 @@ class EventStreamWriter(Writer):
             bound_buffers(self._transport)
         self._protocol.report_to(listener)
 
+    def progress(self) -> int:
+        return cast(int, self._transport.get_write_buffer_size())
+
     def close(self, ending: Ending) -> None:
         protocol, transport = self._protocol, self._transport
         protocol.report_to(None)
@@ -78,6 +81,9 @@ class WebSocketWriter(Writer):
     def open(self, listener: ConnectionListener) -> None:
         self._protocol.report_to(listener)
 
+    def progress(self) -> int:
+        return cast(int, self._protocol.transport.get_write_buffer_size())
+
     def close(self, ending: Ending) -> None:
         self._protocol.report_to(None)
         self._on_close(ending)
@@ -86,13 +92,15 @@ class WebSocketWriter(Writer):
 def bound_buffers(transport: Any) -> None:
     """Bound what a client that does not read occupies, in the kernel and in the transport."""
     transport.set_write_buffer_limits(high=HIGH_WATER_BYTES, low=LOW_WATER_BYTES)
-    shown = transport.get_extra_info("socket")
-    if shown is None or shown.family not in (socket.AF_INET, socket.AF_INET6):
+    transport_socket = transport.get_extra_info("socket")
+    if transport_socket is None or transport_socket.family not in (socket.AF_INET, socket.AF_INET6):
         return
-    if shown.fileno() < 0:
+    if transport_socket.fileno() < 0:
         return
     # The transport's own socket object duplicates the descriptor for each option that is set.
-    borrowed = socket.socket(shown.family, socket.SOCK_STREAM, 0, fileno=shown.fileno())
+    borrowed = socket.socket(
+        transport_socket.family, socket.SOCK_STREAM, 0, fileno=transport_socket.fileno()
+    )
     try:
         for level, option, value in OPTIONS:
             borrowed.setsockopt(level, option, value)
@@ -102,7 +110,7 @@ def bound_buffers(transport: Any) -> None:
 
 def abort(transport: Any) -> None:
     """Reset a connection and drop what was not sent."""
-    shown = transport.get_extra_info("socket")
-    if shown is not None and shown.fileno() >= 0:
-        shown.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+    transport_socket = transport.get_extra_info("socket")
+    if transport_socket is not None and transport_socket.fileno() >= 0:
+        transport_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
     transport.abort()

@@ -99,8 +99,8 @@ class RedisServer:
             ):
                 return known, False
             slots = await known.execute_command("CLUSTER SLOTS")
-        except (TypeError, ValueError) as odd:
-            logger.warning("Redis did not describe itself: %r", odd)
+        except (TypeError, ValueError) as error:
+            logger.warning("Redis: an unexpected answer to INFO or CLUSTER SLOTS: %r", error)
             return known, False
         nodes = {self._address(known, node) for _, _, *some in slots for node in some}
         for address in nodes - self._nodes.keys():

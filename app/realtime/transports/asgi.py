@@ -36,12 +36,16 @@ class AsgiWriter(Writer):
         self._listener: ConnectionListener | None = None
         self._pending: deque[Iterator[Message]] = deque()
         self._sending: asyncio.Task[None] | None = None
+        self._sent = 0  # messages, while the client was congested
         self._closed = False
         self._waiting = False  # whether the handler waits in `until_closed`
         self.write = self._write
 
     def open(self, listener: ConnectionListener) -> None:
         self._listener = listener
+
+    def progress(self) -> int:
+        return self._sent
 
     def close(self, ending: Ending) -> None:
         self._listener = None  # nothing more is reported, and no reference cycle remains
@@ -135,9 +139,11 @@ class AsgiWriter(Writer):
         try:
             if call is not None:
                 await _Resumed(call, waits_for)
+                self._sent += 1
             while self._pending:
                 for message in self._pending[0]:
                     await self._send(message)
+                    self._sent += 1
                 if self._pending:
                     self._pending.popleft()
         except Exception:  # noqa: BLE001  as above

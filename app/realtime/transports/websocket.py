@@ -186,6 +186,17 @@ class WebSocketSession:
             raise BadFrame(str(error)) from error
         return frame
 
+    async def until_disconnected(self) -> None:
+        """Drop what the client still sends until it is gone. Raises `Disconnected`."""
+        while True:
+            try:
+                message: Any = await self._receive()
+            except WebSocketDisconnect as error:
+                raise Disconnected from error
+            if message["type"] == "websocket.disconnect":
+                raise Disconnected
+            await asyncio.sleep(0)  # many may have been received already
+
     async def pong(self, timeout: float) -> None:
         """Answer a ping. Raises `TimeoutError` after so many seconds, or `Disconnected`."""
         message: Any = {"type": "websocket.send"}
@@ -264,7 +275,7 @@ async def _listen(session: WebSocketSession, subscription: Subscription) -> None
         while True:
             frame = await session.receive()
             if subscription.ending is not None:
-                continue
+                await session.until_disconnected()
             match frame:
                 case Ping():
                     await session.pong(subscription.limits.stall)
