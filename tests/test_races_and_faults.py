@@ -108,7 +108,7 @@ RACES = {
         [
             "realtime/test_redis.py::test_last_leave_first_join",
             "realtime/test_races_redis.py::test_last_leave_first_join_while_unsubscribing",
-            "realtime/test_races_redis.py::test_subscriptions_that_come_and_go_while_redis_drops_us",
+            "realtime/test_races_redis.py::test_subscriptions_change_while_redis_closes_the_connection",
         ],
     ),
     "R12": Case(
@@ -181,7 +181,7 @@ RACES = {
         "others see it leave.",
         [
             "realtime/test_races_vanished.py::test_half_open",
-            "realtime/test_races_vanished.py::test_half_open_with_more_to_tell_than_fits",
+            "realtime/test_races_vanished.py::test_half_open_with_more_events_than_the_buffers_hold",
             "realtime/test_races_readers.py::test_half_open_socket_by_its_ping",
         ],
     ),
@@ -199,7 +199,7 @@ RACES = {
         "Two versions serve at once: clients of one go on at the other, with what they understand.",
         [
             "realtime/test_races_clients.py::test_rolling_deploy",
-            "realtime/test_races_clients.py::test_rolling_deploy_is_spoken_in_a_version_that_both_know",
+            "realtime/test_races_clients.py::test_rolling_deploy_negotiates_a_version_of_both_sides",
             "realtime/test_races_log.py::test_rolling_deploy_with_two_event_schema_versions",
         ],
     ),
@@ -292,8 +292,8 @@ RACES = {
         "Reads come from a replica that is behind: nobody goes back or passes over a revision.",
         [
             "realtime/test_races_replica.py::test_replica_lag",
-            "realtime/test_races_replica.py::test_replica_lag_of_one_who_knows_more",
-            "realtime/test_races_replica.py::test_replica_lag_of_those_who_come_and_go",
+            "realtime/test_races_replica.py::test_replica_lag_behind_the_cursor_of_a_client",
+            "realtime/test_races_replica.py::test_replica_lag_while_subscribers_join_and_leave",
         ],
     ),
     "R34": Case(
@@ -309,7 +309,7 @@ RACES = {
         "A callback of a hub raises, or a message can't be decoded: everybody else goes on.",
         [
             "realtime/test_races_redis.py::test_hub_callback_exception",
-            "realtime/test_races_redis.py::test_the_clock_goes_on_whatever_a_bus_does",
+            "realtime/test_races_redis.py::test_heartbeats_go_on_when_the_bus_raises",
             "realtime/test_redis.py::test_poison_event",
         ],
     ),
@@ -318,7 +318,7 @@ RACES = {
         "Every transport delivers the same events in the same order.",
         [
             "realtime/test_following.py::test_transport_equivalence",
-            "realtime/test_transports_agree.py::test_all_transports_tell_the_same_through_cuts_and_joins",
+            "realtime/test_transports_agree.py::test_all_transports_deliver_the_same_through_faults_and_late_joins",
         ],
     ),
 }
@@ -410,7 +410,7 @@ FAULTS = {
         "two processes",
         "Two processes serve one project.",
         [
-            "realtime/test_races_redis.py::test_f12_two_processes_tell_the_same",
+            "realtime/test_races_redis.py::test_f12_two_processes_deliver_the_same_events",
         ],
     ),
     "F13": Case(
@@ -446,7 +446,7 @@ FAULTS = {
         "Redis comes back empty",
         "Redis comes back without its data.",
         [
-            "realtime/test_races_redis.py::test_f17_a_redis_that_is_empty_again_changes_nothing",
+            "realtime/test_races_redis.py::test_f17_a_redis_that_comes_back_empty_loses_nothing",
         ],
     ),
     "F18": Case(
@@ -468,7 +468,7 @@ FAULTS = {
         "Redis answers slowly, or accepts commands and does not answer.",
         [
             "realtime/test_races_redis.py::test_f20_a_slow_redis_slows_no_request",
-            "realtime/test_redis.py::test_a_frozen_redis_delays_nobody",
+            "realtime/test_redis.py::test_a_frozen_redis_delays_no_commit",
         ],
     ),
     "F21": Case(
@@ -486,10 +486,10 @@ FAULTS = {
         ],
     ),
     "F23": Case(
-        "doubled and reordered words",
+        "duplicated and reordered messages",
         "Messages of the bus arrive twice and out of order.",
         [
-            "realtime/test_races_redis.py::test_f23_doubled_and_reordered_words",
+            "realtime/test_races_redis.py::test_f23_duplicated_and_reordered_messages",
         ],
     ),
     "F55": Case(
@@ -537,7 +537,7 @@ FAULTS = {
         "A client reads slowly.",
         [
             "realtime/test_delivery.py::test_a_stalled_reader_holds_less_than_256_kb_and_is_reset",
-            "realtime/test_endings.py::test_a_slow_reader_falls_off_the_ring_and_gets_everything_from_the_log",
+            "realtime/test_endings.py::test_a_slow_reader_beyond_the_ring_catches_up_from_the_log",
         ],
     ),
     "F61": Case(
@@ -567,8 +567,8 @@ FAULTS = {
         "A proxy buffers answers or cuts idle connections.",
         [
             "web/test_races_browser.py::test_proxy_buffering",
-            "realtime/test_endings.py::test_heartbeats_say_how_far_the_reader_is",
-            "realtime/test_following.py::test_the_stream_has_the_headers_and_the_form_of_the_contract",
+            "realtime/test_endings.py::test_heartbeats_carry_the_current_cursor",
+            "realtime/test_following.py::test_the_stream_has_the_headers_and_the_format_of_the_contract",
         ],
     ),
 }
