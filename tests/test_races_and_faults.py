@@ -244,7 +244,7 @@ RACES = {
         "A worker that lost its lease goes on writing: nothing of it is stored or delivered.",
         [
             "realtime/test_redis.py::test_zombie_worker",
-            "chat/test_processes.py::test_who_lost_the_lease_commits_nothing",
+            "chat/test_processes.py::test_a_worker_without_its_lease_commits_nothing",
         ],
     ),
     "R28": Case(
@@ -343,14 +343,14 @@ FAULTS = {
         "kill -9 in mid-run",
         "A worker is killed during a run: another one finishes it once.",
         [
-            "chat/test_processes.py::test_a_killed_server_leaves_a_turn_that_another_finishes_once",
+            "chat/test_processes.py::test_a_run_of_a_killed_server_is_finished_once_by_another",
         ],
     ),
     "F04": Case(
         "kill -9 at every statement",
         "A worker is killed before any one statement of a run: the run is done once.",
         [
-            "chat/test_crash_points.py::test_a_turn_that_dies_at_any_statement_is_done_once",
+            "chat/test_crash_points.py::test_a_run_killed_at_any_statement_is_done_once",
         ],
     ),
     "F05": Case(
@@ -365,7 +365,7 @@ FAULTS = {
         "A process is killed between its commit and its answer: a repeated request gives "
         "the first answer.",
         [
-            "chat/test_crash_points.py::test_a_turn_that_dies_at_any_statement_is_done_once",
+            "chat/test_crash_points.py::test_a_run_killed_at_any_statement_is_done_once",
             "chat/test_races.py::test_read_your_writes",
         ],
     ),
@@ -375,7 +375,7 @@ FAULTS = {
         [
             "test_operation.py::test_told_to_end_at_work_it_says_goodbye_and_the_run_goes_on_after_the_next_start",
             "test_operation.py::test_two_workers_are_one_server",
-            "chat/test_processes.py::test_a_server_that_is_told_to_leave_hands_its_turn_over",
+            "chat/test_processes.py::test_a_terminated_server_hands_its_run_over",
         ],
     ),
     "F08": Case(
@@ -496,7 +496,7 @@ FAULTS = {
         "ten equal requests with one key",
         "Ten equal requests with one idempotency key at once.",
         [
-            "chat/test_queue.py::test_ten_equal_prompts_with_one_key_are_one_turn",
+            "chat/test_queue.py::test_ten_equal_prompts_with_one_key_are_one_run",
             "scenes/test_scenes.py::test_ten_equal_changes_with_one_key_have_one_effect",
             "projects/test_projects.py::test_ten_equal_posts_with_one_key_make_one_project",
         ],
@@ -505,31 +505,31 @@ FAULTS = {
         "a key with another body or of another person",
         "An idempotency key with another body, or of another account.",
         [
-            "chat/test_queue.py::test_a_key_belongs_to_one_request_of_one_person",
+            "chat/test_queue.py::test_a_key_belongs_to_one_request_of_one_account",
         ],
     ),
     "F57": Case(
         "two editors, one base",
         "Two editors change a scene on the same base revision.",
         [
-            "scenes/test_scenes.py::test_of_two_who_saw_the_same_revision_one_wins",
-            "scenes/test_scenes.py::test_many_writers_at_once_leave_one_history",
+            "scenes/test_scenes.py::test_of_two_changes_of_the_same_revision_one_wins",
+            "scenes/test_scenes.py::test_concurrent_writers_leave_one_history",
         ],
     ),
     "F58": Case(
         "revert, delete, edit, reorder at once",
         "Revert, delete, edit and reorder at once.",
         [
-            "history/test_races.py::test_a_race_ends_as_one_after_the_other_would",
-            "history/test_races.py::test_a_race_with_two_preemptions_ends_so_too",
+            "history/test_races.py::test_a_race_ends_as_a_sequence_would",
+            "history/test_races.py::test_a_race_with_two_preemptions_ends_as_a_sequence_too",
         ],
     ),
     "F59": Case(
         "two runs at once",
         "Two runs of one project at once.",
         [
-            "chat/test_queue.py::test_prompts_are_answered_in_their_order_each_with_what_was_before",
-            "chat/test_processes.py::test_of_many_workers_one_takes_each_turn",
+            "chat/test_queue.py::test_prompts_are_answered_in_order_each_on_the_result_before_it",
+            "chat/test_processes.py::test_each_run_is_claimed_by_one_of_many_workers",
         ],
     ),
     "F60": Case(
