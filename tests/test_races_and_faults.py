@@ -1,8 +1,8 @@
-"""The table of races and faults that the tests are for, each with the tests that cover it.
+"""The table of races and faults, each with the tests that cover it.
 
-The races R01 to R36 are those that servers of this kind lose. The faults F01 to F23 befall the
-process and Redis, F55 to F64 come from clients and from doing things at once; other numbers are
-not used. A test may name its number. Every test that is named here is there.
+The races R01 to R36 are typical of servers of this kind. The faults F01 to F23 are those of the
+process and Redis, F55 to F64 those of clients and of concurrent requests; other numbers are not
+used. A test may have its number in its name. Every test that the tables name exists.
 """
 
 import ast
@@ -16,7 +16,7 @@ TESTS = Path(__file__).parent
 
 
 class Case(NamedTuple):
-    """What happens, in short and as a sentence, and where it is tested: `<file>::<function>`."""
+    """A race or fault, its description, and the tests that cover it: `<file>::<function>`."""
 
     name: str
     sentence: str
@@ -189,7 +189,7 @@ RACES = {
         "SIGTERM and SIGKILL with N streams",
         "A server ends or is killed with many streams open: each client goes on elsewhere.",
         [
-            "test_operation.py::test_told_to_end_at_work_it_says_goodbye_and_the_run_goes_on_after_the_next_start",
+            "test_operation.py::test_a_shutdown_ends_all_streams_and_the_run_goes_on_after_the_next_start",
             "test_operation.py::test_two_workers_are_one_server",
             "chat/test_races.py::test_sigkill_with_n_streams",
         ],
@@ -256,7 +256,7 @@ RACES = {
     ),
     "R29": Case(
         "read your writes",
-        "Whoever got an answer finds its change in the next read.",
+        "After an answer to a change the next read has that change.",
         [
             "chat/test_races.py::test_read_your_writes",
         ],
@@ -289,7 +289,7 @@ RACES = {
     ),
     "R33": Case(
         "replica lag",
-        "Reads come from a replica that is behind: nobody goes back or passes over a revision.",
+        "Reads come from a replica that is behind: no client goes back or skips a revision.",
         [
             "realtime/test_races_replica.py::test_replica_lag",
             "realtime/test_races_replica.py::test_replica_lag_behind_the_cursor_of_a_client",
@@ -306,7 +306,7 @@ RACES = {
     ),
     "R35": Case(
         "hub callback exception, poison event",
-        "A callback of a hub raises, or a message can't be decoded: everybody else goes on.",
+        "A callback of a hub raises, or a message can't be decoded: all others go on.",
         [
             "realtime/test_races_redis.py::test_hub_callback_exception",
             "realtime/test_races_redis.py::test_heartbeats_go_on_when_the_bus_raises",
@@ -329,7 +329,7 @@ FAULTS = {
         "A client closes its connection while its run is under way: the run goes on.",
         [
             "chat/test_races.py::test_f01_a_client_that_leaves_in_mid_run_gets_the_rest",
-            "test_operation.py::test_told_to_end_at_work_it_says_goodbye_and_the_run_goes_on_after_the_next_start",
+            "test_operation.py::test_a_shutdown_ends_all_streams_and_the_run_goes_on_after_the_next_start",
         ],
     ),
     "F02": Case(
@@ -373,7 +373,7 @@ FAULTS = {
         "SIGTERM with streams and runs",
         "SIGTERM with streams open and runs under way.",
         [
-            "test_operation.py::test_told_to_end_at_work_it_says_goodbye_and_the_run_goes_on_after_the_next_start",
+            "test_operation.py::test_a_shutdown_ends_all_streams_and_the_run_goes_on_after_the_next_start",
             "test_operation.py::test_two_workers_are_one_server",
             "chat/test_processes.py::test_a_terminated_server_hands_its_run_over",
         ],
@@ -382,7 +382,7 @@ FAULTS = {
         "signals",
         "Several SIGTERM or SIGINT in a row.",
         [
-            "test_process_faults.py::test_f08_more_signals_than_one_end_it_once",
+            "test_process_faults.py::test_f08_several_signals_end_it_once",
         ],
     ),
     "F09": Case(
@@ -396,14 +396,14 @@ FAULTS = {
         "stands still",
         "The process stands still for some seconds (SIGSTOP).",
         [
-            "test_process_faults.py::test_f10_a_process_that_stood_still_loses_nothing",
+            "test_process_faults.py::test_f10_a_stopped_process_loses_nothing",
         ],
     ),
     "F11": Case(
         "no file descriptors",
         "The process has no file descriptors left.",
         [
-            "test_process_faults.py::test_f11_without_file_descriptors_it_lives_and_recovers",
+            "test_process_faults.py::test_f11_without_file_descriptors_it_survives_and_recovers",
         ],
     ),
     "F12": Case(
@@ -439,7 +439,7 @@ FAULTS = {
         "Redis is killed.",
         [
             "realtime/test_redis.py::test_redis_restart",
-            "test_operation.py::test_health_says_what_is_there",
+            "test_operation.py::test_health_reports_each_dependency",
         ],
     ),
     "F17": Case(
@@ -582,7 +582,7 @@ def functions_of(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("number", [*RACES, *FAULTS])
-def test_it_has_its_tests(number: str) -> None:
+def test_each_case_has_its_tests(number: str) -> None:
     case = (RACES | FAULTS)[number]
     assert case.tests
     for place in case.tests:

@@ -95,7 +95,7 @@ async def test_a_route_is_open_to_its_role_and_those_above(
         "viewer": await studio.member(ann, project, "vic", "viewer"),
         "editor": await studio.member(ann, project, "ed", "editor"),
         "stranger": await studio.person("sam"),
-        "nobody": studio.nobody(),
+        "anonymous": studio.anonymous(),
     }
     wait = {"prefer": "wait=30"}
     page = await ann.do(
@@ -103,7 +103,7 @@ async def test_a_route_is_open_to_its_role_and_those_above(
     )
     ids = {"project_id": project, "generation_id": page["items"][0]["id"]}
     before = await snapshot_of(project)
-    refused = {"nobody": (401, "UNAUTHORIZED"), "stranger": (404, "NOT_FOUND")}
+    refused = {"anonymous": (401, "UNAUTHORIZED"), "stranger": (404, "NOT_FOUND")}
     refused |= {role: (403, "FORBIDDEN") for role in RANK if RANK[role] < RANK[access]}
     for role, expected in refused.items():
         answer = await call(people[role], operation, method, path, ids)

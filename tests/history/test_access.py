@@ -64,9 +64,9 @@ async def test_a_route_is_open_to_its_role_and_those_above(
         "iteration": (await newest(ann, scene))["id"],
     }
     before = await snapshot_of(project_id)
-    refused = {"nobody": (401, "UNAUTHORIZED"), "stranger": (404, "NOT_FOUND")}
+    refused = {"anonymous": (401, "UNAUTHORIZED"), "stranger": (404, "NOT_FOUND")}
     refused |= {role: (403, "FORBIDDEN") for role in people if RANK[role] < RANK[access]}
-    others = {"nobody": studio.nobody(), "stranger": await studio.person("sam"), **people}
+    others = {"anonymous": studio.anonymous(), "stranger": await studio.person("sam"), **people}
     for role, expected in refused.items():
         answer = await call(others[role], method, path, ids)
         assert (answer.status_code, answer.json()["error"]["code"]) == expected, role

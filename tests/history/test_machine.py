@@ -44,7 +44,7 @@ from app.scenes.undo import LIST_ITERATIONS_OF_ENTRY, UndoRequest, redo, undo
 from app.store.database import Tx
 from app.store.ids import new_id
 from app.store.query import column_list
-from tests.conftest import MUST
+from tests.conftest import IN_CI
 from tests.harness.database import connect
 from tests.harness.turns import REQUEST, begun, ended
 
@@ -364,7 +364,7 @@ def explore(dsn: str, examples: int, steps: int) -> int:
 
 @pytest.mark.timeout(600)
 def test_every_invariant_holds_after_each_of_many_steps(machine_dsn: str) -> None:
-    examples, least = (50, 2000) if MUST else (20, 800)
+    examples, least = (50, 2000) if IN_CI else (20, 800)
     assert explore(machine_dsn, examples, 50) >= least
 
 

@@ -62,7 +62,7 @@ async def test_a_route_is_open_to_its_role_and_those_above(
         "editor": await studio.member(ann, project_id, "ed", "editor"),
         "stranger": await studio.person("sam"),
         "owner": ann,
-        "nobody": studio.nobody(),
+        "anonymous": studio.anonymous(),
     }
     mia = await studio.member(ann, project_id, "mia", "editor")
     scene = await ann.scene(project_id)
@@ -76,7 +76,7 @@ async def test_a_route_is_open_to_its_role_and_those_above(
     }
     before = await snapshot_of(project_id)
     needed = EXCEPTIONS.get(operation, access)
-    refused = {"nobody": (401, "UNAUTHORIZED")}
+    refused = {"anonymous": (401, "UNAUTHORIZED")}
     if needed in RANK:
         refused["stranger"] = (404, "NOT_FOUND")
         refused |= {role: (403, "FORBIDDEN") for role in RANK if RANK[role] < RANK[needed]}

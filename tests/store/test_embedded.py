@@ -161,8 +161,8 @@ def test_root_starts_in_the_folder_of_a_user_and_leaves_it_to_that_user(
     with start(data, durable=False) as server:
         assert value(server.dsn, "select 1") == 1
     owners = {path.stat().st_uid for path in (data, *data.rglob("*"))}
-    named = pwd.getpwnam("nobody").pw_uid  # PostgreSQL runs only as a user that has a name
-    assert owners == ({owner} if owner < 54321 else {owner, named})
+    account = pwd.getpwnam("nobody").pw_uid  # PostgreSQL runs only as a user that has a name
+    assert owners == ({owner} if owner < 54321 else {owner, account})
 
 
 def test_a_server_that_lost_its_supervisor_still_stops(tmp_path: Path) -> None:
