@@ -49,7 +49,7 @@ async def test_f09_without_memory_it_refuses_and_goes_on(
             pid = one.process.pid
             most = memory_of(pid) + SPARE_BYTES
             resource.prlimit(pid, resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
-            huge = [_sent_in_vain(one.url, project, declared=n % 2 == 0) for n in range(8)]
+            huge = [_send_large_body(one.url, project, declared=n % 2 == 0) for n in range(8)]
             assert await asyncio.gather(*huge) == [413] * 8
             await add(client, project)
             body = b'{"name":"' + b"x" * 1_000_000 + b'"}'
@@ -73,7 +73,7 @@ async def test_f09_without_memory_it_refuses_and_goes_on(
     await checked(tmp_path, dsn)
 
 
-async def _sent_in_vain(url: str, project: str, *, declared: bool) -> int:
+async def _send_large_body(url: str, project: str, *, declared: bool) -> int:
     """The status for a body of 50 MB, of which as much is sent as the server takes."""
     host, port = url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))

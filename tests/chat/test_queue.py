@@ -169,11 +169,8 @@ async def test_a_key_belongs_to_one_request_of_one_account(person: Person, new_p
     first = await person.post(path, json={"prompt": TITLE}, headers=key)
     other = await person.post(path, json={"prompt": "Add a list"}, headers=key)
     assert (other.status_code, other.json()["error"]["code"]) == (409, "CONFLICT")
-    invite = await person.do(
-        "POST", f"/api/projects/{project}/invites", {"role": "editor"}, status=201
-    )
     friend = await new_person()
-    await friend.do("POST", f"/api/invites/{invite['token']}/accept", {}, status=200)
+    await person.invite(friend, project, "editor")
     hers = await friend.post(path, json={"prompt": TITLE}, headers=key)
     assert hers.status_code == 202
     runs = [answer.json()["data"]["run"]["id"] for answer in (first, hers)]

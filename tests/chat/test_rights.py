@@ -20,12 +20,6 @@ TITLE = 'Add a title "Hello"'
 SendRequest = Callable[[], Coroutine[Any, Any, httpx.Response]]
 
 
-async def join(owner: Person, guest: Person, project: str, role: str) -> None:
-    path = f"/api/projects/{project}/invites"
-    invite = await owner.do("POST", path, {"role": role}, status=201)
-    await guest.do("POST", f"/api/invites/{invite['token']}/accept", {}, status=200)
-
-
 @asynccontextmanager
 async def lowered_while_waiting(
     owner: Person, guest: Person, project: str, send: SendRequest
@@ -44,7 +38,7 @@ async def test_a_role_lost_while_waiting_for_the_lock_begins_no_run(
     person: Person, new_person: NewPerson
 ) -> None:
     project, guest = await person.project(), await new_person()
-    await join(person, guest, project, "editor")
+    await person.invite(guest, project, "editor")
     path = f"/api/projects/{project}/runs"
 
     async def send() -> httpx.Response:
@@ -59,7 +53,7 @@ async def test_a_role_lost_while_waiting_for_the_lock_cancels_no_run(
     person: Person, new_person: NewPerson
 ) -> None:
     project, guest = await person.project(), await new_person()
-    await join(person, guest, project, "editor")
+    await person.invite(guest, project, "editor")
     run = await begin_turn(person.user_id, project)
 
     async def send() -> httpx.Response:
@@ -75,7 +69,7 @@ async def test_a_former_member_does_not_get_the_result_of_their_run(
     person: Person, new_person: NewPerson
 ) -> None:
     project, guest = await person.project(), await new_person()
-    await join(person, guest, project, "editor")
+    await person.invite(guest, project, "editor")
     path, key = f"/api/projects/{project}/runs", {"idempotency-key": "the-turn"}
     begun = await guest.do("POST", path, {"prompt": TITLE}, status=202, headers=key)
     await until_over(person, begun["run"]["id"])
@@ -88,7 +82,7 @@ async def test_a_former_member_does_not_get_the_result_of_their_variations(
     person: Person, new_person: NewPerson
 ) -> None:
     project, guest = await person.project(), await new_person()
-    await join(person, guest, project, "editor")
+    await person.invite(guest, project, "editor")
     path, key = f"/api/projects/{project}/generations", {"idempotency-key": "variations"}
     await guest.do("POST", path, {"prompt": TITLE}, status=202, headers=key)
     await person.do("DELETE", f"/api/projects/{project}/members/{guest.user_id}", status=200)

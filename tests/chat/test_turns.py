@@ -244,11 +244,8 @@ async def test_an_invalid_prompt_stores_nothing(
 
 async def test_a_viewer_may_not_prompt_or_cancel(person: Person, new_person: Any) -> None:
     project = await person.project()
-    invite = await person.do(
-        "POST", f"/api/projects/{project}/invites", {"role": "viewer"}, status=201
-    )
     reader, stranger = await new_person(), await new_person()
-    await reader.do("POST", f"/api/invites/{invite['token']}/accept", {}, status=200)
+    await person.invite(reader, project, "viewer")
     path = f"/api/projects/{project}/runs"
     for member, status in ((reader, 403), (stranger, 404)):
         assert (await member.post(path, json={"prompt": TITLE})).status_code == status

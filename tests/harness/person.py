@@ -144,8 +144,9 @@ class Person(httpx.AsyncClient):
 
     async def invite(self, guest: "Person", project_id: str, role: str) -> None:
         """Make another account a member by an invite that it accepts."""
-        invite = await self.do("POST", f"/api/projects/{project_id}/invites", {"role": role})
-        await guest.do("POST", f"/api/invites/{invite['token']}/accept")
+        path = f"/api/projects/{project_id}/invites"
+        invite = await self.do("POST", path, {"role": role}, status=201)
+        await guest.do("POST", f"/api/invites/{invite['token']}/accept", status=200)
 
 
 async def new_person(url: str, name: str = "person") -> Person:
