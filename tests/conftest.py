@@ -27,7 +27,7 @@ from tests.harness.redis import RedisServer
 from tests.harness.server import serving_reelroom
 from tests.harness.studio import Studio
 
-MUST = os.environ.get("CI") == "true"  # then a missing server is a failure, not a skip
+IN_CI = os.environ.get("CI") == "true"  # a missing server is a failure, not a skip
 PROGRAMS = {"postgres", "redis_server", "redis_url", "chromium"}  # fixtures that start them
 _numbers = itertools.count(1)
 
@@ -52,14 +52,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def is_slow(item: pytest.Item) -> bool:
-    """Whether a test starts other programs, by its fixtures, or says that it is slow."""
+    """Whether the fixtures of a test start other programs, or it is marked `slow`."""
     fixtures = getattr(item, "fixturenames", [])
     return "slow" in item.keywords or not PROGRAMS.isdisjoint(fixtures)
 
 
 def missing(what: str) -> None:
-    """Skip the test, or fail it where nothing may be missing."""
-    if MUST:
+    """Skip the test, or fail it where every server is required."""
+    if IN_CI:
         pytest.fail(f"{what} is not installed")
     pytest.skip(f"{what} is not installed")
 
@@ -73,7 +73,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
 
 @pytest.fixture(scope="session")
 async def template(postgres: Embedded) -> str:
-    """A migrated database to be copied; nobody connects to it."""
+    """A migrated database that is only copied; no test connects to it."""
     connection = await asyncpg.connect(postgres.dsn)
     await connection.execute("create database template_reelroom template template0")
     await connection.close()
@@ -129,7 +129,7 @@ def redis_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 async def server(pool: None, database_url: str) -> AsyncIterator[str]:
-    """One server with the offline model for all tests that need nothing special."""
+    """One server with the offline model, which most tests share."""
     async with serving_reelroom(Settings(database_url=database_url)) as url:
         yield url
 
@@ -139,9 +139,9 @@ NewPerson = Callable[..., Awaitable[Person]]
 
 @pytest.fixture
 async def person(server: str) -> AsyncIterator[Person]:
-    """Somebody with an account of their own, signed in by token."""
-    async with await person_at(server) as somebody:
-        yield somebody
+    """The client of a new account, signed in by token."""
+    async with await person_at(server) as client:
+        yield client
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ async def new_person(server: str) -> AsyncIterator[NewPerson]:
 
 @pytest.fixture
 async def studio(server: str) -> AsyncIterator[Studio]:
-    """The server and people of this test's own; the logs of their projects give the snapshots."""
+    """The server and accounts of one test; their logs give their snapshots at the end."""
     one = Studio(server)
     try:
         yield one
@@ -171,7 +171,7 @@ async def studio(server: str) -> AsyncIterator[Studio]:
 
 @pytest.fixture
 async def client(server: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody who is not signed in."""
+    """A client that is not signed in."""
     async with httpx.AsyncClient(base_url=server, timeout=20) as client:
         yield client
 
@@ -192,7 +192,7 @@ async def deployment(new_database: NewDatabase, tmp_path: Path) -> AsyncIterator
 async def model_deployment(
     new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Deployment]:
-    """A deployment of one process, for all tests of what a model may do wrong."""
+    """A deployment of one process, for all tests of the faults of a model."""
     async with ModelServer() as model:
         one = Deployment(await new_database(), model, tmp_path_factory.mktemp("deployment"))
         try:
@@ -214,7 +214,7 @@ async def modelled(model_deployment: Deployment) -> AsyncIterator[Person]:
 
 @pytest.fixture(autouse=True)
 async def invariants_hold(request: pytest.FixtureRequest) -> AsyncIterator[None]:
-    """After every test that used the server all invariants of the data hold."""
+    """Assert after every test that used the server that all invariants of the data hold."""
     began = datetime.now(UTC)
     yield
     if "server" in request.fixturenames:
@@ -224,7 +224,7 @@ async def invariants_hold(request: pytest.FixtureRequest) -> AsyncIterator[None]
 
 @pytest.fixture(autouse=True)
 def redis_runs_again(request: pytest.FixtureRequest) -> Iterator[None]:
-    """After every test that used the session's Redis it runs, whatever the test did to it."""
+    """Start the session's Redis after every test that used it, if it does not run."""
     yield
     if "redis_server" in request.fixturenames:
         request.getfixturevalue("redis_server").start()
@@ -232,7 +232,7 @@ def redis_runs_again(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 async def connections_come_back(request: pytest.FixtureRequest) -> AsyncIterator[None]:
-    """After every test that used the server its pool is idle: no connection was lost."""
+    """Assert after every test that used the server that its pool lost no connection."""
     yield
     if "server" not in request.fixturenames:
         return

@@ -1,4 +1,4 @@
-"""The rules of the house, checked by the tools that know them."""
+"""The linters, type checkers and the browser client's tests report no error."""
 
 import os
 import shutil
@@ -20,9 +20,9 @@ PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH",
 CONFORMANCE = {"REELROOM_CONFORMANCE": str(ROOT / "tests" / "conformance")}  # for both clients
 
 
-def run(*words: str, cwd: Path = ROOT) -> None:
+def run(*arguments: str, cwd: Path = ROOT) -> None:
     environment = {**os.environ, "PATH": PATH, **CONFORMANCE}
-    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, env=environment)
+    done = subprocess.run(arguments, cwd=cwd, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -42,7 +42,7 @@ def test_the_types_hold() -> None:
 
 @pytest.mark.timeout(400)
 def test_the_browser_client_is_well_typed_and_passes_its_tests(tmp_path: Path) -> None:
-    """In a copy, with the Node that the install would take, so that nothing here changes."""
+    """In a copy, with the Node of the install, so that this checkout does not change."""
     web = tmp_path / "web"
     ignored = shutil.ignore_patterns("node_modules", "dist")
     shutil.copytree(ROOT / "app" / "web", web, ignore=ignored)

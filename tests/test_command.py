@@ -1,4 +1,4 @@
-"""The one command: from nothing to a link that logs in, through every way to end, and again."""
+"""The command `reelroom`: its first start, its login link, every way to end, and a restart."""
 
 import os
 import signal
@@ -105,7 +105,7 @@ def test_every_end_leaves_no_process_and_a_database_that_starts_again(
         assert again.end() == 0
 
 
-def test_a_storm_of_signals_hurries_nothing_that_must_be_done(data: str, tmp_path: Path) -> None:
+def test_repeated_signals_do_not_shorten_the_shutdown(data: str, tmp_path: Path) -> None:
     with Reelroom(cwd=tmp_path, REELROOM_DATA_DIR=data) as reelroom:
         reelroom.ready()
         while reelroom.process.poll() is None:
@@ -133,7 +133,7 @@ def _handled(pid: int, number: int) -> bool:
     return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
-def test_a_second_one_on_the_same_data_is_refused_and_told_where_the_first_is(
+def test_a_second_server_on_the_same_data_is_refused_with_the_first_address(
     data: str, tmp_path: Path
 ) -> None:
     with Reelroom(cwd=tmp_path, REELROOM_DATA_DIR=data) as reelroom:
@@ -187,7 +187,7 @@ def test_commands_use_the_database_of_the_one_that_serves(data: str, tmp_path: P
         assert reelroom.end() == 0
 
 
-def test_commands_start_the_database_when_nobody_serves(data: str, tmp_path: Path) -> None:
+def test_commands_start_the_database_when_no_server_runs(data: str, tmp_path: Path) -> None:
     checked = run("check", cwd=tmp_path, REELROOM_DATA_DIR=data)
     assert (checked.returncode, checked.stdout) == (0, "all invariants hold\n")
     assert not Path(data, "database", "postmaster.pid").exists()
@@ -242,9 +242,9 @@ def test_several_workers_and_a_server_without_runs_need_redis(tmp_path: Path) ->
     assert "DATABASE_URL and REDIS_URL" in worker.stderr
 
 
-@pytest.mark.parametrize("words", ["token local", "user login", "check"])
-def test_a_command_makes_no_database_where_the_server_has_none(words: str, tmp_path: Path) -> None:
-    done = run(*words.split(), cwd=tmp_path, REELROOM_DATA_DIR=str(tmp_path / "data"))
+@pytest.mark.parametrize("name", ["token local", "user login", "check"])
+def test_a_command_makes_no_database_where_the_server_has_none(name: str, tmp_path: Path) -> None:
+    done = run(*name.split(), cwd=tmp_path, REELROOM_DATA_DIR=str(tmp_path / "data"))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         f"reelroom: there is no database in {tmp_path / 'data'}: start `reelroom` first, or set"

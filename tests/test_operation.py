@@ -1,4 +1,4 @@
-"""A server in operation: told to end at work, several workers, databases that go, and its logs."""
+"""A server in operation: shutdown under load, several workers, database outages, and its logs."""
 
 import asyncio
 import contextlib
@@ -26,13 +26,13 @@ from tests.harness.waiting import eventually, wait_until
 
 pytestmark = pytest.mark.slow
 
-OLDEST = Path("/usr/lib/postgresql/15/bin")  # where Debian's packages put it
-PATIENCE = 30.0  # seconds until what must happen has happened
+POSTGRESQL_15 = Path("/usr/lib/postgresql/15/bin")  # of Debian's package
+WAIT_SECONDS = 30.0  # until an expected change must have happened
 
 
 @pytest.fixture(scope="module")
 def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    """A server that stands for the operator's; each test has a database of its own in it."""
+    """An external PostgreSQL server, in which each test has a database of its own."""
     with start(tmp_path_factory.mktemp("external"), durable=False) as server:
         yield server
 
@@ -46,8 +46,8 @@ async def empty_database(own_postgres: Embedded) -> str:
     return f"{own_postgres.dsn.rpartition('/')[0]}/{name}"
 
 
-class Door:
-    """A port in front of PostgreSQL that can be shut: the database is away, then there again."""
+class SwitchedProxy:
+    """A TCP proxy in front of PostgreSQL that can be closed and opened again."""
 
     def __init__(self, dsn: str) -> None:
         self._target = int(dsn.rpartition(":")[2].partition("/")[0])
@@ -59,7 +59,7 @@ class Door:
     async def open(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
 
-    async def shut(self) -> None:
+    async def close(self) -> None:
         assert self._server is not None
         self._server.close()
         for task in list(self._tasks):
@@ -75,7 +75,7 @@ class Door:
         back = asyncio.ensure_future(_pipe(back_reader, writer))
         try:
             await asyncio.gather(there, back)
-        except asyncio.CancelledError:  # by `shut`; asyncio logs a handler that ends cancelled
+        except asyncio.CancelledError:  # by `close`; asyncio logs a handler that ends cancelled
             there.cancel()
             back.cancel()
         finally:
@@ -99,7 +99,7 @@ def serving(*arguments: str, cwd: Path, **settings: str) -> AbstractAsyncContext
     return started(*arguments, cwd=cwd, **{"REELROOM_DATA_DIR": str(cwd / "data"), **settings})
 
 
-def talking(reelroom: Reelroom) -> httpx.AsyncClient:
+def client_of(reelroom: Reelroom) -> httpx.AsyncClient:
     headers = {"authorization": f"Bearer {LOCAL_TOKEN}"}
     limits = httpx.Limits(max_keepalive_connections=0)
     return httpx.AsyncClient(base_url=reelroom.url, headers=headers, limits=limits, timeout=30)
@@ -111,14 +111,14 @@ async def project_of(client: httpx.AsyncClient) -> str:
     return str(answer.json()["data"]["id"])
 
 
-async def ended(reelroom: Reelroom, number: int = signal.SIGTERM) -> tuple[int, float]:
-    """Exit status and seconds."""
+async def end(reelroom: Reelroom, number: int = signal.SIGTERM) -> tuple[int, float]:
+    """End the process; return its exit status and the seconds that this took."""
     begun = time.monotonic()
     status = await asyncio.to_thread(reelroom.end, number)
     return status, time.monotonic() - begun
 
 
-class Crowd:
+class Subscribers:
     """20 SSE streams and 5 WebSockets of one project, spread over all workers."""
 
     def __init__(self, reelroom: Reelroom, project: str) -> None:
@@ -131,11 +131,11 @@ class Crowd:
         return all("sync.ready" in one.types for one in [*self.streams, *self.sockets])
 
     def all_streams_have(self, kind: str) -> bool:
-        """Whether an event of this type has come over every stream."""
+        """Whether every stream has received an event of this type."""
         return all(kind in stream.types for stream in self.streams)
 
-    def assert_goodbye(self) -> None:
-        """Assert that each of them was ended by the server, with a hint to come again."""
+    def assert_shut_down(self) -> None:
+        """Assert that the server ended each connection, with a hint to reconnect."""
         assert all(b": come again\nretry: " in stream.raw for stream in self.streams)
         assert [stream.code for stream in self.streams] == [None] * 20
         assert [socket.code for socket in self.sockets] == [1012] * 5
@@ -149,7 +149,7 @@ class Crowd:
                 group.create_task(self._socket(socket))
 
     async def _stream(self, received: Received) -> None:
-        async with talking(self._reelroom) as client:
+        async with client_of(self._reelroom) as client:
             await received.read(client, f"/api/projects/{self._project}/events", timeout=60)
 
     async def _socket(self, received: Received) -> None:
@@ -169,16 +169,16 @@ class Crowd:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_told_to_end_at_work_it_says_goodbye_and_the_run_goes_on_after_the_next_start(
+async def test_a_shutdown_ends_all_streams_and_the_run_goes_on_after_the_next_start(
     number: int, tmp_path: Path
 ) -> None:
     async with ModelServer() as model:
         settings = {"OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "key"}
         model.script(decide(), stall(40))
-        async with serving(cwd=tmp_path, **settings) as reelroom, talking(reelroom) as client:
+        async with serving(cwd=tmp_path, **settings) as reelroom, client_of(reelroom) as client:
             project = await project_of(client)
-            crowd = Crowd(reelroom, project)
-            following = asyncio.create_task(crowd.follow())
+            group = Subscribers(reelroom, project)
+            following = asyncio.create_task(group.follow())
             waiting = asyncio.create_task(
                 client.post(
                     f"/api/projects/{project}/runs",
@@ -188,19 +188,19 @@ async def test_told_to_end_at_work_it_says_goodbye_and_the_run_goes_on_after_the
                 )
             )
             await eventually(
-                lambda: crowd.all_ready and crowd.all_streams_have("code.delta"), PATIENCE
+                lambda: group.all_ready and group.all_streams_have("code.delta"), WAIT_SECONDS
             )
-            status, seconds = await ended(reelroom, number)
+            status, seconds = await end(reelroom, number)
             assert status == 0, reelroom.err
             assert seconds < 10
             await following
-            crowd.assert_goodbye()
+            group.assert_shut_down()
             assert (await waiting).status_code == 202
             assert "Traceback" not in reelroom.err
             assert "uvicorn.error" not in {line["logger"] for line in reelroom.lines()}
-        async with serving(cwd=tmp_path, **settings) as reelroom, talking(reelroom) as client:
+        async with serving(cwd=tmp_path, **settings) as reelroom, client_of(reelroom) as client:
             await eventually(lambda: _succeeded(client, project), 60)
-            assert (await ended(reelroom))[0] == 0
+            assert (await end(reelroom))[0] == 0
     checked = run("check", cwd=tmp_path, REELROOM_DATA_DIR=str(tmp_path / "data"))
     assert checked.stdout == "all invariants hold\n"
 
@@ -216,38 +216,38 @@ async def test_two_workers_are_one_server(
     settings = {"DATABASE_URL": empty_database, "REDIS_URL": redis_url, "LOG_LEVEL": "DEBUG"}
     async with (
         serving("serve", "--workers", "2", cwd=tmp_path, **settings) as reelroom,
-        talking(reelroom) as client,
+        client_of(reelroom) as client,
     ):
         await asyncio.to_thread(_log_in, reelroom)
         project = await project_of(client)
-        crowd = Crowd(reelroom, project)
-        following = asyncio.create_task(crowd.follow())
-        await eventually(lambda: crowd.all_ready, PATIENCE)
+        group = Subscribers(reelroom, project)
+        following = asyncio.create_task(group.follow())
+        await eventually(lambda: group.all_ready, WAIT_SECONDS)
         begun = await client.post(
             f"/api/projects/{project}/runs",
             json={"prompt": 'A title "Both"'},
             headers={"prefer": "wait=30"},
         )
         assert begun.status_code == 200, begun.text
-        await eventually(lambda: crowd.all_streams_have("run.finished"), PATIENCE)
-        for stream in crowd.streams:
+        await eventually(lambda: group.all_streams_have("run.finished"), WAIT_SECONDS)
+        for stream in group.streams:
             assert stream.types.count("scene.created") == 1
             assert stream.types.count("run.started") == 1
-        status, seconds = await ended(reelroom)
+        status, seconds = await end(reelroom)
         assert status == 0, reelroom.err
         assert seconds < 10
         await following
-        crowd.assert_goodbye()
+        group.assert_shut_down()
         assert "Traceback" not in reelroom.err
         workers = {line["process"] for line in reelroom.lines() if line["logger"] == "app.access"}
-        assert len(workers) == 2, "both have answered"
+        assert len(workers) == 2, "both workers have answered"
     checked = run("check", cwd=tmp_path, **settings)
     assert checked.stdout == "all invariants hold\n"
 
 
 def _log_in(reelroom: Reelroom) -> None:
     with reelroom.browser() as browser:
-        for _ in range(10):  # whichever worker answers
+        for _ in range(10):  # any worker may answer
             assert browser.get("/api/auth/me").json()["data"]["id"] == "local"
 
 
@@ -259,7 +259,7 @@ async def test_workers_whose_parent_was_killed_end(
     async with serving("serve", "--workers", "2", cwd=tmp_path, **settings) as reelroom:
         family = reelroom.family()
         assert len(family) >= 3
-        status, seconds = await ended(reelroom, signal.SIGKILL)
+        status, seconds = await end(reelroom, signal.SIGKILL)
         assert status == -signal.SIGKILL
         assert seconds < 8
 
@@ -271,7 +271,7 @@ async def test_ctrl_c_reaches_all_workers_at_once(
     async with serving("serve", "--workers", "2", cwd=tmp_path, REDIS_URL=redis_url) as reelroom:
         for _ in range(times - 1):
             reelroom.send_signal(signal.SIGINT)
-        status, seconds = await ended(reelroom, signal.SIGINT)
+        status, seconds = await end(reelroom, signal.SIGINT)
         assert (status, seconds < 10) == (0, True)
         assert "Traceback" not in reelroom.err
 
@@ -282,7 +282,7 @@ async def test_a_worker_that_dies_is_replaced(
     settings = {"DATABASE_URL": empty_database, "REDIS_URL": redis_url}
     async with (
         serving("serve", "--workers", "2", cwd=tmp_path, **settings) as reelroom,
-        talking(reelroom) as client,
+        client_of(reelroom) as client,
     ):
         await client.get("/health/live")
         children = [pid for pid in reelroom.family() if b"spawn_main" in _command(pid)]
@@ -293,23 +293,23 @@ async def test_a_worker_that_dies_is_replaced(
             now = [pid for pid in reelroom.family() if b"spawn_main" in _command(pid)]
             return len(now) == 2 and children[0] not in now
 
-        await eventually(replaced, PATIENCE)
+        await eventually(replaced, WAIT_SECONDS)
 
-        def told() -> list[dict[str, Any]]:
+        def replacements() -> list[dict[str, Any]]:
             return [line for line in reelroom.lines() if line["logger"] == "app.supervisor"]
 
-        async def is_told() -> bool:
-            return bool(told())
+        async def is_logged() -> bool:
+            return bool(replacements())
 
-        await eventually(is_told, PATIENCE)
-        (line,) = told()
+        await eventually(is_logged, WAIT_SECONDS)
+        (line,) = replacements()
         now = [pid for pid in reelroom.family() if b"spawn_main" in _command(pid)]
         assert line["level"] == "WARNING"
         assert line["message"].startswith(f"worker {children[0]} has ended (SIGKILL")
-        instead = (set(now) - set(children)).pop()
-        assert line["message"].endswith(f"): worker {instead} replaces it")
-        assert (await ended(reelroom))[0] == 0
-        assert len(told()) == 1, "an end in order is no loss"
+        replacement = (set(now) - set(children)).pop()
+        assert line["message"].endswith(f"): worker {replacement} replaces it")
+        assert (await end(reelroom))[0] == 0
+        assert len(replacements()) == 1, "a shutdown replaces no worker"
 
 
 def _command(pid: int) -> bytes:
@@ -319,13 +319,13 @@ def _command(pid: int) -> bytes:
         return b""
 
 
-async def test_runs_are_left_to_a_worker_apart(
+async def test_runs_are_left_to_a_separate_worker(
     empty_database: str, redis_url: str, tmp_path: Path
 ) -> None:
     settings = {"DATABASE_URL": empty_database, "REDIS_URL": redis_url}
     async with (
         serving("serve", "--no-runs", cwd=tmp_path, **settings) as reelroom,
-        talking(reelroom) as client,
+        client_of(reelroom) as client,
     ):
         project = await project_of(client)
         asked = {"prompt": 'A title "Apart"'}
@@ -335,10 +335,10 @@ async def test_runs_are_left_to_a_worker_apart(
         assert queued.status_code == 202
         assert queued.json()["data"]["run"]["status"] == "queued"
         with Reelroom("worker", cwd=tmp_path, **settings) as worker:
-            await eventually(lambda: _succeeded(client, project), PATIENCE)
-            status, seconds = await ended(worker)
+            await eventually(lambda: _succeeded(client, project), WAIT_SECONDS)
+            status, seconds = await end(worker)
             assert (status, seconds < 10) == (0, True), worker.err
-        assert (await ended(reelroom))[0] == 0
+        assert (await end(reelroom))[0] == 0
 
 
 async def test_a_given_database_is_migrated_at_start_only_in_local_mode(
@@ -351,37 +351,37 @@ async def test_a_given_database_is_migrated_at_start_only_in_local_mode(
     assert refused.stderr.count("\n") == 1
     async with serving(cwd=tmp_path, **settings) as reelroom:
         assert reelroom.link.startswith("/login/")
-        assert (await ended(reelroom))[0] == 0
+        assert (await end(reelroom))[0] == 0
     assert not (tmp_path / "data").exists()
     async with serving(cwd=tmp_path, HOST="0.0.0.0", **settings) as reelroom:
-        assert (await ended(reelroom))[0] == 0
+        assert (await end(reelroom))[0] == 0
 
 
-@pytest.mark.skipif(not OLDEST.exists(), reason="no PostgreSQL 15 here")
+@pytest.mark.skipif(not POSTGRESQL_15.exists(), reason="no PostgreSQL 15 here")
 async def test_it_works_on_postgresql_15(tmp_path: Path) -> None:
     folder = tmp_path / "older"
-    with await asyncio.to_thread(start, folder, durable=False, pg_bin=str(OLDEST)) as server:
+    with await asyncio.to_thread(start, folder, durable=False, pg_bin=str(POSTGRESQL_15)) as server:
         async with (
             serving(cwd=tmp_path, DATABASE_URL=server.dsn) as reelroom,
-            talking(reelroom) as client,
+            client_of(reelroom) as client,
         ):
             project = await project_of(client)
             await client.post(f"/api/projects/{project}/runs", json={"prompt": 'A title "15"'})
-            await eventually(lambda: _succeeded(client, project), PATIENCE)
-            assert (await ended(reelroom))[0] == 0
+            await eventually(lambda: _succeeded(client, project), WAIT_SECONDS)
+            assert (await end(reelroom))[0] == 0
         checked = await asyncio.to_thread(run, "check", cwd=tmp_path, DATABASE_URL=server.dsn)
         assert checked.stdout == "all invariants hold\n"
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-async def test_a_database_that_is_away_at_the_start_is_waited_for(
+async def test_a_start_waits_for_an_unavailable_database(
     workers: str, empty_database: str, redis_url: str, tmp_path: Path
 ) -> None:
-    door = Door(empty_database)
-    settings = {"DATABASE_URL": door.dsn, "REDIS_URL": redis_url}
+    proxy = SwitchedProxy(empty_database)
+    settings = {"DATABASE_URL": proxy.dsn, "REDIS_URL": redis_url}
     async with (
         serving("serve", "--workers", workers, cwd=tmp_path, **settings) as reelroom,
-        talking(reelroom) as client,
+        client_of(reelroom) as client,
     ):
         assert reelroom.link == "/"
         assert "the database does not answer" in reelroom.err
@@ -391,19 +391,19 @@ async def test_a_database_that_is_away_at_the_start_is_waited_for(
         projects = await client.get("/api/projects")
         assert (projects.status_code, projects.json()["error"]["code"]) == (503, "DATABASE_ERROR")
         assert projects.headers["retry-after"]
-        await door.open()
+        await proxy.open()
         found = await asyncio.to_thread(wait_until, lambda: _late_link(reelroom), 20)
         reelroom.link = found
         await asyncio.to_thread(_log_in, reelroom)
         project = await project_of(client)
         await client.post(f"/api/projects/{project}/runs", json={"prompt": 'A title "Late"'})
-        await eventually(lambda: _succeeded(client, project), PATIENCE)
+        await eventually(lambda: _succeeded(client, project), WAIT_SECONDS)
 
-        await door.shut()  # and once more, at work
+        await proxy.close()  # a second outage, while the server runs
         assert (await client.get("/health/ready")).status_code == 503
         away = await client.get("/api/projects")
         assert (away.status_code, away.json()["error"]["code"]) == (503, "DATABASE_ERROR")
-        await door.open()
+        await proxy.open()
 
         async def back() -> bool:
             return bool((await client.get("/health/ready")).json()["status"] == "ok")
@@ -418,9 +418,9 @@ async def test_a_database_that_is_away_at_the_start_is_waited_for(
                 "runs"
             ]
 
-        await eventually(answered, PATIENCE)
-        assert (await ended(reelroom))[0] == 0
-        await door.shut()
+        await eventually(answered, WAIT_SECONDS)
+        assert (await end(reelroom))[0] == 0
+        await proxy.close()
 
 
 def _late_link(reelroom: Reelroom) -> str | None:
@@ -430,22 +430,22 @@ def _late_link(reelroom: Reelroom) -> str | None:
     return None
 
 
-async def test_it_ends_when_the_late_database_turns_out_to_lack_its_schema(
+async def test_it_ends_when_the_late_database_lacks_its_schema(
     empty_database: str, tmp_path: Path
 ) -> None:
-    door = Door(empty_database)
-    async with serving(cwd=tmp_path, DATABASE_URL=door.dsn, HOST="0.0.0.0") as reelroom:
-        await door.open()
+    proxy = SwitchedProxy(empty_database)
+    async with serving(cwd=tmp_path, DATABASE_URL=proxy.dsn, HOST="0.0.0.0") as reelroom:
+        await proxy.open()
         assert await asyncio.to_thread(reelroom.process.wait, 20) == 2
         assert "run `reelroom migrate` first" in reelroom.err.splitlines()[-1]
-        await door.shut()
+        await proxy.close()
 
 
-async def test_health_says_what_is_there(empty_database: str, tmp_path: Path) -> None:
+async def test_health_reports_each_dependency(empty_database: str, tmp_path: Path) -> None:
     with RedisServer(tmp_path) as redis:
         async with (
             serving(cwd=tmp_path, DATABASE_URL=empty_database, REDIS_URL=redis.url) as reelroom,
-            talking(reelroom) as client,
+            client_of(reelroom) as client,
         ):
 
             async def says(status: str) -> bool:
@@ -457,16 +457,16 @@ async def test_health_says_what_is_there(empty_database: str, tmp_path: Path) ->
             assert (await client.get("/health/ready")).status_code == 200
             project = await project_of(client)
             await client.post(f"/api/projects/{project}/runs", json={"prompt": "A title"})
-            await eventually(lambda: _succeeded(client, project), PATIENCE)
+            await eventually(lambda: _succeeded(client, project), WAIT_SECONDS)
             redis.start()
             await eventually(lambda: says("ok"), 5)
             metrics = await client.get("/metrics")
             assert metrics.status_code == 200
             assert "# HELP" in metrics.text
-            assert (await ended(reelroom))[0] == 0
+            assert (await end(reelroom))[0] == 0
 
 
-async def test_the_log_names_every_request_and_tells_no_secret(
+async def test_the_log_has_every_request_and_no_secret(
     own_postgres: Embedded, empty_database: str, tmp_path: Path
 ) -> None:
     canaries = {
@@ -512,9 +512,9 @@ async def test_the_log_names_every_request_and_tells_no_secret(
                     headers=bearer | {"prefer": "wait=20"},
                 )
                 canaries["bad"] = "canary-bad"
-            assert (await ended(reelroom))[0] == 0
-    told = {name: value for name, value in canaries.items() if value in reelroom.err}
-    assert told == {}
+            assert (await end(reelroom))[0] == 0
+    leaked = {name: value for name, value in canaries.items() if value in reelroom.err}
+    assert leaked == {}
     own = [line for line in reelroom.lines() if line.get("request_id") == "mine-1"]
     assert {
         "level": "INFO", "method": "GET", "path": "/api/projects", "status": 200,
@@ -525,9 +525,9 @@ async def test_the_log_names_every_request_and_tells_no_secret(
     assert "/api/invites/…/accept" in paths
 
 
-async def test_health_and_metrics_are_told_only_on_demand(tmp_path: Path) -> None:
-    async with serving(cwd=tmp_path) as reelroom, talking(reelroom) as client:
+async def test_health_and_metrics_are_logged_only_on_demand(tmp_path: Path) -> None:
+    async with serving(cwd=tmp_path) as reelroom, client_of(reelroom) as client:
         for path in ("/health/live", "/health/ready", "/metrics", "/"):
             await client.get(path)
-        assert (await ended(reelroom))[0] == 0
+        assert (await end(reelroom))[0] == 0
     assert [line["path"] for line in reelroom.lines() if "path" in line] == ["/"]

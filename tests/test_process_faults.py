@@ -1,6 +1,6 @@
 """Faults of the process itself, by their numbers.
 
-Where each of the others is tested: `tests/test_races_and_faults.py`.
+`tests/test_races_and_faults.py` lists the tests of all faults.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ from tests.harness.person import Person
 from tests.harness.process import Reelroom, started
 from tests.harness.waiting import eventually
 
-# How long a process stands still: longer than the interval in which hubs look at the log.
-STANDSTILL_SECONDS = Limits().head_check + 0.5
+# How long a process is stopped: longer than the interval of the head check of hubs.
+STOPPED_SECONDS = Limits().head_check + 0.5
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ async def reelroom(new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[R
 async def streaming(
     reelroom: Reelroom, count: int
 ) -> AsyncIterator[tuple[Person, str, list[Received]]]:
-    """The local admin, a new project of theirs, and so many streams of it that are ready."""
+    """The local admin, a new project of theirs, and `count` streams of it that are ready."""
     async with reelroom.local_admin() as person:
         project = await person.project("streamed")
         streams = [Received() for _ in range(count)]
@@ -67,24 +67,22 @@ def files_of(reelroom: Reelroom) -> int:
 
 
 def unread_connections(reelroom: Reelroom) -> int:
-    """How many connections to the server hold bytes that it has not read."""
+    """The number of connections to the server with bytes that it has not read."""
     port = f":{int(reelroom.url.rpartition(':')[2]):04X}"
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     queues = [fields[4] for fields in lines if fields[1].endswith(port) and fields[3] == "01"]
     return sum(not queue.endswith(":00000000") for queue in queues)
 
 
-def know(streams: list[Received], revision: int) -> bool:
-    """Whether this is the last revision that each of the streams brought."""
+def caught_up(streams: list[Received], revision: int) -> bool:
+    """Whether this is the last revision that each of the streams received."""
     return all(stream.revisions[-1:] == [revision] for stream in streams)
 
 
 @pytest.mark.parametrize(
     "signals", [[signal.SIGTERM] * 2, [signal.SIGINT] * 5], ids=["twice", "storm"]
 )
-async def test_f08_more_signals_than_one_end_it_once(
-    reelroom: Reelroom, signals: list[int]
-) -> None:
+async def test_f08_several_signals_end_it_once(reelroom: Reelroom, signals: list[int]) -> None:
     async with streaming(reelroom, 10) as (person, project, streams):
         await add(person, project)
         began = time.monotonic()
@@ -98,23 +96,23 @@ async def test_f08_more_signals_than_one_end_it_once(
     assert "Traceback" not in reelroom.err
 
 
-async def test_f10_a_process_that_stood_still_loses_nothing(reelroom: Reelroom) -> None:
+async def test_f10_a_stopped_process_loses_nothing(reelroom: Reelroom) -> None:
     async with streaming(reelroom, 10) as (person, project, streams):
         await add(person, project)
         reelroom.send_signal(signal.SIGSTOP)
         answers = [asyncio.create_task(add(person, project)) for _ in range(5)]
         await eventually(lambda: unread_connections(reelroom) == 5)
-        await asyncio.sleep(STANDSTILL_SECONDS)
+        await asyncio.sleep(STOPPED_SECONDS)
         reelroom.send_signal(signal.SIGCONT)
         last = max(await asyncio.gather(*answers))
-        await eventually(lambda: know(streams, last))
+        await eventually(lambda: caught_up(streams, last))
         first = streams[0].revisions[0]
         for stream in streams:
             assert stream.revisions == list(range(first, last + 1))
             assert not stream.ended.is_set()
 
 
-async def test_f11_without_file_descriptors_it_lives_and_recovers(reelroom: Reelroom) -> None:
+async def test_f11_without_file_descriptors_it_survives_and_recovers(reelroom: Reelroom) -> None:
     async with streaming(reelroom, 5) as (person, project, streams):
         await add(person, project)
         opened = files_of(reelroom)
@@ -122,13 +120,15 @@ async def test_f11_without_file_descriptors_it_lives_and_recovers(reelroom: Reel
         limit = opened + 20
         resource.prlimit(reelroom.process.pid, resource.RLIMIT_NOFILE, (limit, limits[1]))
         port = int(reelroom.url.rpartition(":")[2])
-        crowd = [await asyncio.open_connection("127.0.0.1", port) for _ in range(60)]
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(60)]
         await eventually(lambda: files_of(reelroom) >= limit)
         last = await add(person, project)
-        await eventually(lambda: know(streams, last))
-        for _, writer in crowd:
+        await eventually(lambda: caught_up(streams, last))
+        for _, writer in idle:
             writer.close()
-        await eventually(lambda: files_of(reelroom) < limit - 10)  # until then it resets who comes
+        await eventually(
+            lambda: files_of(reelroom) < limit - 10
+        )  # until then it resets connections
         async with httpx.AsyncClient(base_url=reelroom.url, timeout=10) as another:
             assert (await another.get("/health/ready")).status_code == 200
         assert reelroom.process.poll() is None

@@ -1,4 +1,4 @@
-"""Faults of the world around a process, by their numbers: its memory, its clock, its schema."""
+"""Faults of the environment of a process, by their numbers: memory, clock and schema."""
 
 import asyncio
 import contextlib
@@ -19,11 +19,11 @@ from tests.harness.events import Received
 from tests.harness.model_server import CODE, ModelServer, decide
 from tests.harness.process import LOCAL_TOKEN, Reelroom, run, started
 from tests.harness.waiting import eventually
-from tests.test_process_faults import add, know, streaming
+from tests.test_process_faults import add, caught_up, streaming
 from tests.web.held import held
 
-PATIENCE = 60.0  # seconds
-SPARE = 24 * 1024 * 1024  # bytes that a process may still take
+WAIT_SECONDS = 60.0  # until an expected change must have happened
+SPARE_BYTES = 24 * 1024 * 1024  # of address space that a process may still allocate
 DAY = 86_400  # seconds
 
 
@@ -33,23 +33,23 @@ async def checked(cwd: Path, dsn: str) -> None:
 
 
 def memory_of(pid: int) -> int:
-    """Bytes of address space."""
+    """The bytes of address space that a process uses."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 async def test_f09_without_memory_it_refuses_and_goes_on(
     new_database: NewDatabase, tmp_path: Path
 ) -> None:
-    """Bodies that do not fit, sent to a process that is given no more memory."""
+    """Bodies that need more memory than the process may allocate."""
     dsn = await new_database()
     settings = {"DATABASE_URL": dsn}
     async with started(cwd=tmp_path, **settings) as one:
         async with streaming(one, 5) as (client, project, streams):
             await add(client, project)
             pid = one.process.pid
-            most = memory_of(pid) + SPARE
+            most = memory_of(pid) + SPARE_BYTES
             resource.prlimit(pid, resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
-            huge = [_sent_in_vain(one.url, project, declared=n % 2 == 0) for n in range(8)]
+            huge = [_send_large_body(one.url, project, declared=n % 2 == 0) for n in range(8)]
             assert await asyncio.gather(*huge) == [413] * 8
             await add(client, project)
             body = b'{"name":"' + b"x" * 1_000_000 + b'"}'
@@ -67,13 +67,13 @@ async def test_f09_without_memory_it_refuses_and_goes_on(
             assert one.process.poll() is None
             resource.prlimit(pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
             last = await add(client, project)
-            await eventually(lambda: know(streams, last), PATIENCE)
+            await eventually(lambda: caught_up(streams, last), WAIT_SECONDS)
             assert not any(stream.ended.is_set() for stream in streams)
         assert await asyncio.to_thread(one.end) == 0
     await checked(tmp_path, dsn)
 
 
-async def _sent_in_vain(url: str, project: str, *, declared: bool) -> int:
+async def _send_large_body(url: str, project: str, *, declared: bool) -> int:
     """The status for a body of 50 MB, of which as much is sent as the server takes."""
     host, port = url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
@@ -83,7 +83,7 @@ async def _sent_in_vain(url: str, project: str, *, declared: bool) -> int:
     writer.write((head + fields).encode())
     piece = b"x" * 65_536
     answer = asyncio.create_task(reader.readline())
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_SECONDS):
         with contextlib.suppress(OSError):
             for _ in range(50_000_000 // len(piece)):
                 if answer.done():
@@ -97,7 +97,7 @@ async def _sent_in_vain(url: str, project: str, *, declared: bool) -> int:
 
 
 class Clock:
-    """The clock of one process, which is wrong by as much as one likes. Intervals stay true."""
+    """The clock of one process, with an offset that can change. Intervals stay correct."""
 
     def __init__(self, folder: Path, name: str, seconds: int) -> None:
         found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
@@ -119,7 +119,7 @@ class Clock:
 async def test_f13_clocks_that_differ_and_jump(
     new_database: NewDatabase, redis_url: str, tmp_path: Path
 ) -> None:
-    """One process lives two days ahead, one two days behind; in the middle of a turn they swap.
+    """One process is two days ahead, one two days behind; during a run they swap.
 
     Leases, sessions and login links count by the database's clock, order by revisions alone.
     """
@@ -164,12 +164,12 @@ async def test_f13_clocks_that_differ_and_jump(
                         clock.jump(days * DAY)
                     await _until_apart(here, there, jumps[0] - jumps[1])
                     await asyncio.sleep(TAKEOVER_INTERVAL_SECONDS)  # both look for lost leases
-                told = await _until_status(there, run_id, "succeeded")
-                assert told["attempt"] == 1
+                ended = await _until_status(there, run_id, "succeeded")
+                assert ended["attempt"] == 1
                 for each in servers:
                     assert (await _me(each, cookies)).status_code == 200
             last = await add(there, project)
-            await eventually(lambda: know(streams, last), PATIENCE)
+            await eventually(lambda: caught_up(streams, last), WAIT_SECONDS)
             for stream in streams:
                 assert stream.revisions == list(range(stream.revisions[0], last + 1))
             assert abs(streams[0].revisions[0] - streams[1].revisions[0]) <= 1
@@ -199,7 +199,7 @@ async def _me(reelroom: Reelroom, cookies: dict[str, str]) -> httpx.Response:
 
 
 async def _days_between(here: httpx.AsyncClient, there: httpx.AsyncClient) -> int:
-    """How far the servers' clocks are apart, as `meta.timestamp` tells."""
+    """The difference between the servers' clocks in days, by `meta.timestamp`."""
     stamps = [
         (await client.get("/api/projects")).json()["meta"]["timestamp"] for client in (here, there)
     ]
@@ -208,19 +208,19 @@ async def _days_between(here: httpx.AsyncClient, there: httpx.AsyncClient) -> in
 
 
 async def _until_apart(here: httpx.AsyncClient, there: httpx.AsyncClient, days: int) -> None:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_SECONDS):
         while await _days_between(here, there) != days:
             await asyncio.sleep(0.1)
 
 
 async def _until_status(client: httpx.AsyncClient, run_id: str, status: str) -> Any:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_SECONDS):
         while True:
-            told = (await client.get(f"/api/runs/{run_id}")).json()["data"]
-            told = told.get("run", told)
-            if told["status"] == status:
-                return told
-            assert told["status"] in ("queued", "running"), told
+            run = (await client.get(f"/api/runs/{run_id}")).json()["data"]
+            run = run.get("run", run)
+            if run["status"] == status:
+                return run
+            assert run["status"] in ("queued", "running"), run
             await asyncio.sleep(0.05)
 
 
@@ -265,14 +265,14 @@ async def _expand(dsn: str, folder: Path) -> None:
 async def test_f14_an_older_version_works_on_the_schema_of_a_newer_one(
     new_database: NewDatabase, tmp_path: Path
 ) -> None:
-    """This version is the older one: it is at work when the schema grows, and is started on it."""
+    """This older version runs while the schema is extended, and is started again on it."""
     dsn = await new_database()
     settings = {"DATABASE_URL": dsn, "HOST": "0.0.0.0", "WEB_CONCURRENCY": "1"}
     account = {"email": "a@example.test", "password": "correct horse battery", "name": "A"}
     async with started(cwd=tmp_path, **settings) as old:
         origin = old.url.replace("0.0.0.0", "127.0.0.1")
         async with httpx.AsyncClient(
-            base_url=origin, headers={"origin": origin}, timeout=PATIENCE
+            base_url=origin, headers={"origin": origin}, timeout=WAIT_SECONDS
         ) as client:
             made = await client.post("/api/auth/register", json=account)
             assert made.status_code == 201, made.text
@@ -282,20 +282,24 @@ async def test_f14_an_older_version_works_on_the_schema_of_a_newer_one(
             project = made.json()["data"]["id"]
             await _turn(client, project, "Add a title")
             stream, path = Received(), f"/api/projects/{project}/events"
-            async with httpx.AsyncClient(base_url=origin, headers=token, timeout=PATIENCE) as other:
+            async with httpx.AsyncClient(
+                base_url=origin, headers=token, timeout=WAIT_SECONDS
+            ) as other:
                 reading = asyncio.create_task(stream.read(other, path))
                 await stream.ready()
                 await _expand(dsn, tmp_path / "migrations")
                 await _turn(client, project, "Make it blue")
                 last = await add(client, project)
-                await stream.revision(last, PATIENCE)
+                await stream.revision(last, WAIT_SECONDS)
                 assert await asyncio.to_thread(old.end) == 0
                 await reading
     assert "Traceback" not in old.err
     async with started(cwd=tmp_path, **settings) as again:
         assert "is of a newer release" in again.err
         origin = again.url.replace("0.0.0.0", "127.0.0.1")
-        async with httpx.AsyncClient(base_url=origin, headers=token, timeout=PATIENCE) as client:
+        async with httpx.AsyncClient(
+            base_url=origin, headers=token, timeout=WAIT_SECONDS
+        ) as client:
             await _turn(client, project, "Add a quote")
             snapshot = (await client.get(f"/api/projects/{project}/snapshot")).json()["data"]
             assert len(snapshot["scenes"]) == 3

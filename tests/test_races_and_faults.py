@@ -1,8 +1,8 @@
-"""The table of races and faults that the tests are for, each with the tests that cover it.
+"""The table of races and faults, each with the tests that cover it.
 
-The races R01 to R36 are those that servers of this kind lose. The faults F01 to F23 befall the
-process and Redis, F55 to F64 come from clients and from doing things at once; other numbers are
-not used. A test may name its number. Every test that is named here is there.
+The races R01 to R36 are typical of servers of this kind. The faults F01 to F23 are those of the
+process and Redis, F55 to F64 those of clients and of concurrent requests; other numbers are not
+used. A test may have its number in its name. Every test that the tables name exists.
 """
 
 import ast
@@ -16,7 +16,7 @@ TESTS = Path(__file__).parent
 
 
 class Case(NamedTuple):
-    """What happens, in short and as a sentence, and where it is tested: `<file>::<function>`."""
+    """A race or fault, its description, and the tests that cover it: `<file>::<function>`."""
 
     name: str
     sentence: str
@@ -108,7 +108,7 @@ RACES = {
         [
             "realtime/test_redis.py::test_last_leave_first_join",
             "realtime/test_races_redis.py::test_last_leave_first_join_while_unsubscribing",
-            "realtime/test_races_redis.py::test_subscriptions_that_come_and_go_while_redis_drops_us",
+            "realtime/test_races_redis.py::test_subscriptions_change_while_redis_closes_the_connection",
         ],
     ),
     "R12": Case(
@@ -181,7 +181,7 @@ RACES = {
         "others see it leave.",
         [
             "realtime/test_races_vanished.py::test_half_open",
-            "realtime/test_races_vanished.py::test_half_open_with_more_to_tell_than_fits",
+            "realtime/test_races_vanished.py::test_half_open_with_more_events_than_the_buffers_hold",
             "realtime/test_races_readers.py::test_half_open_socket_by_its_ping",
         ],
     ),
@@ -189,7 +189,7 @@ RACES = {
         "SIGTERM and SIGKILL with N streams",
         "A server ends or is killed with many streams open: each client goes on elsewhere.",
         [
-            "test_operation.py::test_told_to_end_at_work_it_says_goodbye_and_the_run_goes_on_after_the_next_start",
+            "test_operation.py::test_a_shutdown_ends_all_streams_and_the_run_goes_on_after_the_next_start",
             "test_operation.py::test_two_workers_are_one_server",
             "chat/test_races.py::test_sigkill_with_n_streams",
         ],
@@ -199,7 +199,7 @@ RACES = {
         "Two versions serve at once: clients of one go on at the other, with what they understand.",
         [
             "realtime/test_races_clients.py::test_rolling_deploy",
-            "realtime/test_races_clients.py::test_rolling_deploy_is_spoken_in_a_version_that_both_know",
+            "realtime/test_races_clients.py::test_rolling_deploy_negotiates_a_version_of_both_sides",
             "realtime/test_races_log.py::test_rolling_deploy_with_two_event_schema_versions",
         ],
     ),
@@ -244,7 +244,7 @@ RACES = {
         "A worker that lost its lease goes on writing: nothing of it is stored or delivered.",
         [
             "realtime/test_redis.py::test_zombie_worker",
-            "chat/test_processes.py::test_who_lost_the_lease_commits_nothing",
+            "chat/test_processes.py::test_a_worker_without_its_lease_commits_nothing",
         ],
     ),
     "R28": Case(
@@ -256,7 +256,7 @@ RACES = {
     ),
     "R29": Case(
         "read your writes",
-        "Whoever got an answer finds its change in the next read.",
+        "After an answer to a change the next read has that change.",
         [
             "chat/test_races.py::test_read_your_writes",
         ],
@@ -289,11 +289,11 @@ RACES = {
     ),
     "R33": Case(
         "replica lag",
-        "Reads come from a replica that is behind: nobody goes back or passes over a revision.",
+        "Reads come from a replica that is behind: no client goes back or skips a revision.",
         [
             "realtime/test_races_replica.py::test_replica_lag",
-            "realtime/test_races_replica.py::test_replica_lag_of_one_who_knows_more",
-            "realtime/test_races_replica.py::test_replica_lag_of_those_who_come_and_go",
+            "realtime/test_races_replica.py::test_replica_lag_behind_the_cursor_of_a_client",
+            "realtime/test_races_replica.py::test_replica_lag_while_subscribers_join_and_leave",
         ],
     ),
     "R34": Case(
@@ -306,10 +306,10 @@ RACES = {
     ),
     "R35": Case(
         "hub callback exception, poison event",
-        "A callback of a hub raises, or a message can't be decoded: everybody else goes on.",
+        "A callback of a hub raises, or a message can't be decoded: all others go on.",
         [
             "realtime/test_races_redis.py::test_hub_callback_exception",
-            "realtime/test_races_redis.py::test_the_clock_goes_on_whatever_a_bus_does",
+            "realtime/test_races_redis.py::test_heartbeats_go_on_when_the_bus_raises",
             "realtime/test_redis.py::test_poison_event",
         ],
     ),
@@ -318,7 +318,7 @@ RACES = {
         "Every transport delivers the same events in the same order.",
         [
             "realtime/test_following.py::test_transport_equivalence",
-            "realtime/test_transports_agree.py::test_all_transports_tell_the_same_through_cuts_and_joins",
+            "realtime/test_transports_agree.py::test_all_transports_deliver_the_same_through_faults_and_late_joins",
         ],
     ),
 }
@@ -329,7 +329,7 @@ FAULTS = {
         "A client closes its connection while its run is under way: the run goes on.",
         [
             "chat/test_races.py::test_f01_a_client_that_leaves_in_mid_run_gets_the_rest",
-            "test_operation.py::test_told_to_end_at_work_it_says_goodbye_and_the_run_goes_on_after_the_next_start",
+            "test_operation.py::test_a_shutdown_ends_all_streams_and_the_run_goes_on_after_the_next_start",
         ],
     ),
     "F02": Case(
@@ -343,14 +343,14 @@ FAULTS = {
         "kill -9 in mid-run",
         "A worker is killed during a run: another one finishes it once.",
         [
-            "chat/test_processes.py::test_a_killed_server_leaves_a_turn_that_another_finishes_once",
+            "chat/test_processes.py::test_a_run_of_a_killed_server_is_finished_once_by_another",
         ],
     ),
     "F04": Case(
         "kill -9 at every statement",
         "A worker is killed before any one statement of a run: the run is done once.",
         [
-            "chat/test_crash_points.py::test_a_turn_that_dies_at_any_statement_is_done_once",
+            "chat/test_crash_points.py::test_a_run_killed_at_any_statement_is_done_once",
         ],
     ),
     "F05": Case(
@@ -365,7 +365,7 @@ FAULTS = {
         "A process is killed between its commit and its answer: a repeated request gives "
         "the first answer.",
         [
-            "chat/test_crash_points.py::test_a_turn_that_dies_at_any_statement_is_done_once",
+            "chat/test_crash_points.py::test_a_run_killed_at_any_statement_is_done_once",
             "chat/test_races.py::test_read_your_writes",
         ],
     ),
@@ -373,16 +373,16 @@ FAULTS = {
         "SIGTERM with streams and runs",
         "SIGTERM with streams open and runs under way.",
         [
-            "test_operation.py::test_told_to_end_at_work_it_says_goodbye_and_the_run_goes_on_after_the_next_start",
+            "test_operation.py::test_a_shutdown_ends_all_streams_and_the_run_goes_on_after_the_next_start",
             "test_operation.py::test_two_workers_are_one_server",
-            "chat/test_processes.py::test_a_server_that_is_told_to_leave_hands_its_turn_over",
+            "chat/test_processes.py::test_a_terminated_server_hands_its_run_over",
         ],
     ),
     "F08": Case(
         "signals",
         "Several SIGTERM or SIGINT in a row.",
         [
-            "test_process_faults.py::test_f08_more_signals_than_one_end_it_once",
+            "test_process_faults.py::test_f08_several_signals_end_it_once",
         ],
     ),
     "F09": Case(
@@ -396,21 +396,21 @@ FAULTS = {
         "stands still",
         "The process stands still for some seconds (SIGSTOP).",
         [
-            "test_process_faults.py::test_f10_a_process_that_stood_still_loses_nothing",
+            "test_process_faults.py::test_f10_a_stopped_process_loses_nothing",
         ],
     ),
     "F11": Case(
         "no file descriptors",
         "The process has no file descriptors left.",
         [
-            "test_process_faults.py::test_f11_without_file_descriptors_it_lives_and_recovers",
+            "test_process_faults.py::test_f11_without_file_descriptors_it_survives_and_recovers",
         ],
     ),
     "F12": Case(
         "two processes",
         "Two processes serve one project.",
         [
-            "realtime/test_races_redis.py::test_f12_two_processes_tell_the_same",
+            "realtime/test_races_redis.py::test_f12_two_processes_deliver_the_same_events",
         ],
     ),
     "F13": Case(
@@ -439,14 +439,14 @@ FAULTS = {
         "Redis is killed.",
         [
             "realtime/test_redis.py::test_redis_restart",
-            "test_operation.py::test_health_says_what_is_there",
+            "test_operation.py::test_health_reports_each_dependency",
         ],
     ),
     "F17": Case(
         "Redis comes back empty",
         "Redis comes back without its data.",
         [
-            "realtime/test_races_redis.py::test_f17_a_redis_that_is_empty_again_changes_nothing",
+            "realtime/test_races_redis.py::test_f17_a_redis_that_comes_back_empty_loses_nothing",
         ],
     ),
     "F18": Case(
@@ -468,7 +468,7 @@ FAULTS = {
         "Redis answers slowly, or accepts commands and does not answer.",
         [
             "realtime/test_races_redis.py::test_f20_a_slow_redis_slows_no_request",
-            "realtime/test_redis.py::test_a_frozen_redis_delays_nobody",
+            "realtime/test_redis.py::test_a_frozen_redis_delays_no_commit",
         ],
     ),
     "F21": Case(
@@ -486,17 +486,17 @@ FAULTS = {
         ],
     ),
     "F23": Case(
-        "doubled and reordered words",
+        "duplicated and reordered messages",
         "Messages of the bus arrive twice and out of order.",
         [
-            "realtime/test_races_redis.py::test_f23_doubled_and_reordered_words",
+            "realtime/test_races_redis.py::test_f23_duplicated_and_reordered_messages",
         ],
     ),
     "F55": Case(
         "ten equal requests with one key",
         "Ten equal requests with one idempotency key at once.",
         [
-            "chat/test_queue.py::test_ten_equal_prompts_with_one_key_are_one_turn",
+            "chat/test_queue.py::test_ten_equal_prompts_with_one_key_are_one_run",
             "scenes/test_scenes.py::test_ten_equal_changes_with_one_key_have_one_effect",
             "projects/test_projects.py::test_ten_equal_posts_with_one_key_make_one_project",
         ],
@@ -505,31 +505,31 @@ FAULTS = {
         "a key with another body or of another person",
         "An idempotency key with another body, or of another account.",
         [
-            "chat/test_queue.py::test_a_key_belongs_to_one_request_of_one_person",
+            "chat/test_queue.py::test_a_key_belongs_to_one_request_of_one_account",
         ],
     ),
     "F57": Case(
         "two editors, one base",
         "Two editors change a scene on the same base revision.",
         [
-            "scenes/test_scenes.py::test_of_two_who_saw_the_same_revision_one_wins",
-            "scenes/test_scenes.py::test_many_writers_at_once_leave_one_history",
+            "scenes/test_scenes.py::test_of_two_changes_of_the_same_revision_one_wins",
+            "scenes/test_scenes.py::test_concurrent_writers_leave_one_history",
         ],
     ),
     "F58": Case(
         "revert, delete, edit, reorder at once",
         "Revert, delete, edit and reorder at once.",
         [
-            "history/test_races.py::test_a_race_ends_as_one_after_the_other_would",
-            "history/test_races.py::test_a_race_with_two_preemptions_ends_so_too",
+            "history/test_races.py::test_a_race_ends_as_a_sequence_would",
+            "history/test_races.py::test_a_race_with_two_preemptions_ends_as_a_sequence_too",
         ],
     ),
     "F59": Case(
         "two runs at once",
         "Two runs of one project at once.",
         [
-            "chat/test_queue.py::test_prompts_are_answered_in_their_order_each_with_what_was_before",
-            "chat/test_processes.py::test_of_many_workers_one_takes_each_turn",
+            "chat/test_queue.py::test_prompts_are_answered_in_order_each_on_the_result_before_it",
+            "chat/test_processes.py::test_each_run_is_claimed_by_one_of_many_workers",
         ],
     ),
     "F60": Case(
@@ -537,7 +537,7 @@ FAULTS = {
         "A client reads slowly.",
         [
             "realtime/test_delivery.py::test_a_stalled_reader_holds_less_than_256_kb_and_is_reset",
-            "realtime/test_endings.py::test_a_slow_reader_falls_off_the_ring_and_gets_everything_from_the_log",
+            "realtime/test_endings.py::test_a_slow_reader_beyond_the_ring_catches_up_from_the_log",
         ],
     ),
     "F61": Case(
@@ -567,8 +567,8 @@ FAULTS = {
         "A proxy buffers answers or cuts idle connections.",
         [
             "web/test_races_browser.py::test_proxy_buffering",
-            "realtime/test_endings.py::test_heartbeats_say_how_far_the_reader_is",
-            "realtime/test_following.py::test_the_stream_has_the_headers_and_the_form_of_the_contract",
+            "realtime/test_endings.py::test_heartbeats_carry_the_current_cursor",
+            "realtime/test_following.py::test_the_stream_has_the_headers_and_the_format_of_the_contract",
         ],
     ),
 }
@@ -582,7 +582,7 @@ def functions_of(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("number", [*RACES, *FAULTS])
-def test_it_has_its_tests(number: str) -> None:
+def test_each_case_has_its_tests(number: str) -> None:
     case = (RACES | FAULTS)[number]
     assert case.tests
     for place in case.tests:

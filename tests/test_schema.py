@@ -1,4 +1,4 @@
-"""The tables that the code names are the tables that the migrations make."""
+"""The tables in the code agree with the schema of the migrations."""
 
 import pytest
 from piccolo.table import Table

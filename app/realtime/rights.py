@@ -12,7 +12,7 @@ _versions = count()
 
 
 class Loss(NamedTuple):
-    """A lost right: nothing from the transaction that begins with revision `since` on is delivered."""
+    """A lost right: nothing from revision `since` on, which begins a transaction, is delivered."""
 
     since: int
     kind: Literal["revoked", "deleted"]

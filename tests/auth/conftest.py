@@ -70,7 +70,7 @@ async def local_mode(settings: Settings) -> str | None:
 
 @pytest.fixture
 async def emptied(pool: None) -> None:
-    """Nobody has an account."""
+    """Delete all accounts."""
     async with DB.transaction() as tx:
         await tx.execute("truncate user_account, idempotency_record cascade")
 

@@ -1,4 +1,4 @@
-"""Registering, logging in and out, and what a session's cookie is worth."""
+"""Registration, login, logout, and the cookies of sessions."""
 
 import asyncio
 import hashlib
@@ -68,7 +68,7 @@ async def test_ten_registrations_of_one_address_at_once_make_one_account(client:
         ({"id": "local"}, 400, "id"),
     ],
 )
-async def test_what_an_account_can_not_be(
+async def test_an_invalid_registration_is_refused(
     client: Client, change: dict[str, str], status: int, path: str
 ) -> None:
     body = {"email": "ann@example.com", "password": PASSWORD, "name": "Ann", **change}
@@ -77,14 +77,14 @@ async def test_what_an_account_can_not_be(
     assert problem(reply, status, code)["details"][0]["path"] == path
 
 
-async def test_a_password_counts_exactly_as_it_was_typed(client: Client) -> None:
+async def test_a_password_is_compared_exactly(client: Client) -> None:
     exact = "  héé 🎬 " + "x" * 1000
     await registered(client, password=exact)
     assert (await log_in(client, password=exact)).status_code == 200
     problem(await log_in(client, password=exact.strip()), 401, "UNAUTHORIZED")
 
 
-async def test_unknown_and_wrong_are_refused_alike_and_with_the_same_work(
+async def test_unknown_accounts_and_wrong_passwords_are_refused_with_equal_work(
     client: Client,
 ) -> None:
     await registered(client)
@@ -129,7 +129,7 @@ async def test_a_login_gives_a_new_session_and_ends_the_old_one(
         assert (await thief.get("/api/auth/me")).status_code == 200
 
 
-async def test_a_session_that_an_attacker_chose_is_never_taken(
+async def test_a_session_chosen_by_an_attacker_is_never_used(
     client: Client, browser: Opener
 ) -> None:
     await registered(client)
@@ -202,7 +202,7 @@ async def test_another_password_ends_every_session(client: Client) -> None:
     assert (await log_in(client, password="another password")).status_code == 200
 
 
-async def test_a_session_that_is_over_by_the_databases_clock_is_refused(client: Client) -> None:
+async def test_a_session_expired_by_the_databases_clock_is_refused(client: Client) -> None:
     await registered(client)
     async with DB.transaction() as tx:
         await tx.execute("update login_session set expires_at = clock_timestamp()")
@@ -253,10 +253,10 @@ async def test_registrations_are_limited_by_address(client: Client) -> None:
 
 class Unlimited(Limiter):
     async def hit(self, limit: str, key: str, *, max_hits: int, seconds: float) -> None:
-        """Let everything pass."""
+        """Allow every request."""
 
 
-async def test_fifty_logins_at_once_hash_two_at_a_time_and_stop_nobody(emptied: None) -> None:
+async def test_fifty_logins_hash_two_at_a_time_and_block_no_request(emptied: None) -> None:
     async with (
         serving(auth_app(Settings(), Unlimited())) as url,
         Client(base_url=url, headers={"origin": url}, timeout=150) as client,

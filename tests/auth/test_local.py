@@ -15,7 +15,7 @@ async def link() -> str:
     return path
 
 
-async def test_the_first_start_on_loopback_makes_one_admin_whoever_starts(emptied: None) -> None:
+async def test_the_first_start_on_loopback_makes_one_admin(emptied: None) -> None:
     paths = await asyncio.gather(*(local_mode(Settings()) for _ in range(5)))
     assert len(set(paths)) == 5
     rows = await DB.fetch("select id, role, email, password_hash from user_account")
@@ -23,7 +23,7 @@ async def test_the_first_start_on_loopback_makes_one_admin_whoever_starts(emptie
     assert await local_mode(Settings()) is not None
 
 
-async def test_there_is_no_local_mode_for_others_to_reach_or_after_others_registered(
+async def test_there_is_no_local_mode_on_a_public_address_or_after_a_registration(
     emptied: None, client: Client
 ) -> None:
     assert await local_mode(Settings(host="0.0.0.0")) is None
@@ -51,7 +51,7 @@ async def test_a_link_logs_in_once_and_leaves_its_address(client: Client, browse
     )
 
 
-async def test_ten_who_use_one_link_at_once_make_one_session(browser: Opener) -> None:
+async def test_ten_concurrent_uses_of_one_link_make_one_session(browser: Opener) -> None:
     path = await link()
     async with browser() as client:
         replies = await asyncio.gather(*(client.get(path) for _ in range(10)))

@@ -1,4 +1,4 @@
-"""The Piccolo tables say what the migrations made."""
+"""The Piccolo tables agree with the schema of the migrations."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""API tokens, the local token, and which credential speaks for a request."""
+"""API tokens, the local token, and the credential that identifies the caller of a request."""
 
 import asyncio
 import hashlib
@@ -53,7 +53,7 @@ async def test_an_expired_token_is_refused_by_the_databases_clock(client: Client
     problem(await client.get("/api/auth/me", headers=bearer(token)), 401, "UNAUTHORIZED")
 
 
-async def test_a_token_of_another_user_is_not_there(client: Client, browser: Opener) -> None:
+async def test_a_token_of_another_user_is_not_found(client: Client, browser: Opener) -> None:
     await registered(client)
     reply = await client.post("/api/auth/tokens", json={"name": "mine"})
     async with browser() as other:
@@ -64,7 +64,7 @@ async def test_a_token_of_another_user_is_not_there(client: Client, browser: Ope
     problem(await client.delete("/api/auth/tokens/nonsense"), 404, "NOT_FOUND")
 
 
-async def test_what_a_token_can_not_be(client: Client) -> None:
+async def test_an_invalid_token_is_not_created(client: Client) -> None:
     await registered(client)
     for body in ({"name": ""}, {"name": "x" * 201}, {"name": "x", "expiresInDays": 0}):
         problem(await client.post("/api/auth/tokens", json=body), 422, "VALIDATION_FAILED")
@@ -72,7 +72,7 @@ async def test_what_a_token_can_not_be(client: Client) -> None:
     problem(await client.post("/api/auth/tokens", json=body), 400, "INVALID_INPUT")
 
 
-async def test_the_same_key_issues_one_token_and_gives_its_first_answer_again(
+async def test_one_key_issues_one_token_and_repeats_its_first_answer(
     client: Client, browser: Opener
 ) -> None:
     await registered(client)
@@ -95,7 +95,7 @@ async def test_the_same_key_issues_one_token_and_gives_its_first_answer_again(
         problem(reply, 400, "INVALID_INPUT")
 
 
-async def test_a_bad_token_is_not_made_good_by_a_cookie(client: Client) -> None:
+async def test_a_cookie_does_not_replace_an_invalid_token(client: Client) -> None:
     await registered(client)
     assert (await client.get("/api/auth/me")).status_code == 200
     for token in ("rr_", "rr_nonsense", "nonsense", "rr_" + "x" * 5000, "é", "a b"):
@@ -129,7 +129,7 @@ async def test_the_secret_of_a_session_is_no_token_and_the_reverse(
 
 
 async def used_after(moment: datetime | None, table: str = "api_token") -> datetime:
-    """When the one row was last used, as soon as that is later than `moment`."""
+    """Wait until the only row was used after `moment`; return the time of its last use."""
     async with asyncio.timeout(20):
         while True:
             last = await DB.fetchval(f"select last_used_at from {table}")
@@ -138,7 +138,7 @@ async def used_after(moment: datetime | None, table: str = "api_token") -> datet
             await asyncio.sleep(0.01)
 
 
-async def test_the_last_use_is_noted_once_a_minute(client: Client) -> None:
+async def test_the_last_use_is_recorded_once_a_minute(client: Client) -> None:
     await registered(client)
     token = (await client.post("/api/auth/tokens", json={"name": "t"})).json()["data"]["token"]
     for _ in range(3):
@@ -177,7 +177,7 @@ async def test_finding_the_caller_costs_one_query(client: Client) -> None:
             (await held.enter_async_context(pool.acquire())).remove_query_logger(note)
 
 
-async def test_the_local_token_is_the_local_admin_also_after_others_registered(
+async def test_the_local_token_stays_the_local_admin_after_a_registration(
     emptied: None, client: Client
 ) -> None:
     problem(await client.get("/api/auth/me", headers=bearer(LOCAL_TOKEN)), 401, "UNAUTHORIZED")
@@ -190,7 +190,7 @@ async def test_the_local_token_is_the_local_admin_also_after_others_registered(
     problem(await client.get("/api/auth/me", headers=longer), 401, "UNAUTHORIZED")
 
 
-async def test_the_local_token_is_worth_nothing_once_others_can_reach_the_server(
+async def test_the_local_token_is_refused_on_a_public_address(
     emptied: None,
 ) -> None:
     await local_mode(Settings(reelroom_local_token=LOCAL_TOKEN))

@@ -19,7 +19,7 @@ from litestar.response import Stream
 from app.main import create_app
 from app.settings import Settings
 
-TICK = 0.005  # seconds
+TICK_SECONDS = 0.005  # between two measurements of the event loop's delay
 
 
 async def _event() -> AsyncIterator[bytes]:
@@ -32,11 +32,11 @@ async def bare(data: dict[str, Any]) -> Stream:
 
 
 async def watch_loop(worst: list[float]) -> None:
-    """Keep the longest time that the loop was late."""
+    """Record the longest delay of the event loop."""
     while True:
         began = time.perf_counter()
-        await asyncio.sleep(TICK)
-        worst[0] = max(worst[0], time.perf_counter() - began - TICK)
+        await asyncio.sleep(TICK_SECONDS)
+        worst[0] = max(worst[0], time.perf_counter() - began - TICK_SECONDS)
 
 
 async def serve(app: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the path of a run costs: the time to its first event, and twenty turns at once.
+"""The cost of a run: the time to its first event, and of twenty concurrent runs.
 
 The first event is compared with a bare Litestar handler that streams one event, in turn with it in
 the same run; the difference is what authorising, one durable transaction and the log add.
@@ -42,7 +42,7 @@ class Server:
         self.url = self.process.stdout.readline().strip()
 
     def worst_block(self) -> float:
-        """Milliseconds that the event loop was blocked at most since the last call."""
+        """The longest that the event loop was blocked since the last call, in milliseconds."""
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write("\n")

@@ -1,4 +1,4 @@
-"""How long a start takes to the first answer, and what the idle server weighs.
+"""The time from a start to the first answer, and the memory of the idle server.
 
     python -m tests.bench start [--runs 5]
 
@@ -16,7 +16,7 @@ import httpx
 
 from tests.harness.process import Reelroom
 
-SETTLE = 3.0  # seconds after the first answer, before the server is weighed
+SETTLE_SECONDS = 3.0  # after the first answer, before the memory is measured
 
 
 def main() -> None:
@@ -39,15 +39,15 @@ def measure(folder: Path) -> dict[str, float]:
     began = time.monotonic()
     with Reelroom(cwd=folder, REELROOM_DATA_DIR=str(folder / "data")) as reelroom:
         reelroom.ready()
-        told = time.monotonic() - began
+        ready = time.monotonic() - began
         assert httpx.get(reelroom.url + "/health/ready").status_code == 200
         answered = time.monotonic() - began
-        time.sleep(SETTLE)
+        time.sleep(SETTLE_SECONDS)
         weight = sum(resident(pid) for pid in reelroom.family() if is_ours(pid))
         ending = time.monotonic()
         reelroom.end()
         return {
-            "ready line, s": told,
+            "ready line, s": ready,
             "first answer, s": answered,
             "idle memory, MB": weight,
             "end, s": time.monotonic() - ending,

@@ -120,7 +120,7 @@ def test_each_step_carries_its_part_of_the_prompt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "words"),
+    ("prompt", "expected"),
     [
         ("hi", "What would you like to see?"),
         ("what can you do?", "I am the offline model"),
@@ -141,10 +141,10 @@ def test_each_step_carries_its_part_of_the_prompt() -> None:
         ("; ".join(["add a chart"] * 11), "at most 10"),
     ],
 )
-def test_an_unclear_order_is_answered_with_a_question(prompt: str, words: str) -> None:
+def test_an_unclear_order_is_answered_with_a_question(prompt: str, expected: str) -> None:
     question = answer(prompt)
     assert isinstance(question, str)
-    assert words in question
+    assert expected in question
 
 
 @pytest.mark.parametrize("prompt", ["make it red", "delete the intro", "trim it to 3s"])
@@ -152,7 +152,7 @@ def test_without_scenes_there_is_nothing_to_change(prompt: str) -> None:
     assert "There is no scene to" in answer(prompt, [])
 
 
-def test_without_scenes_vague_wishes_are_new_scenes() -> None:
+def test_without_scenes_vague_prompts_are_new_scenes() -> None:
     assert answer("make the best intro ever", []) == [("addScene", None, None)]
     assert answer("use blue", []) == [("addScene", None, None)]
 

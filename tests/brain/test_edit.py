@@ -93,7 +93,7 @@ def test_plain_ranges_are_scaled_and_springs_get_a_faster_frame() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "prompt", "words"),
+    ("code", "prompt", "expected"),
     [
         (TITLE, "let it dance", "did not understand"),
         (TITLE, 'change "nope" to "x"', "I found no text \u201cnope\u201d"),
@@ -104,11 +104,11 @@ def test_plain_ranges_are_scaled_and_springs_get_a_faster_frame() -> None:
     ],
 )
 def test_what_cannot_be_done_is_noted_and_nothing_changes(
-    code: str, prompt: str, words: str
+    code: str, prompt: str, expected: str
 ) -> None:
     edited = edit(code, prompt)
     assert edited.code == code
-    assert words in (edited.note or "")
+    assert expected in (edited.note or "")
     assert "offline" in (edited.note or "")
 
 
@@ -124,7 +124,7 @@ def test_a_new_length_alone_needs_no_note() -> None:
     assert (edited.code, edited.note) == (TITLE, None)
 
 
-def test_several_wishes_at_once() -> None:
+def test_several_edits_in_one_prompt() -> None:
     code = edit(TITLE, "make it red and bigger and faster").code
     assert len(added(TITLE, code)) == 3
 

@@ -135,7 +135,7 @@ def test_a_word_of_a_name_wins_over_the_newest(prompt: str, target: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("prompt", "words"),
+    ("prompt", "expected"),
     [
         ("move the chart to the start", "arrows in the scene list"),
         ("move scene 2 up", "arrows in the scene list"),
@@ -148,11 +148,11 @@ def test_a_word_of_a_name_wins_over_the_newest(prompt: str, target: str) -> None
         ("redo", "Use Undo in the studio's bar"),
     ],
 )
-def test_orders_for_controls_of_the_studio_name_the_control(prompt: str, words: str) -> None:
+def test_orders_for_controls_of_the_studio_name_the_control(prompt: str, expected: str) -> None:
     for scenes in (ALPHA, []):
         question = answer(prompt, scenes)
         assert isinstance(question, str)
-        assert words in question or (not scenes and "There is no scene" in question)
+        assert expected in question or (not scenes and "There is no scene" in question)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_two_colours_in_one_order_are_set_and_noted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "prompt", "words"),
+    ("code", "prompt", "expected"),
     [
         (TITLE, "make the text white", "the text colour already is #ffffff"),
         (TITLE, "make the background navy", "the background already is #000080"),
@@ -37,10 +37,10 @@ def test_two_colours_in_one_order_are_set_and_noted() -> None:
         (TITLE, "make the background blurple", "I do not know the colour \u201cblurple\u201d"),
     ],
 )
-def test_colours_set_already_or_unknown_are_noted(code: str, prompt: str, words: str) -> None:
+def test_colours_set_already_or_unknown_are_noted(code: str, prompt: str, expected: str) -> None:
     edited = edit(code, prompt)
     assert edited.code == code
-    assert words in (edited.note or "")
+    assert expected in (edited.note or "")
     assert "I found no" not in (edited.note or "")
 
 

@@ -1,4 +1,4 @@
-"""What a client of the chat asks for."""
+"""Requests of the chat, as its clients send them."""
 
 import asyncio
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 from tests.harness.events import ReceivedTurn, receive_turn
 from tests.harness.person import Person
 
-OVER = {"succeeded", "failed", "cancelled"}
+ENDED = {"succeeded", "failed", "cancelled"}
 
 
 async def stream_turn(person: Person, project: str, prompt: str, **fields: Any) -> ReceivedTurn:
-    """A prompt, followed by the reply to its own request until that ends."""
+    """Send a prompt; receive the stream that answers it until it ends."""
     headers = fields.pop("headers", {})
     async with person.stream_events(
         f"/api/projects/{project}/runs",
@@ -36,7 +36,7 @@ async def until_over(person: Person, run_id: str, seconds: float = 60) -> Any:
     async with asyncio.timeout(seconds):
         while True:
             run = await run_now(person, run_id)
-            if run["status"] in OVER:
+            if run["status"] in ENDED:
                 return run
             await asyncio.sleep(0.05)
 

@@ -1,8 +1,8 @@
-"""A turn that dies right before its nth statement, and the recovery by another process.
+"""A run whose process is killed before its nth statement, and the recovery by another process.
 
 `python -m tests.chat.crash DSN project:n …` prints for each project how many statements were
-sent, or `crashed`. Every turn and every recovery is a process of its own, forked from one that has
-imported the app already.
+sent, or `crashed`. Every run and every recovery is a process of its own, forked from one that has
+already imported the app.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from tests.harness.database import DB
 
 PROMPT = 'Add a title "One" and add a title "Two"'
 USER = "crash"
-OPEN = "select count(*) from run where status in ('queued', 'running')"
+COUNT_OPEN_RUNS = "select count(*) from run where status in ('queued', 'running')"
 
 
 class Counting(asyncpg.Connection):
@@ -61,7 +61,7 @@ class Counting(asyncpg.Connection):
         return await super().fetchval(*values, **more)
 
 
-class Silence:
+class DiscardingSink:
     """A sink that drops everything."""
 
     def publish_live(self, event: LiveEvent, run: LiveRun) -> None: ...
@@ -72,10 +72,10 @@ class Silence:
 
 
 async def work(dsn: str, project_id: str | None) -> None:
-    """Work until no run is open; before that begin a turn in the project, if one is given."""
+    """Begin a run in the project, if one is given; work until no run is open."""
     uncounted = await asyncpg.connect(dsn)
     async with DB.opened(dsn):
-        runner = Runner(DB, OfflineModel(piece_delay=0), Silence())
+        runner = Runner(DB, OfflineModel(piece_delay=0), DiscardingSink())
         DB.signals.connect(RunQueued, lambda _: runner.wake())
         Counting.sent = 0
         if project_id is not None:
@@ -83,12 +83,12 @@ async def work(dsn: str, project_id: str | None) -> None:
             async with DB.transaction() as tx:
                 await runs.begin(tx, caller, project_id, Turn(prompt=PROMPT))
         async with runner.running():
-            while await uncounted.fetchval(OPEN):
+            while await uncounted.fetchval(COUNT_OPEN_RUNS):
                 await asyncio.sleep(0.01)
     await uncounted.close()
 
 
-def forked(dsn: str, project_id: str | None, dies_at: int) -> str:
+def run_forked(dsn: str, project_id: str | None, dies_at: int) -> str:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -98,12 +98,12 @@ def forked(dsn: str, project_id: str | None, dies_at: int) -> str:
         os._exit(0)
     os.close(writer)
     _, status = os.waitpid(child, 0)
-    said = os.read(reader, 100).decode()
+    statements = os.read(reader, 100).decode()
     os.close(reader)
     if os.WIFSIGNALED(status):
         return "crashed"
     assert os.WEXITSTATUS(status) == 0
-    return said
+    return statements
 
 
 async def expire(dsn: str) -> None:
@@ -120,9 +120,9 @@ def main(dsn: str, *points: str) -> None:
     asyncpg.create_pool = partial(create_pool, connection_class=Counting)
     for point in points:
         project_id, _, dies_at = point.partition(":")
-        print(forked(dsn, project_id, int(dies_at)), flush=True)
+        print(run_forked(dsn, project_id, int(dies_at)), flush=True)
         asyncio.run(expire(dsn))
-        forked(dsn, None, 0)
+        run_forked(dsn, None, 0)
 
 
 if __name__ == "__main__":

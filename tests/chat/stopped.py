@@ -1,4 +1,4 @@
-"""A worker whose runs are cancelled at the moment it claims them."""
+"""A worker whose runs are cancelled as soon as it claims them."""
 
 import asyncio
 import sys
@@ -11,7 +11,7 @@ from app.chat import runs
 from app.chat.leases import LeasedRun
 from app.chat.runner import Runner
 from app.chat.runs import Turn
-from tests.chat.crash import USER, Silence
+from tests.chat.crash import USER, DiscardingSink
 from tests.harness.database import DB
 
 
@@ -22,10 +22,10 @@ class Stopped(Runner):
 
 
 async def main(dsn: str, project_id: str) -> None:
-    """Print how the run ended, and how much of the worker's concurrency it still takes."""
+    """Print the status of the run, and the number of jobs that the worker still counts."""
     watcher = await asyncpg.connect(dsn)
     async with DB.opened(dsn):
-        runner = Stopped(DB, OfflineModel(), Silence())
+        runner = Stopped(DB, OfflineModel(), DiscardingSink())
         caller = Caller(user_id=USER, name="Crash", request_id="crash")
         async with DB.transaction() as tx:
             await runs.begin(tx, caller, project_id, Turn(prompt="Add a title"))

@@ -1,4 +1,4 @@
-"""What others do to a project while a turn is at work on it."""
+"""Changes of a project by others while a run works on it."""
 
 import asyncio
 from contextlib import aclosing
@@ -19,13 +19,13 @@ from tests.harness.model_server import CODE, code, decide, never_answer
 from tests.harness.person import Person
 
 BY_HAND = CODE.replace("Hello from the model", "By hand")
-SLOW = 0.15  # seconds between two of eight pieces
+PAUSE = 0.15  # seconds between two of the eight pieces of a code
 
 
 async def edit_meanwhile(
     person: Person, project: str, scene: Any, *changes: dict[str, Any], method: str = "PATCH"
 ) -> ReceivedTurn:
-    """A turn, and after the first piece of each of its codes a change by hand."""
+    """Run a turn; make a manual change after the first delta of each of its codes."""
     path = f"/api/projects/{project}/runs"
     left = list(changes)
     seen = ReceivedTurn()
@@ -45,30 +45,30 @@ async def edit_meanwhile(
     return seen
 
 
-async def test_an_edit_by_hand_is_the_base_of_what_the_model_writes_anew(
+async def test_after_a_manual_edit_the_model_writes_again_on_the_new_base(
     model_deployment: Deployment, modelled: Person
 ) -> None:
     project, scene = await one_scene(model_deployment, modelled)
     edit = decide(toolName="editScene", targetSceneId=scene["id"])
-    model_deployment.model.script(edit, code(OTHER, delay=SLOW), code(OTHER, delay=SLOW))
+    model_deployment.model.script(edit, code(OTHER, delay=PAUSE), code(OTHER, delay=PAUSE))
     seen = await edit_meanwhile(modelled, project, scene, {"tsxCode": BY_HAND})
     assert seen.run["status"] == "succeeded"
     assert seen.gaps == []
     [iteration] = await iterations_of(modelled, project, seen.run["assistantMessageId"])
     assert (iteration["codeBefore"], iteration["codeAfter"]) == (BY_HAND, OTHER)
     assert seen.codes[iteration["callId"]] == OTHER
-    assert "By hand" in str(model_deployment.model.requests[-1])  # it saw the new base
+    assert "By hand" in str(model_deployment.model.requests[-1])  # the model got the new base
     message = seen.of("message.updated")[-1]["message"]
     assert seen.messages[message["id"]] == message["content"]
     assert message["content"].count(seen.of("tool.finished")[0]["summary"]) == 1
 
 
-async def test_two_edits_by_hand_are_kept_and_the_turn_fails(
+async def test_after_two_manual_edits_the_run_fails_and_both_are_kept(
     model_deployment: Deployment, modelled: Person
 ) -> None:
     project, scene = await one_scene(model_deployment, modelled)
     edit = decide(toolName="editScene", targetSceneId=scene["id"])
-    model_deployment.model.script(edit, code(OTHER, delay=SLOW), code(OTHER, delay=SLOW))
+    model_deployment.model.script(edit, code(OTHER, delay=PAUSE), code(OTHER, delay=PAUSE))
     seen = await edit_meanwhile(
         modelled, project, scene, {"tsxCode": BY_HAND}, {"name": "By hand again"}
     )
@@ -78,19 +78,19 @@ async def test_two_edits_by_hand_are_kept_and_the_turn_fails(
     assert await iterations_of(modelled, project, seen.run["assistantMessageId"]) == []
 
 
-async def test_a_scene_that_was_deleted_meanwhile_stays_deleted(
+async def test_a_scene_deleted_during_a_run_stays_deleted(
     model_deployment: Deployment, modelled: Person
 ) -> None:
     project, scene = await one_scene(model_deployment, modelled)
     edit = decide(toolName="editScene", targetSceneId=scene["id"])
-    model_deployment.model.script(edit, code(OTHER, delay=SLOW))
+    model_deployment.model.script(edit, code(OTHER, delay=PAUSE))
     seen = await edit_meanwhile(modelled, project, scene, {}, method="DELETE")
     assert (seen.run["status"], seen.run["error"]["code"]) == ("failed", "NOT_FOUND")
     assert await scenes_of(modelled, project) == []
 
 
 async def member(deployment: Deployment, owner: Person, project: str, name: str) -> Person:
-    """Somebody else with an editor's role."""
+    """Another account with an editor's role."""
     await deployment.fetch(
         "insert into user_account (id, name, email) values ($1, $2, $3) returning 1",
         name,
@@ -109,12 +109,12 @@ async def member(deployment: Deployment, owner: Person, project: str, name: str)
     return person
 
 
-async def test_a_turn_of_one_who_may_only_read_now_changes_nothing(
+async def test_a_run_of_a_user_lowered_to_viewer_changes_nothing(
     model_deployment: Deployment, modelled: Person
 ) -> None:
     project = await modelled.project()
     async with aclosing(await member(model_deployment, modelled, project, "lowered")) as guest:
-        model_deployment.model.script(decide(), code(delay=SLOW))
+        model_deployment.model.script(decide(), code(delay=PAUSE))
         running = await begin(guest, project, "Add a title")
         waiting = await begin(guest, project, "Add a title")
         path = f"/api/runs/{running['run']['id']}/events"
@@ -129,25 +129,25 @@ async def test_a_turn_of_one_who_may_only_read_now_changes_nothing(
             assert (run["status"], run["error"]["code"]) == ("failed", "FORBIDDEN")
             message = await message_of(modelled, project, begun["assistantMessage"]["id"])
             assert message["status"] == "error"
-        assert len(model_deployment.model.requests) == asked  # nothing was paid for the second
+        assert len(model_deployment.model.requests) == asked  # the second run called no model
     assert await scenes_of(modelled, project) == []
 
 
-async def test_a_turn_of_one_who_was_removed_changes_nothing(
+async def test_a_run_of_a_removed_user_changes_nothing(
     model_deployment: Deployment, modelled: Person
 ) -> None:
     project = await modelled.project()
     async with aclosing(await member(model_deployment, modelled, project, "removed")) as guest:
-        model_deployment.model.script(decide(), code(delay=SLOW))
+        model_deployment.model.script(decide(), code(delay=PAUSE))
         begun = await begin(guest, project, "Add a title")
         await modelled.do("DELETE", f"/api/projects/{project}/members/removed", {}, status=200)
         run = await until_over(modelled, begun["run"]["id"])
     assert (run["status"], run["error"]["code"]) == ("failed", "FORBIDDEN")
     assert await scenes_of(modelled, project) == []
-    model_deployment.model.forget_script()  # what the refused turn did not ask for
+    model_deployment.model.forget_script()  # the calls that the refused run did not make
 
 
-async def test_the_turns_of_a_deleted_project_end(
+async def test_the_runs_of_a_deleted_project_end(
     model_deployment: Deployment, modelled: Person
 ) -> None:
     project = await modelled.project()
@@ -184,13 +184,13 @@ async def test_an_interruption_stops_the_model(
     assert len(await scenes_of(modelled, project)) == 1
 
 
-async def test_an_edit_at_the_moment_of_the_commit_takes_the_turn_s_words_back(
+async def test_an_edit_just_before_the_commit_discards_the_text_of_the_step(
     model_deployment: Deployment, modelled: Person
 ) -> None:
-    """The worker has looked and found its base unchanged; it waits for the project's lock."""
+    """The worker has found its base unchanged, and waits for the project's lock."""
     project, scene = await one_scene(model_deployment, modelled)
     edit = decide(toolName="editScene", targetSceneId=scene["id"])
-    model_deployment.model.script(edit, code(OTHER, delay=SLOW), code(OTHER, delay=SLOW))
+    model_deployment.model.script(edit, code(OTHER, delay=PAUSE), code(OTHER, delay=PAUSE))
 
     async def edit_when_it_waits() -> None:
         async with model_deployment.reading() as tx, tx.connection.transaction():
@@ -215,7 +215,7 @@ async def test_an_edit_at_the_moment_of_the_commit_takes_the_turn_s_words_back(
                 other = asyncio.create_task(edit_when_it_waits())
     assert other is not None
     await other
-    assert "By hand" in str(model_deployment.model.requests[-1])  # written anew on its base
+    assert "By hand" in str(model_deployment.model.requests[-1])  # written again on the new base
     assert seen.run["status"] == "succeeded"
     assert seen.gaps == []
     [iteration] = await iterations_of(modelled, project, seen.run["assistantMessageId"])

@@ -1,4 +1,4 @@
-"""`kill -9` at every statement of a turn: all of a step or nothing, and the run ends once."""
+"""`kill -9` at every statement of a run: each step is atomic, and the run ends once."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ from app.projects.projects import create_project
 from tests.chat.crash import USER
 from tests.harness.deployment import Deployment
 
-SAMPLES = 12  # of the statements in a normal run; all with --long
+SAMPLES = 12  # the statements at which a run is killed; all of them with --long
 
 
 async def crash(deployment: Deployment, points: list[int]) -> list[tuple[str, str]]:
@@ -41,7 +41,7 @@ async def new_project(deployment: Deployment) -> str:
 
 
 async def check_ended_once(deployment: Deployment, project: str) -> bool:
-    """True when the turn had begun; then it has succeeded with both scenes, each made once."""
+    """Whether the run had begun; assert that it then succeeded with each scene created once."""
     runs = await deployment.fetch("select * from run where project_id = $1", project)
     events: list[Any] = [
         row["type"]
@@ -72,19 +72,19 @@ async def check_ended_once(deployment: Deployment, project: str) -> bool:
 
 
 @pytest.mark.parametrize("share", ["some", pytest.param("all", marks=pytest.mark.long)])
-async def test_a_turn_that_dies_at_any_statement_is_done_once(
+async def test_a_run_killed_at_any_statement_is_done_once(
     deployment: Deployment, share: str
 ) -> None:
-    [(whole, said)] = await crash(deployment, [0])
+    [(whole, printed)] = await crash(deployment, [0])
     assert await check_ended_once(deployment, whole)
-    statements = int(said)
+    statements = int(printed)
     assert statements > 30
     step = 1 if share == "all" else max(1, statements // SAMPLES)
     points = list(range(1, statements + 1, step))
     begun = []
-    for project, said in await crash(deployment, points):
+    for project, printed in await crash(deployment, points):
         begun.append(await check_ended_once(deployment, project))
-        assert said == "crashed" or said.isdigit()
+        assert printed == "crashed" or printed.isdigit()
     assert begun[0] is False
     assert begun[-1] is True
     attempts = await deployment.fetch("select attempt from run")

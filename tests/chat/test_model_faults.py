@@ -1,4 +1,4 @@
-"""Whatever a model does wrong: never half a scene, and the person is told."""
+"""Faults of a model: no part of a scene is stored, and the user gets the error."""
 
 from typing import Any
 
@@ -49,9 +49,7 @@ DECIDING = {
     "always broken": lambda: status(500, times=3),
     "twice no JSON": lambda: repeated(decide("let me think")),
     "twice an unknown tool": lambda: repeated(decide(toolName="flyAway")),
-    "twice a scene of nobody": lambda: repeated(
-        decide(toolName="editScene", targetSceneId=FOREIGN)
-    ),
+    "twice an unknown scene": lambda: repeated(decide(toolName="editScene", targetSceneId=FOREIGN)),
     "twice no length": lambda: repeated(decide(toolName="trimScene", targetSceneId="SCENE")),
     "twice too short": lambda: repeated(
         decide(toolName="trimScene", targetSceneId="SCENE", targetDuration=0)
@@ -94,7 +92,7 @@ async def check_failed(
 
 
 @pytest.mark.parametrize("what", WRITING)
-async def test_what_goes_wrong_while_writing_saves_nothing(
+async def test_a_fault_while_writing_stores_nothing(
     model_deployment: Deployment, modelled: Person, what: str
 ) -> None:
     project, scene = await one_scene(model_deployment, modelled)
@@ -107,11 +105,11 @@ async def test_what_goes_wrong_while_writing_saves_nothing(
     assert [call["success"] for call in seen.of("tool.finished")] == [False]
     assert await scenes_of(modelled, project) == [scene]
     calls = await model_deployment.fetch(
-        "select stage, status, error is not null as told, duration_ms from model_call"
+        "select stage, status, error is not null as failed, duration_ms from model_call"
         " where run_id = $1 order by created_at",
         seen.run["id"],
     )
-    assert [(call["stage"], call["status"], call["told"]) for call in calls] == [
+    assert [(call["stage"], call["status"], call["failed"]) for call in calls] == [
         ("decide", "succeeded", False),
         ("write", "failed", True),
     ]
@@ -119,7 +117,7 @@ async def test_what_goes_wrong_while_writing_saves_nothing(
 
 
 @pytest.mark.parametrize("what", DECIDING)
-async def test_what_goes_wrong_while_deciding_saves_nothing(
+async def test_a_fault_while_deciding_stores_nothing(
     model_deployment: Deployment, modelled: Person, what: str
 ) -> None:
     project, scene = await one_scene(model_deployment, modelled)
@@ -131,7 +129,7 @@ async def test_what_goes_wrong_while_deciding_saves_nothing(
     assert await scenes_of(modelled, project) == [scene]
 
 
-async def test_one_who_waits_is_told_that_the_model_failed(
+async def test_a_waiting_request_is_answered_with_the_model_error(
     model_deployment: Deployment, modelled: Person
 ) -> None:
     project = await modelled.project()
@@ -153,7 +151,7 @@ async def test_one_who_waits_is_told_that_the_model_failed(
         decide(toolName="trimScene"),
     ],
 )
-async def test_a_decision_that_does_not_fit_is_asked_for_once_more(
+async def test_an_invalid_decision_is_requested_once_more(
     model_deployment: Deployment, modelled: Person, wrong: Behaviour
 ) -> None:
     project = await modelled.project()
@@ -170,7 +168,7 @@ async def test_a_decision_that_does_not_fit_is_asked_for_once_more(
 @pytest.mark.parametrize(
     "bad", [code(BROKEN, delay=0.05), truncate(400), no_finish(), hard_cut(400), broken_json(90)]
 )
-async def test_bad_code_is_taken_back_and_written_once_more(
+async def test_invalid_code_is_discarded_and_requested_once_more(
     model_deployment: Deployment, modelled: Person, bad: Behaviour
 ) -> None:
     project = await modelled.project()
@@ -180,18 +178,18 @@ async def test_bad_code_is_taken_back_and_written_once_more(
     assert seen.run["status"] == "succeeded"
     assert seen.gaps == []
     places = [number for number, kind in enumerate(seen.types) if kind == "code.delta"]
-    back = [
+    discarded = [
         number
         for number, event in enumerate(seen.events)
         if event["type"] == "run.snapshot"
         and [call["code"] for call in event["data"]["calls"]] == [""]
     ]
-    assert any(places[0] < place < places[-1] for place in back)
+    assert any(places[0] < place < places[-1] for place in discarded)
     [iteration] = await iterations_of(modelled, project, seen.run["assistantMessageId"])
     assert iteration["codeAfter"] == OTHER == seen.codes[iteration["callId"]]
 
 
-async def test_a_model_that_is_busy_for_a_moment_is_asked_again(
+async def test_a_model_that_is_busy_for_a_moment_is_called_again(
     model_deployment: Deployment, modelled: Person
 ) -> None:
     project = await modelled.project()
@@ -209,7 +207,7 @@ async def test_a_model_that_is_busy_for_a_moment_is_asked_again(
     assert [tuple(call.values()) for call in calls] == [(120, 45, 64, "provider")] * 2
 
 
-async def test_a_failing_second_step_leaves_the_first_done_and_says_so(
+async def test_a_failed_second_step_keeps_the_first_and_its_summary(
     model_deployment: Deployment, modelled: Person
 ) -> None:
     project, scene = await one_scene(model_deployment, modelled)
@@ -233,7 +231,7 @@ async def test_a_failing_second_step_leaves_the_first_done_and_says_so(
     assert message.index(calls[0]["summary"]) < message.index(APOLOGY)
 
 
-async def test_text_beyond_the_basic_plane_is_counted_as_javascript_does(
+async def test_offsets_beyond_the_basic_plane_count_utf16_units(
     model_deployment: Deployment, modelled: Person
 ) -> None:
     project = await modelled.project()
@@ -251,7 +249,7 @@ async def test_text_beyond_the_basic_plane_is_counted_as_javascript_does(
 
 @pytest.mark.long
 @pytest.mark.parametrize("after", [0, 200])
-async def test_a_model_that_falls_silent_is_given_up(
+async def test_a_model_that_stops_sending_times_out(
     model_deployment: Deployment, modelled: Person, after: int
 ) -> None:
     project, scene = await one_scene(model_deployment, modelled)

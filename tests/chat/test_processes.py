@@ -1,4 +1,4 @@
-"""What remains of a turn when its process dies, sleeps or is told to leave."""
+"""What remains of a run when its process is killed, stopped or terminated."""
 
 import asyncio
 import signal
@@ -13,9 +13,9 @@ from tests.harness.model_server import CODE, code, decide, never_answer
 from tests.harness.person import Person
 
 
-async def begin_slowly(deployment: Deployment, person: Person, project: str) -> Any:
-    """A turn whose code is being streamed now."""
-    deployment.model.script(decide(), code(pieces=60, delay=0.25))  # a quarter of a minute
+async def begin_streaming(deployment: Deployment, person: Person, project: str) -> Any:
+    """A run whose code is being streamed."""
+    deployment.model.script(decide(), code(pieces=60, delay=0.25))  # fifteen seconds
     begun = await begin(person, project, "Add a title")
     async with person.stream_events(f"/api/runs/{begun['run']['id']}/events") as events:
         await receive_turn(events, until="code.delta")
@@ -23,7 +23,7 @@ async def begin_slowly(deployment: Deployment, person: Person, project: str) -> 
 
 
 async def check_once(deployment: Deployment, person: Person, project: str, begun: Any) -> None:
-    """The turn came to one good end, with one scene and one iteration."""
+    """Assert that the run succeeded once, with one scene and one iteration."""
     run = await run_now(person, begun["run"]["id"])
     assert (run["status"], run["error"]) == ("succeeded", None)
     [scene] = await scenes_of(person, project)
@@ -37,13 +37,13 @@ async def check_once(deployment: Deployment, person: Person, project: str, begun
     await deployment.check()
 
 
-async def test_a_killed_server_leaves_a_turn_that_another_finishes_once(
+async def test_a_run_of_a_killed_server_is_finished_once_by_another(
     deployment: Deployment,
 ) -> None:
     first = await deployment.start()
     ann = deployment.person(first)
     project = await ann.project()
-    begun = await begin_slowly(deployment, ann, project)
+    begun = await begin_streaming(deployment, ann, project)
     cursor = (await ann.snapshot(project))["cursor"]
     first.kill()
     assert await deployment.fetch("select 1 from scene") == []
@@ -60,7 +60,7 @@ async def test_a_killed_server_leaves_a_turn_that_another_finishes_once(
     assert revisions == list(range(known + 1, known + 1 + len(revisions)))
     assert seen.durable_types[0] == "run.retrying"
     assert seen.durable[0]["data"]["run"]["attempt"] == 2
-    assert seen.durable_types.count("brain.decision") == 0  # paid for once
+    assert seen.durable_types.count("brain.decision") == 0  # the model decided once
     assert seen.gaps == []
     await check_once(deployment, ann, project, begun)
     assert list(seen.codes.values()) == [CODE]
@@ -74,28 +74,28 @@ async def test_a_killed_server_leaves_a_turn_that_another_finishes_once(
     ]
 
 
-async def test_a_server_that_is_told_to_leave_hands_its_turn_over(deployment: Deployment) -> None:
+async def test_a_terminated_server_hands_its_run_over(deployment: Deployment) -> None:
     first = await deployment.start()
     ann = deployment.person(first)
     project = await ann.project()
-    begun = await begin_slowly(deployment, ann, project)
+    begun = await begin_streaming(deployment, ann, project)
     second = await deployment.start()
     first.send_signal(signal.SIGTERM)
     async with asyncio.timeout(20):
         assert await asyncio.to_thread(first.process.wait) in (0, -signal.SIGTERM)
     left = "attempt = 2 or status = 'succeeded' or lease_expires_at <= clock_timestamp()"
-    assert await deployment.fetch(f"select 1 from run where {left}")  # not after a whole lease
+    assert await deployment.fetch(f"select 1 from run where {left}")  # before the lease expires
     ann = deployment.person(second)
     run = await until_over(ann, begun["run"]["id"], 15)
     assert run["attempt"] == 2
     await check_once(deployment, ann, project, begun)
 
 
-async def test_a_worker_that_slept_over_its_lease_writes_nothing(deployment: Deployment) -> None:
+async def test_a_worker_stopped_past_its_lease_writes_nothing(deployment: Deployment) -> None:
     first = await deployment.start()
     ann = deployment.person(first)
     project = await ann.project()
-    begun = await begin_slowly(deployment, ann, project)
+    begun = await begin_streaming(deployment, ann, project)
     second = await deployment.start()
     bob = deployment.person(second)
     first.send_signal(signal.SIGSTOP)
@@ -103,10 +103,10 @@ async def test_a_worker_that_slept_over_its_lease_writes_nothing(deployment: Dep
     assert (run["status"], run["attempt"]) == ("succeeded", 2)
     before = await bob.snapshot(project)
     first.send_signal(signal.SIGCONT)
-    async with asyncio.timeout(30):  # its next write is refused, and it lets the run go
+    async with asyncio.timeout(30):  # its next write is refused, and it ends the run
         while "lease is lost" not in first.err and deployment.model.open_streams:
             await asyncio.sleep(0.1)
-    await begin(ann, project, "Add a title")  # it serves and works as before
+    await begin(ann, project, "Add a title")  # it serves and runs as before
     await deployment.until("select 1 from run where sequence > $1 and status = 'succeeded'",
                       run["sequence"])  # fmt: skip
     assert len(await iterations_of(bob, project, begun["assistantMessage"]["id"])) == 1
@@ -114,10 +114,10 @@ async def test_a_worker_that_slept_over_its_lease_writes_nothing(deployment: Dep
     assert len(await scenes_of(bob, project)) == 2
 
 
-async def test_who_lost_the_lease_commits_nothing(deployment: Deployment) -> None:
+async def test_a_worker_without_its_lease_commits_nothing(deployment: Deployment) -> None:
     ann = deployment.person(await deployment.start())
     project = await ann.project()
-    deployment.model.script(decide(), code(pieces=8, delay=0.1))  # over before the lease is renewed
+    deployment.model.script(decide(), code(pieces=8, delay=0.1))  # ends before the lease is renewed
     begun = await begin(ann, project, "Add a title")
     async with ann.stream_events(f"/api/runs/{begun['run']['id']}/events") as events:
         await receive_turn(events, until="code.delta")
@@ -130,11 +130,11 @@ async def test_who_lost_the_lease_commits_nothing(deployment: Deployment) -> Non
     await check_once(deployment, ann, project, begun)
 
 
-async def test_a_turn_that_kills_its_workers_is_given_up(deployment: Deployment) -> None:
+async def test_a_run_that_kills_its_workers_fails(deployment: Deployment) -> None:
     first = await deployment.start()
     ann = deployment.person(first)
     project = await ann.project()
-    begun = await begin_slowly(deployment, ann, project)
+    begun = await begin_streaming(deployment, ann, project)
     run_id = begun["run"]["id"]
     first.kill()
     await deployment.fetch(
@@ -156,11 +156,11 @@ async def test_a_turn_that_kills_its_workers_is_given_up(deployment: Deployment)
     )
 
 
-async def test_a_dead_worker_s_turn_that_nobody_wants_is_cancelled(deployment: Deployment) -> None:
+async def test_a_cancelled_run_of_a_dead_worker_is_ended(deployment: Deployment) -> None:
     first = await deployment.start()
     ann = deployment.person(first)
     project = await ann.project()
-    begun = await begin_slowly(deployment, ann, project)
+    begun = await begin_streaming(deployment, ann, project)
     run_id = begun["run"]["id"]
     first.kill()
     await deployment.fetch(
@@ -176,11 +176,11 @@ async def test_a_dead_worker_s_turn_that_nobody_wants_is_cancelled(deployment: D
     assert [row["payload"]["success"] for row in finished] == [False]
 
 
-async def test_the_next_turn_of_a_project_waits_for_the_takeover(deployment: Deployment) -> None:
+async def test_the_next_run_of_a_project_waits_for_the_takeover(deployment: Deployment) -> None:
     first = await deployment.start()
     ann = deployment.person(first)
     project = await ann.project()
-    begun = await begin_slowly(deployment, ann, project)
+    begun = await begin_streaming(deployment, ann, project)
     later = await begin(ann, project, "Add another title")
     first.kill()
     await deployment.fetch("update run set lease_expires_at = clock_timestamp() where attempt = 1")
@@ -194,7 +194,7 @@ async def test_the_next_turn_of_a_project_waits_for_the_takeover(deployment: Dep
 
 
 @pytest.mark.parametrize("redis", [False, True])
-async def test_of_many_workers_one_takes_each_turn(
+async def test_each_run_is_claimed_by_one_of_many_workers(
     deployment: Deployment, request: pytest.FixtureRequest, redis: bool
 ) -> None:
     settings = {"REDIS_URL": request.getfixturevalue("redis_url")} if redis else {}
@@ -226,13 +226,13 @@ async def test_of_many_workers_one_takes_each_turn(
     assert {call["n"] for call in calls} == {2}
 
 
-async def test_a_cancel_reaches_the_process_that_works(
+async def test_a_cancellation_reaches_the_working_process(
     deployment: Deployment, redis_url: str
 ) -> None:
     first = await deployment.start(REDIS_URL=redis_url)
     ann = deployment.person(first)
     project = await ann.project()
-    begun = await begin_slowly(deployment, ann, project)
+    begun = await begin_streaming(deployment, ann, project)
     bob = deployment.person(await deployment.start(REDIS_URL=redis_url))
     cancelled = await bob.do("POST", f"/api/runs/{begun['run']['id']}/cancel", {}, status=200)
     assert cancelled["status"] == "cancelled"
@@ -243,8 +243,8 @@ async def test_a_cancel_reaches_the_process_that_works(
             await asyncio.sleep(0.01)
 
 
-async def test_a_cancel_without_a_word_to_the_worker_still_wins(deployment: Deployment) -> None:
-    """Two processes that can't speak with each other: the database alone tells."""
+async def test_a_cancellation_without_a_message_to_the_worker_wins(deployment: Deployment) -> None:
+    """Two processes without a bus: only the database connects them."""
     ann = deployment.person(await deployment.start())
     bob = deployment.person(await deployment.start())
     project = await ann.project()
@@ -259,7 +259,7 @@ async def test_a_cancel_without_a_word_to_the_worker_still_wins(deployment: Depl
             await asyncio.sleep(0.05)
 
 
-def test_the_fold_notices_a_gap() -> None:
+def test_received_turn_records_a_gap() -> None:
     seen = ReceivedTurn()
     data = {"messageId": "m", "offset": 1, "text": "x"}
     seen.add({"type": "message.delta", "data": data})

@@ -1,4 +1,4 @@
-"""Many prompts to one project, prompts that come twice, and prompts that are taken back."""
+"""Many prompts to one project, repeated prompts, and cancelled prompts."""
 
 import asyncio
 import random
@@ -15,8 +15,8 @@ from tests.harness.person import Person
 TITLE = 'Add a title "Hello"'
 
 
-async def prompt_until_taken(person: Person, project: str, prompt: str) -> Any:
-    """Send a prompt, and again when told to wait, as a good client does."""
+async def prompt_until_accepted(person: Person, project: str, prompt: str) -> Any:
+    """Send a prompt, and again after each `Retry-After`, as a client should."""
     while True:
         answer = await person.post(f"/api/projects/{project}/runs", json={"prompt": prompt})
         if answer.status_code == 202:
@@ -26,7 +26,7 @@ async def prompt_until_taken(person: Person, project: str, prompt: str) -> Any:
         await asyncio.sleep(int(answer.headers["retry-after"]) * random.uniform(1, 1.5))
 
 
-async def test_prompts_are_answered_in_their_order_each_with_what_was_before(
+async def test_prompts_are_answered_in_order_each_on_the_result_before_it(
     person: Person,
 ) -> None:
     project = await person.project()
@@ -41,7 +41,7 @@ async def test_prompts_are_answered_in_their_order_each_with_what_was_before(
         assert ids == [each["run"]["id"] for each in begun]
 
 
-async def test_a_busy_project_refuses_when_asked_to(person: Person) -> None:
+async def test_a_busy_project_rejects_on_request(person: Person) -> None:
     project = await person.project()
     first = await begin(person, project, TITLE)
     answer = await person.post(
@@ -54,7 +54,7 @@ async def test_a_busy_project_refuses_when_asked_to(person: Person) -> None:
     await until_over(person, second["run"]["id"])
 
 
-async def test_an_interruption_ends_what_runs_and_goes_before_what_waits(
+async def test_an_interruption_cancels_the_run_and_precedes_the_queue(
     person: Person,
 ) -> None:
     project = await person.project()
@@ -72,7 +72,7 @@ async def test_an_interruption_ends_what_runs_and_goes_before_what_waits(
     assert ["urgent" in code for code in codes] == [True, False]
 
 
-async def test_the_twenty_first_waiting_prompt_is_told_when_to_come_again(
+async def test_the_twenty_first_queued_prompt_is_refused_with_retry_after(
     person: Person,
 ) -> None:
     project = await person.project()
@@ -91,9 +91,9 @@ async def test_the_twenty_first_waiting_prompt_is_told_when_to_come_again(
         project,
     )
     assert most <= 20
-    taken = [a.json()["data"]["run"]["id"] for a in answers if a.status_code == 202]
+    accepted = [a.json()["data"]["run"]["id"] for a in answers if a.status_code == 202]
     ended = await asyncio.gather(
-        *(person.do("POST", f"/api/runs/{run}/cancel", {}, status=200) for run in taken)
+        *(person.do("POST", f"/api/runs/{run}/cancel", {}, status=200) for run in accepted)
     )
     assert {run["status"] for run in ended} <= {"cancelled", "succeeded"}
     again = await begin(person, project, TITLE)  # there is room now
@@ -104,7 +104,7 @@ async def test_fifty_prompts_at_once_are_each_answered_once(person: Person) -> N
     project = await person.project()
     async with person.replaying(project):
         begun = await asyncio.gather(
-            *(prompt_until_taken(person, project, f'Add a title "t{n}"') for n in range(50))
+            *(prompt_until_accepted(person, project, f'Add a title "t{n}"') for n in range(50))
         )
         for each in begun:
             await until_over(person, each["run"]["id"], 90)
@@ -132,7 +132,7 @@ async def test_fifty_prompts_at_once_are_each_answered_once(person: Person) -> N
 
 
 @pytest.mark.parametrize("kind", ["accepted", "waited for", "streamed"])
-async def test_ten_equal_prompts_with_one_key_are_one_turn(person: Person, kind: str) -> None:
+async def test_ten_equal_prompts_with_one_key_are_one_run(person: Person, kind: str) -> None:
     project = await person.project()
     headers = {"idempotency-key": "the key"} | {
         "accepted": {},
@@ -147,9 +147,9 @@ async def test_ten_equal_prompts_with_one_key_are_one_turn(person: Person, kind:
     answers = [*answers, again]
     assert {answer.status_code for answer in answers} == {202 if kind == "accepted" else 200}
     if kind == "streamed":
-        told = [[e for e in parsed(a) if "revision" in e] for a in answers]
-        assert all(events == told[0] for events in told)
-        assert told[0][-1]["type"] == "run.finished"
+        streams = [[e for e in parsed(a) if "revision" in e] for a in answers]
+        assert all(events == streams[0] for events in streams)
+        assert streams[0][-1]["type"] == "run.finished"
     else:
         assert len({answer.content for answer in answers}) == 1
     assert await DB.fetchval("select count(*) from run where project_id = $1", project) == 1
@@ -162,18 +162,15 @@ def parsed(answer: httpx.Response) -> list[Any]:
     return [event for event, _ in SseParser().feed(answer.content)]
 
 
-async def test_a_key_belongs_to_one_request_of_one_person(person: Person, new_person: Any) -> None:
+async def test_a_key_belongs_to_one_request_of_one_account(person: Person, new_person: Any) -> None:
     project = await person.project()
     path = f"/api/projects/{project}/runs"
     key = {"idempotency-key": "mine"}
     first = await person.post(path, json={"prompt": TITLE}, headers=key)
     other = await person.post(path, json={"prompt": "Add a list"}, headers=key)
     assert (other.status_code, other.json()["error"]["code"]) == (409, "CONFLICT")
-    invite = await person.do(
-        "POST", f"/api/projects/{project}/invites", {"role": "editor"}, status=201
-    )
     friend = await new_person()
-    await friend.do("POST", f"/api/invites/{invite['token']}/accept", {}, status=200)
+    await person.invite(friend, project, "editor")
     hers = await friend.post(path, json={"prompt": TITLE}, headers=key)
     assert hers.status_code == 202
     runs = [answer.json()["data"]["run"]["id"] for answer in (first, hers)]
@@ -182,7 +179,7 @@ async def test_a_key_belongs_to_one_request_of_one_person(person: Person, new_pe
         await until_over(person, run)
 
 
-async def test_a_key_of_a_broken_request_gives_its_error_again(person: Person) -> None:
+async def test_the_key_of_a_failed_request_repeats_its_error(person: Person) -> None:
     project = await person.project()
     path = f"/api/projects/{project}/runs"
     key = {"idempotency-key": "k"}
@@ -195,12 +192,12 @@ async def test_a_key_of_a_broken_request_gives_its_error_again(person: Person) -
         for _ in range(2)
     ]
     assert {answer.status_code for answer in unreadable} == {400}
-    mended = await person.post(path, json={"prompt": TITLE}, headers={"idempotency-key": "broken"})
-    assert mended.status_code == 202
-    await until_over(person, mended.json()["data"]["run"]["id"])
+    valid = await person.post(path, json={"prompt": TITLE}, headers={"idempotency-key": "broken"})
+    assert valid.status_code == 202
+    await until_over(person, valid.json()["data"]["run"]["id"])
 
 
-async def test_a_waiting_prompt_is_cancelled_at_once(person: Person) -> None:
+async def test_a_queued_prompt_is_cancelled_at_once(person: Person) -> None:
     project = await person.project()
     first = await begin(person, project, TITLE)
     second = await begin(person, project, TITLE)
@@ -215,7 +212,7 @@ async def test_a_waiting_prompt_is_cancelled_at_once(person: Person) -> None:
     assert len(await scenes_of(person, project)) == 1
 
 
-async def test_a_cancelled_turn_keeps_what_was_said_and_no_scene(person: Person) -> None:
+async def test_a_cancelled_run_keeps_its_text_and_no_scene(person: Person) -> None:
     project = await person.project()
     path = f"/api/projects/{project}/runs"
     async with person.stream_events(path, method="POST", json={"prompt": TITLE}) as events:
@@ -231,7 +228,7 @@ async def test_a_cancelled_turn_keeps_what_was_said_and_no_scene(person: Person)
     assert await scenes_of(person, project) == []
 
 
-async def test_an_ended_turn_stays_as_it_is(person: Person) -> None:
+async def test_cancelling_an_ended_run_changes_nothing(person: Person) -> None:
     project = await person.project()
     seen = await stream_turn(person, project, TITLE)
     before = await person.snapshot(project)
@@ -241,8 +238,8 @@ async def test_an_ended_turn_stays_as_it_is(person: Person) -> None:
     assert await person.snapshot(project) == before
 
 
-async def test_whoever_wins_a_cancel_at_any_moment_wins_wholly(person: Person) -> None:
-    """Cancel, many times over, from before the claim until after the commit."""
+async def test_a_cancellation_at_any_time_wins_or_loses_completely(person: Person) -> None:
+    """Cancel at random times, from before the claim until after the commit."""
     outcomes: set[str] = set()
 
     async def one(delay: float, times: int) -> None:
@@ -276,18 +273,18 @@ async def test_whoever_wins_a_cancel_at_any_moment_wins_wholly(person: Person) -
         )
         done = [e for e in events if e["type"] == "tool.finished" and e["data"]["success"]]
         assert len(done) == len(scenes)
-        for event in done:  # what was done is said, and nothing else
+        for event in done:  # the message names exactly the completed steps
             assert event["data"]["summary"] in message["content"]
 
-    most = 0.7  # seconds; found anew for how busy the machine is
+    longest = 0.7  # seconds; adapted to the load of the machine
     for round_ in range(12):
         before = set(outcomes)
         outcomes.clear()
-        await asyncio.gather(*(one(random.uniform(0, most), 1 + n % 2) for n in range(6)))
+        await asyncio.gather(*(one(random.uniform(0, longest), 1 + n % 2) for n in range(6)))
         if outcomes == {"cancelled"}:
-            most *= 1.7
+            longest *= 1.7
         elif outcomes == {"succeeded"}:
-            most /= 1.7
+            longest /= 1.7
         outcomes |= before
         if round_ >= 3 and outcomes == {"succeeded", "cancelled"}:
             break

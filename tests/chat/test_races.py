@@ -1,4 +1,4 @@
-"""Races of the whole app: snapshots, links, one's own writes, and servers that are killed."""
+"""Races of the whole app: snapshots, links, reads after writes, and killed servers."""
 
 import asyncio
 import signal
@@ -7,35 +7,15 @@ from typing import Any
 
 import httpx
 
-from app.projects.replay import State, replay, shown
-from app.realtime.events import Event
+from app.projects.replay import shown
 from tests.conftest import NewDatabase
 from tests.harness.person import Person
 from tests.harness.process import Reelroom, run
-from tests.harness.replaying import state_of
-
-
-def told(event: Any) -> Event:
-    return Event(
-        type=event["type"],
-        project_id=event["projectId"],
-        revision=event["revision"],
-        run_id=event.get("runId"),
-        request_id=event["requestId"],
-        actor_id=event["actorId"],
-        at=event["at"],
-        data=event["data"],
-    )
-
-
-def folded(state: State, events: list[Any]) -> State:
-    for event in events:
-        state = replay(state, told(event))
-    return state
+from tests.harness.replaying import replayed, state_of
 
 
 async def test_commit_during_snapshot(person: Person) -> None:
-    """Snapshots taken while scenes come and go: each is the log up to its own revision."""
+    """Snapshots read while scenes are created and deleted: each is the log up to its revision."""
     project = await person.project(title="read while written")
     start = state_of(first := await person.snapshot(project))
     done = asyncio.Event()
@@ -62,8 +42,8 @@ async def test_commit_during_snapshot(person: Person) -> None:
     for snapshot in snapshots:
         known = [event for event in events if event["revision"] <= snapshot["revision"]]
         assert len(known) == snapshot["revision"] - first["revision"]
-        assert not known or known[-1]["commit"] == known[-1]["revision"], "half a transaction"
-        names = [scene["name"] for scene in shown(folded(start, known))["scenes"]]
+        assert not known or known[-1]["commit"] == known[-1]["revision"], "a part of a transaction"
+        names = [scene["name"] for scene in shown(replayed(start, known))["scenes"]]
         assert names == [scene["name"] for scene in snapshot["scenes"]]
 
 
@@ -101,7 +81,7 @@ async def test_link_atomicity(person: Person) -> None:
 
 
 async def test_read_your_writes(person: Person) -> None:
-    """Who was answered finds the change in the next read; a repeated request changes nothing."""
+    """After an answer the next read has the change; a repeated request changes nothing."""
     project = await person.project(title="mine")
     cursor = (await person.snapshot(project))["cursor"]
     for number in range(10):
@@ -124,7 +104,7 @@ async def test_read_your_writes(person: Person) -> None:
 async def test_sigkill_with_n_streams(
     new_database: NewDatabase, redis_url: str, tmp_path: Path
 ) -> None:
-    """A server is killed in the middle of changes; its clients go on at another one."""
+    """A server is killed during changes; its clients resume at another one."""
     settings = {
         "DATABASE_URL": await new_database(),
         "REDIS_URL": redis_url,
@@ -149,13 +129,13 @@ async def _kill_one(doomed: Reelroom, other: Reelroom) -> None:
         project = made.json()["data"]["id"]
         base = f"/api/projects/{project}"
         epoch = (await client.get(f"{other.url}{base}/snapshot")).json()["data"]["epoch"]
-        here, killed = 0, asyncio.Event()
-        lists: list[list[int]] = []
+        connected, killed = 0, asyncio.Event()
+        revisions: list[list[int]] = []
 
         async def follow() -> None:
-            nonlocal here
+            nonlocal connected
             applied: list[int] = []
-            lists.append(applied)
+            revisions.append(applied)
             where = doomed.url
             while not applied or applied[-1] < head:
                 last = f"{epoch}.{applied[-1] if applied else 0}"
@@ -163,7 +143,7 @@ async def _kill_one(doomed: Reelroom, other: Reelroom) -> None:
                     async with client.stream(
                         "GET", f"{where}{base}/events", headers={"last-event-id": last}
                     ) as answer:
-                        here += where == doomed.url
+                        connected += where == doomed.url
                         async for line in answer.aiter_lines():
                             if line.startswith("id: "):
                                 applied.append(int(line.rpartition(".")[2]))
@@ -174,9 +154,9 @@ async def _kill_one(doomed: Reelroom, other: Reelroom) -> None:
                 where = other.url
 
         head = 10**9
-        followers = [asyncio.create_task(follow()) for _ in range(40)]
+        subscribers = [asyncio.create_task(follow()) for _ in range(40)]
         async with asyncio.timeout(30):
-            while here < 40:
+            while connected < 40:
                 await asyncio.sleep(0.02)
         for number in range(20):
             if number == 10:
@@ -185,15 +165,15 @@ async def _kill_one(doomed: Reelroom, other: Reelroom) -> None:
             answer = await client.post(f"{other.url}{base}/scenes", json={"name": f"{number}"})
             assert answer.status_code == 201
         head = answer.json()["meta"]["revision"]
-        await client.post(f"{other.url}{base}/scenes", json={"name": "the last word"})
+        await client.post(f"{other.url}{base}/scenes", json={"name": "after the head"})
         async with asyncio.timeout(15):
-            await asyncio.gather(*followers)
-        for applied in lists:
+            await asyncio.gather(*subscribers)
+        for applied in revisions:
             assert applied[:head] == list(range(1, head + 1))
 
 
 async def test_f01_a_client_that_leaves_in_mid_run_gets_the_rest(person: Person) -> None:
-    """The stream that began the turn is cut after each of its events; the turn goes on."""
+    """The stream that began the run is cut after each of its events; the run goes on."""
     project = await person.project(title="left")
     path, cut = f"/api/projects/{project}/runs", 0
     while True:

@@ -1,4 +1,4 @@
-"""The worker's own ends: stopped before it began, its lease lost, its database away."""
+"""Interruptions of a worker: cancelled before it begins, locked out, or without its database."""
 
 import asyncio
 import sys
@@ -20,7 +20,7 @@ from tests.harness.events import receive_turn
 from tests.harness.model_server import CODE, code, decide
 
 
-async def test_what_has_begun_to_end_is_ended_however_often_its_task_is_cancelled() -> None:
+async def test_run_to_completion_completes_however_often_its_task_is_cancelled() -> None:
     done: list[int] = []
 
     async def ending() -> None:
@@ -37,29 +37,29 @@ async def test_what_has_begun_to_end_is_ended_however_often_its_task_is_cancelle
 
 
 @pytest.mark.usefixtures("server")
-async def test_a_commit_is_told_although_its_task_was_cancelled_meanwhile() -> None:
-    """As often as it takes to meet the commit itself."""
-    kept = told = 0
+async def test_callbacks_run_after_a_commit_whose_task_was_cancelled() -> None:
+    """Repeated, so that some cancellations arrive during the commit itself."""
+    committed = called = 0
     await DB.fetch("create table if not exists ending (n int)")
     for n in range(200):
-        heard: list[int] = []
+        calls: list[int] = []
 
-        async def change(n: int = n, heard: list[int] = heard) -> None:
+        async def change(n: int = n, calls: list[int] = calls) -> None:
             async with DB.transaction() as tx:
                 await tx.execute("insert into ending values ($1)", n)
-                tx.after_commit.append(lambda: heard.append(n))
+                tx.after_commit.append(lambda: calls.append(n))
 
         task = asyncio.create_task(change())
         await asyncio.sleep(n * 0.00002)
         task.cancel()
         await asyncio.wait([task])
-        kept += bool(await DB.fetch("select 1 from ending where n = $1", n))
-        told += len(heard)
-        assert kept == told
+        committed += bool(await DB.fetch("select 1 from ending where n = $1", n))
+        called += len(calls)
+        assert committed == called
     await DB.fetch("drop table ending")
 
 
-async def test_a_run_that_is_stopped_before_its_first_step_leaves_its_place(
+async def test_a_run_cancelled_before_its_first_step_frees_its_slot(
     deployment: Deployment,
 ) -> None:
     project = await new_project(deployment)
@@ -80,7 +80,7 @@ async def locked(deployment: Deployment, project: str) -> asyncpg.Connection:
 
 
 @pytest.mark.parametrize(("seconds", "attempts"), [(4.5, 1), (11.5, 2)])
-async def test_a_project_that_is_locked_for_long_costs_no_turn(
+async def test_a_long_lock_of_the_project_fails_no_run(
     deployment: Deployment, seconds: float, attempts: int
 ) -> None:
     ann = deployment.person(await deployment.start())
@@ -99,7 +99,7 @@ async def test_a_project_that_is_locked_for_long_costs_no_turn(
     assert len(await scenes_of(ann, project)) == 1
 
 
-async def test_a_lost_database_connection_costs_no_turn(deployment: Deployment) -> None:
+async def test_a_lost_database_connection_fails_no_run(deployment: Deployment) -> None:
     ann = deployment.person(await deployment.start())
     project = await ann.project()
     deployment.model.script(decide(), code(pieces=20, delay=0.1))
@@ -133,11 +133,11 @@ def event(kind: str, data: Any, draft: int = 0) -> LiveEvent:
     )
 
 
-def said(offset: int, text: str, draft: int = 0) -> LiveEvent:
+def delta(offset: int, text: str, draft: int = 0) -> LiveEvent:
     return event("message.delta", {"messageId": "m", "offset": offset, "text": text}, draft)
 
 
-def taken_back(text: str, draft: int) -> LiveEvent:
+def corrected(text: str, draft: int) -> LiveEvent:
     message = {"messageId": "m", "text": text, "offset": len(text)}
     return event("run.snapshot", {"calls": [], "message": message}, draft)
 
@@ -149,32 +149,32 @@ def live_run() -> LiveRun:
 def test_a_new_draft_replaces_a_longer_text_and_the_old_one_is_dropped() -> None:
     runs = LiveRuns("p")
     runs.seed([live_run()])
-    assert runs.admit(said(0, "a long text")).cause is None
-    assert runs.admit(taken_back("ab", 1)).cause is None
+    assert runs.admit(delta(0, "a long text")).cause is None
+    assert runs.admit(corrected("ab", 1)).cause is None
     assert runs.runs["r"].message.text == "ab"
-    assert runs.admit(said(11, " and more", 0)) == Admission("draft")
-    assert runs.admit(said(2, "c", 1)).cause is None
+    assert runs.admit(delta(11, " and more", 0)) == Admission("draft")
+    assert runs.admit(delta(2, "c", 1)).cause is None
     assert runs.runs["r"].message.text == "abc"
 
 
-def test_who_missed_that_a_text_was_taken_back_asks_for_the_whole() -> None:
+def test_a_delta_of_a_missed_draft_needs_a_snapshot() -> None:
     runs = LiveRuns("p")
     runs.seed([live_run()])
-    runs.admit(said(0, "a long text"))
-    assert runs.admit(said(2, "c", 1)).incomplete
+    runs.admit(delta(0, "a long text"))
+    assert runs.admit(delta(2, "c", 1)).incomplete
     assert runs.runs["r"].message.text == "a long text"
-    runs.admit(taken_back("abc", 1))
+    runs.admit(corrected("abc", 1))
     assert runs.runs["r"].message.text == "abc"
 
 
-async def test_the_working_process_gives_the_text_of_the_newest_draft() -> None:
+async def test_the_snapshot_of_the_worker_has_the_newest_draft() -> None:
     delivered: list[LiveEvent] = []
     publisher, run = LivePublisher(delivered.append), live_run()
     for message, published in (
-        ("a long text", said(0, "a long text")),
-        ("ab", taken_back("ab", 1)),
-        ("ab", said(11, " and more", 0)),
-        ("abc", said(2, "c", 1)),
+        ("a long text", delta(0, "a long text")),
+        ("ab", corrected("ab", 1)),
+        ("ab", delta(11, " and more", 0)),
+        ("abc", delta(2, "c", 1)),
     ):
         run.message = GrowingText(message)
         publisher.publish(published, run)

@@ -1,4 +1,4 @@
-"""A prompt becomes a scene: what is stored, what is told, and what is answered."""
+"""A prompt becomes a scene: what is stored, published and answered."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ TWO_LINES = 'Add a title "One" and add a title "Two"'
 
 
 def check_order(seen: ReceivedTurn, steps: int) -> None:
-    """Contract 7: what comes before what in a run."""
+    """Assert the order of the events of a run."""
     types = [kind for kind in seen.types if kind not in ("run.progress", "run.snapshot")]
     assert types[:3] == ["message.created", "message.created", "run.queued"]
     assert types[3] == "run.started"
@@ -32,7 +32,7 @@ def check_order(seen: ReceivedTurn, steps: int) -> None:
 
 
 async def check_texts(person: Person, seen: ReceivedTurn) -> None:
-    """Concatenated deltas are the stored text and the stored code."""
+    """Assert that the concatenated deltas are the stored text and code."""
     run = seen.run
     message = await message_of(person, run["projectId"], run["assistantMessageId"])
     assert seen.gaps == []
@@ -46,7 +46,7 @@ async def check_texts(person: Person, seen: ReceivedTurn) -> None:
 
 
 def check_commits(seen: ReceivedTurn) -> None:
-    """Events of one transaction stand together, and `commit` is the revision of the last."""
+    """Assert that the events of a transaction are adjacent and `commit` is the last revision."""
     commits = [event["commit"] for event in seen.durable]
     assert commits == sorted(commits)
     for commit in set(commits):
@@ -107,7 +107,7 @@ async def test_a_prompt_becomes_a_scene_with_its_whole_history(person: Person) -
         ("hello", [], "clarification"),
     ],
 )  # fmt: skip
-async def test_every_kind_of_turn_tells_and_stores_the_same(
+async def test_every_kind_of_turn_publishes_what_it_stores(
     person: Person, prompt: str, operations: list[str], kind: str
 ) -> None:
     project = await person.project()
@@ -133,7 +133,7 @@ async def test_every_kind_of_turn_tells_and_stores_the_same(
     )
 
 
-async def test_nothing_to_change_is_said_and_touches_no_scene(person: Person) -> None:
+async def test_a_turn_without_a_change_says_so_and_keeps_the_scenes(person: Person) -> None:
     project = await person.project()
     await person.turn(project, TITLE)
     await person.turn(project, "Make it 3 seconds")
@@ -148,7 +148,7 @@ async def test_nothing_to_change_is_said_and_touches_no_scene(person: Person) ->
     assert await scenes_of(person, project) == before
 
 
-async def test_a_turn_that_waits_is_answered_with_scenes_and_thoughts(person: Person) -> None:
+async def test_a_waiting_request_is_answered_with_scenes_and_reasoning(person: Person) -> None:
     project = await person.project()
     answer = await person.post(
         f"/api/projects/{project}/runs", json={"prompt": TITLE}, headers={"prefer": "wait=30"}
@@ -170,7 +170,7 @@ async def test_a_turn_that_waits_is_answered_with_scenes_and_thoughts(person: Pe
     assert await scenes_of(person, project) == [scene]
 
 
-async def test_a_turn_is_accepted_with_the_rows_it_starts_with(person: Person) -> None:
+async def test_an_accepted_turn_is_answered_with_its_first_rows(person: Person) -> None:
     project = await person.project()
     answer = await person.post(f"/api/projects/{project}/runs", json={"prompt": TITLE})
     assert answer.status_code == 202
@@ -203,7 +203,7 @@ async def test_a_finished_run_is_replayed_from_its_first_event_to_its_last(
     assert rest.durable == [e for e in first.durable if e["revision"] > middle["commit"]]
 
 
-async def test_one_who_joins_in_the_middle_holds_the_whole_text(person: Person) -> None:
+async def test_a_subscriber_that_joins_in_the_middle_has_the_whole_text(person: Person) -> None:
     project = await person.project()
     path = f"/api/projects/{project}/runs"
     async with person.stream_events(path, method="POST", json={"prompt": TWO_LINES}) as events:
@@ -232,7 +232,7 @@ async def test_one_who_joins_in_the_middle_holds_the_whole_text(person: Person) 
         ({"prompt": "x", "imageUrls": ["javascript:x"]}, 422, "VALIDATION_FAILED"),
     ],
 )  # fmt: skip
-async def test_a_broken_prompt_leaves_nothing_behind(
+async def test_an_invalid_prompt_stores_nothing(
     person: Person, body: Any, status: int, code: str
 ) -> None:
     project = await person.project()
@@ -242,20 +242,17 @@ async def test_a_broken_prompt_leaves_nothing_behind(
     assert await person.snapshot(project) == before
 
 
-async def test_who_may_only_read_may_not_prompt_or_cancel(person: Person, new_person: Any) -> None:
+async def test_a_viewer_may_not_prompt_or_cancel(person: Person, new_person: Any) -> None:
     project = await person.project()
-    invite = await person.do(
-        "POST", f"/api/projects/{project}/invites", {"role": "viewer"}, status=201
-    )
     reader, stranger = await new_person(), await new_person()
-    await reader.do("POST", f"/api/invites/{invite['token']}/accept", {}, status=200)
+    await person.invite(reader, project, "viewer")
     path = f"/api/projects/{project}/runs"
-    for somebody, status in ((reader, 403), (stranger, 404)):
-        assert (await somebody.post(path, json={"prompt": TITLE})).status_code == status
+    for member, status in ((reader, 403), (stranger, 404)):
+        assert (await member.post(path, json={"prompt": TITLE})).status_code == status
     seen = await stream_turn(person, project, TITLE)
     run = seen.run["id"]
     assert (await run_now(reader, run))["id"] == run
-    for somebody, status in ((reader, 403), (stranger, 404)):
-        assert (await somebody.post(f"/api/runs/{run}/cancel", json={})).status_code == status
+    for member, status in ((reader, 403), (stranger, 404)):
+        assert (await member.post(f"/api/runs/{run}/cancel", json={})).status_code == status
     assert (await stranger.get(f"/api/runs/{run}")).status_code == 404
     assert (await stranger.get(f"/api/runs/{run}/events")).status_code == 404

@@ -1,4 +1,4 @@
-"""Plays one case of tests/conformance to the client's protocol, in virtual time."""
+"""Runs one case of tests/conformance against the client's protocol, in virtual time."""
 
 import hashlib
 import heapq
@@ -22,8 +22,8 @@ class GoneError(Exception):
     """The project may not be read."""
 
 
-def word(text: str) -> Json:
-    """An event by its name in the vocabulary, or the stream's own."""
+def named_event(text: str) -> Json:
+    """An event of a case by its name, or one of the stream itself."""
     if text in VOCABULARY["events"]:
         event: Json = VOCABULARY["events"][text]
         return event
@@ -106,7 +106,7 @@ class Simulation:
 
     def _step(self, attempt: int, step: Json) -> None:
         for text in step.get("send", []):
-            self.protocol.event_received(self.now, attempt, word(text))
+            self.protocol.event_received(self.now, attempt, named_event(text))
         if "raw" in step:
             self.protocol.event_received(self.now, attempt, decode_event(step["raw"]))
         if "close" in step:

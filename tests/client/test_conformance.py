@@ -1,4 +1,4 @@
-"""The Python client does what tests/conformance asks of every client."""
+"""The Python client passes the cases of tests/conformance, which apply to every client."""
 
 import json
 from typing import Any
@@ -69,5 +69,5 @@ def test_frames_cursors_and_ends() -> None:
 def test_polls() -> None:
     for case in WIRE["polls"]:
         events = events_of_poll("p1", case["answer"], first=case["first"])
-        words = [event and [event["type"], event["data"].get("cursor")] for event in events]
-        assert [" ".join(filter(None, pair)) if pair else None for pair in words] == case["told"]
+        pairs = [event and [event["type"], event["data"].get("cursor")] for event in events]
+        assert [" ".join(filter(None, pair)) if pair else None for pair in pairs] == case["told"]

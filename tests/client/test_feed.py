@@ -1,4 +1,4 @@
-"""A feed of a real server, used as programs outside it do."""
+"""A feed of a real server, used as other programs use it."""
 
 import asyncio
 import re

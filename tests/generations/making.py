@@ -1,4 +1,4 @@
-"""Generations as a person asks for them."""
+"""Requests for generations, as a client sends them."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ WAIT = {"prefer": "wait=30"}
 
 
 async def variations(person: Person, project: str, prompt: str, **fields: Any) -> list[Any]:
-    """Variations that are over."""
+    """Request variations; return them once they have ended."""
     page = await person.do(
         "POST",
         f"/api/projects/{project}/generations",
@@ -28,7 +28,7 @@ async def variations(person: Person, project: str, prompt: str, **fields: Any) -
 
 
 async def refined(person: Person, parent: str, prompt: str, **fields: Any) -> list[Any]:
-    """Children of a generation that are over."""
+    """Refine a generation; return its children once they have ended."""
     page = await person.do(
         "POST",
         f"/api/generations/{parent}/refine",
@@ -53,12 +53,12 @@ async def apply(person: Person, generation: str, status: int = 200, **body: Any)
 
 
 def code_of(number: int) -> str:
-    """Playable code that differs by its number."""
+    """Valid code that differs by its number."""
     return BLANK.replace("New scene", f"Number {number}")
 
 
-async def line_of(person: Person, project: str, depth: int) -> list[str]:
-    """The ids of a root and what refined it, one after the other, as the slice writes them."""
+async def new_chain(person: Person, project: str, depth: int) -> list[str]:
+    """Insert a root and successive refinements; return their ids, root first."""
     parent: Generation | None = None
     ids: list[str] = []
     for number in range(depth):
@@ -68,13 +68,13 @@ async def line_of(person: Person, project: str, depth: int) -> list[str]:
         ):
             if parent is not None:
                 parent = await find_generation(tx, parent.id)
-            wanted = NewGeneration(
+            new = NewGeneration(
                 prompt="The first",
                 refinement_prompt=f"Step {number}" if parent else None,
                 parent=parent,
                 format="landscape",
             )
-            parent = await begin(change, wanted)
+            parent = await begin(change, new)
             made = GeneratedCode(
                 code=code_of(number), model="tests", usage=TokenUsage(), milliseconds=1
             )
@@ -84,7 +84,7 @@ async def line_of(person: Person, project: str, depth: int) -> list[str]:
 
 
 async def generations(project: str) -> list[dict[str, Any]]:
-    """The rows, oldest first."""
+    """The rows of the generations of a project, oldest first."""
     rows = await DB.fetch(
         "select * from generation where project_id = $1 order by revision", project
     )

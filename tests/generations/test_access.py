@@ -1,4 +1,4 @@
-"""Who may do what with generations, for every kind of caller; and what is described of it."""
+"""The routes of generations for every kind of caller, and their OpenAPI description."""
 
 import re
 from typing import Any
@@ -53,12 +53,12 @@ def generations_app() -> Litestar:
 
 
 def routes() -> list[tuple[str, str, str, str]]:
-    """Of the app itself, so that none is forgotten: operation, access, method, path."""
+    """Operation, access, method and path of every route, taken from the app itself."""
     found = []
     for path, handler in handlers_of(generations_app()):
         operation = handler.opt.get("operation")
         if operation is None or not operation.startswith("generation."):
-            continue  # the description's own
+            continue  # a route of the description itself
         [method] = set(getattr(handler, "http_methods", ())) - {"OPTIONS", "HEAD"}
         found.append((operation, handler.opt["access"], method, path))
     return sorted(found)
@@ -95,7 +95,7 @@ async def test_a_route_is_open_to_its_role_and_those_above(
         "viewer": await studio.member(ann, project, "vic", "viewer"),
         "editor": await studio.member(ann, project, "ed", "editor"),
         "stranger": await studio.person("sam"),
-        "nobody": studio.nobody(),
+        "anonymous": studio.anonymous(),
     }
     wait = {"prefer": "wait=30"}
     page = await ann.do(
@@ -103,7 +103,7 @@ async def test_a_route_is_open_to_its_role_and_those_above(
     )
     ids = {"project_id": project, "generation_id": page["items"][0]["id"]}
     before = await snapshot_of(project)
-    refused = {"nobody": (401, "UNAUTHORIZED"), "stranger": (404, "NOT_FOUND")}
+    refused = {"anonymous": (401, "UNAUTHORIZED"), "stranger": (404, "NOT_FOUND")}
     refused |= {role: (403, "FORBIDDEN") for role in RANK if RANK[role] < RANK[access]}
     for role, expected in refused.items():
         answer = await call(people[role], operation, method, path, ids)
@@ -115,7 +115,7 @@ async def test_a_route_is_open_to_its_role_and_those_above(
 
 
 @pytest.mark.parametrize(("operation", "access", "method", "path"), routes())
-async def test_an_id_that_is_none_is_not_found(
+async def test_an_invalid_id_is_not_found(
     studio: Studio, operation: str, access: str, method: str, path: str
 ) -> None:
     ann = await studio.person("ann")

@@ -1,4 +1,4 @@
-"""What refined what: children oldest first, chains root first, and circles that end."""
+"""Chains of generations: children oldest first, chains root first, and cycles that end."""
 
 import pytest
 
@@ -6,14 +6,14 @@ from app.generations.reads import LIST_CHAIN
 from app.problems import NotFound
 from app.store.ids import new_id
 from tests.conftest import NewPerson
-from tests.generations.making import chain, line_of, read, refined, variations
+from tests.generations.making import chain, new_chain, read, refined, variations
 from tests.harness.database import DB
 from tests.harness.person import Person
 
 
 async def test_a_chain_is_root_first(person: Person) -> None:
     project = await person.project()
-    ids = await line_of(person, project, 5)
+    ids = await new_chain(person, project, 5)
     for end in range(1, 6):
         found = await chain(person, ids[end - 1])
         assert [one["id"] for one in found["items"]] == ids[:end]
@@ -26,15 +26,15 @@ async def test_a_long_chain_shows_its_newest_fifty(
     person: Person, depth: int, truncated: bool
 ) -> None:
     project = await person.project()
-    ids = await line_of(person, project, depth)
+    ids = await new_chain(person, project, depth)
     found = await chain(person, ids[-1])
     assert [one["id"] for one in found["items"]] == ids[-50:]
     assert (found["rootId"], found["truncated"]) == (ids[0], truncated)
 
 
-async def test_a_circle_ends(person: Person) -> None:
+async def test_a_cycle_ends(person: Person) -> None:
     project = await person.project()
-    ids = await line_of(person, project, 3)
+    ids = await new_chain(person, project, 3)
     point = "update generation set parent_generation_id = $2 where id = $1"
     await DB.fetch(point, ids[0], ids[2])
     try:
@@ -90,9 +90,9 @@ async def test_children_are_listed_oldest_first_in_pages(person: Person) -> None
     assert (await person.refused("GET", "/api/generations"))[1] == "INVALID_INPUT"
 
 
-async def test_what_lost_its_middle_keeps_its_line(person: Person) -> None:
+async def test_a_chain_without_its_middle_stays_connected(person: Person) -> None:
     project = await person.project()
-    ids = await line_of(person, project, 4)
+    ids = await new_chain(person, project, 4)
     gone = await person.do("DELETE", f"/api/generations/{ids[1]}", status=200)
     assert (gone["tsxCode"], gone["status"]) == (None, "success")
     assert gone["deletedAt"]
@@ -106,18 +106,18 @@ async def test_what_lost_its_middle_keeps_its_line(person: Person) -> None:
     path = f"/api/generations/{ids[1]}"
     assert (await person.refused("POST", f"{path}/refine", asked))[1] == "NOT_FOUND"
     assert (await person.refused("POST", f"{path}/apply", {}))[1] == "CONFLICT"
-    told = await DB.fetchval(
+    events = await DB.fetchval(
         "select count(*) from project_event where project_id = $1 and payload::text like '%tsx%'",
         project,
     )
-    assert told == 0  # the log never held its code
+    assert events == 0  # the log never held the code
 
 
 async def test_a_chain_stays_in_its_project(person: Person, new_person: NewPerson) -> None:
-    """Even if a parent were another's: what leads there is not shown."""
-    mine = await line_of(person, await person.project(), 1)
+    """Even if the parent were in another project: the chain ends before it."""
+    mine = await new_chain(person, await person.project(), 1)
     bob = await new_person()
-    theirs = await line_of(bob, await bob.project(), 1)
+    theirs = await new_chain(bob, await bob.project(), 1)
     point = "update generation set parent_generation_id = $2 where id = $1"
     await DB.fetch(point, mine[0], theirs[0])
     rows = await DB.fetch(*LIST_CHAIN(id=mine[0]))
@@ -125,7 +125,7 @@ async def test_a_chain_stays_in_its_project(person: Person, new_person: NewPerso
     assert [row["id"] for row in rows] == mine
 
 
-async def test_an_unknown_one_has_no_chain(person: Person) -> None:
+async def test_an_unknown_generation_has_no_chain(person: Person) -> None:
     from app.generations.reads import chain_of
 
     with pytest.raises(NotFound):

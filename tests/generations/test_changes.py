@@ -1,4 +1,4 @@
-"""A generation is put on a scene, or let go; whoever comes too late is told."""
+"""A generation is applied to a scene, or deleted; stale requests are refused."""
 
 import asyncio
 from typing import Any
@@ -9,7 +9,7 @@ from tests.conftest import NewPerson
 from tests.generations.making import (
     apply,
     chain,
-    line_of,
+    new_chain,
     read,
     refined,
     variations,
@@ -52,7 +52,7 @@ async def test_a_variation_replaces_a_scene_s_code(person: Person) -> None:
     assert ids == [scene["generationId"], made["id"]]
 
 
-async def test_the_same_again_leaves_no_trace(person: Person) -> None:
+async def test_applying_the_same_again_changes_nothing(person: Person) -> None:
     project = await person.project()
     [made] = await variations(person, project, "A title")
     scene = await apply(person, made["id"], 201)
@@ -61,7 +61,7 @@ async def test_the_same_again_leaves_no_trace(person: Person) -> None:
     assert await snapshot_of(project) == before
 
 
-async def test_an_older_one_can_be_put_back(person: Person) -> None:
+async def test_an_older_generation_can_be_applied_again(person: Person) -> None:
     project = await person.project()
     [first] = await variations(person, project, 'A title "Hello"')
     scene = await apply(person, first["id"], 201)
@@ -73,7 +73,7 @@ async def test_an_older_one_can_be_put_back(person: Person) -> None:
     assert back["generationId"] == first["id"]
 
 
-async def test_a_stale_revision_is_told(person: Person) -> None:
+async def test_a_stale_revision_is_refused(person: Person) -> None:
     project = await person.project()
     [scene] = (await person.turn(project, "Add a title"))["data"]
     [made] = await variations(person, project, "Make it red", sceneId=scene["id"])
@@ -88,7 +88,7 @@ async def test_a_stale_revision_is_told(person: Person) -> None:
     assert changed["name"] == "Mine"
 
 
-async def test_only_scenes_of_its_project_take_it(person: Person, new_person: NewPerson) -> None:
+async def test_only_scenes_of_its_project_accept_it(person: Person, new_person: NewPerson) -> None:
     project, other = await person.project(), await person.project()
     [made] = await variations(person, project, "A title")
     elsewhere = await person.do("POST", f"/api/projects/{other}/scenes", {}, status=201)
@@ -102,14 +102,14 @@ async def test_only_scenes_of_its_project_take_it(person: Person, new_person: Ne
     assert (await person.refused("POST", path, {"sceneId": gone["id"]}))[0] == 404
 
 
-async def test_what_a_scene_shows_stays(person: Person) -> None:
+async def test_a_generation_that_a_scene_shows_is_not_deleted(person: Person) -> None:
     project = await person.project()
     [made] = await variations(person, project, "A title")
     scene = await apply(person, made["id"], 201)
     path = f"/api/generations/{made['id']}"
     assert await person.refused("DELETE", path) == (409, "CONFLICT")
     await person.do("DELETE", f"/api/scenes/{scene['id']}", status=200)
-    assert await person.refused("DELETE", path) == (409, "CONFLICT")  # it may come back
+    assert await person.refused("DELETE", path) == (409, "CONFLICT")  # the scene may be restored
     assert (await read(person, made["id"]))["tsxCode"] == scene["tsxCode"]
 
 
@@ -153,10 +153,10 @@ async def gathered(*asked: Any) -> list[int]:
 
 
 @pytest.mark.parametrize("round_", range(5))
-async def test_of_two_that_are_applied_at_once_one_wins(person: Person, round_: int) -> None:
+async def test_of_two_concurrent_applies_one_wins(person: Person, round_: int) -> None:
     project = await person.project()
     scene = await person.do("POST", f"/api/projects/{project}/scenes", {}, status=201)
-    ids = await line_of(person, project, 2)
+    ids = await new_chain(person, project, 2)
     body = {"sceneId": scene["id"], "baseRevision": 1}
     answers = await gathered(
         *(person.post(f"/api/generations/{one}/apply", json=body) for one in ids)
@@ -168,10 +168,10 @@ async def test_of_two_that_are_applied_at_once_one_wins(person: Person, round_: 
 
 
 @pytest.mark.parametrize("based", [True, False])
-async def test_an_apply_and_an_edit_at_once(person: Person, based: bool) -> None:
+async def test_a_concurrent_apply_and_edit(person: Person, based: bool) -> None:
     project = await person.project()
     scene = await person.do("POST", f"/api/projects/{project}/scenes", {}, status=201)
-    [one] = await line_of(person, project, 1)
+    [one] = await new_chain(person, project, 1)
     base = {"baseRevision": 1} if based else {}
     answers = await gathered(
         person.post(f"/api/generations/{one}/apply", json={"sceneId": scene["id"], **base}),
@@ -183,13 +183,13 @@ async def test_an_apply_and_an_edit_at_once(person: Person, based: bool) -> None
     page = await person.do("GET", f"/api/scenes/{scene['id']}/iterations")
     after = [item["after"] for item in page["items"]]
     before = [item["before"] for item in page["items"]]
-    assert after[1:] == before[:-1]  # each saw what the one before it made
+    assert after[1:] == before[:-1]  # each change started from the result of the one before it
     assert len(after) == (2 if based else 3)
 
 
 @pytest.mark.parametrize("round_", range(5))
-async def test_a_delete_and_a_refinement_at_once(person: Person, round_: int) -> None:
-    """The child either is refused or starts from the code that its parent still had."""
+async def test_a_concurrent_delete_and_refinement(person: Person, round_: int) -> None:
+    """The child is either refused or starts from the code of its parent."""
     project = await person.project()
     [parent] = await variations(person, project, 'A title "Hello"')
     path = f"/api/generations/{parent['id']}"
@@ -209,9 +209,9 @@ async def test_a_delete_and_a_refinement_at_once(person: Person, round_: int) ->
 
 
 @pytest.mark.parametrize("round_", range(5))
-async def test_a_delete_and_an_apply_at_once(person: Person, round_: int) -> None:
+async def test_a_concurrent_delete_and_apply(person: Person, round_: int) -> None:
     project = await person.project()
-    [one] = await line_of(person, project, 1)
+    [one] = await new_chain(person, project, 1)
     path = f"/api/generations/{one}"
     answers = await gathered(person.delete(path), person.post(f"{path}/apply", json={}))
     assert answers in ([200, 409], [201, 409])
@@ -219,7 +219,7 @@ async def test_a_delete_and_an_apply_at_once(person: Person, round_: int) -> Non
 
 async def test_nothing_deletes_a_row(person: Person) -> None:
     project = await person.project()
-    [one] = await line_of(person, project, 1)
+    [one] = await new_chain(person, project, 1)
     await person.do("DELETE", f"/api/generations/{one}", status=200)
     async with DB.reading() as reader:
         assert await reader.fetchval("select count(*) from generation where id = $1", one) == 1

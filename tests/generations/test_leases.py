@@ -1,4 +1,4 @@
-"""Leases decide, not age: what is worked on is safe, and what was given up stays given up."""
+"""Leases, not age, decide: a leased generation is not claimed, and a failed one stays failed."""
 
 import pytest
 
@@ -16,11 +16,11 @@ from tests.harness.person import Person
 MADE = GeneratedCode(code=BLANK, model="tests", usage=TokenUsage(), milliseconds=1)
 
 
-async def taken_by_us(person: Person, *, attempt: int = 1) -> LeasedGeneration:
-    """A pending variation that no worker of the server can claim: the lease is ours at once."""
+async def leased_by_test(person: Person, *, attempt: int = 1) -> LeasedGeneration:
+    """A pending variation whose lease the test holds, so that no worker can claim it."""
     project = await person.project()
     async with DB.transaction() as tx:
-        async with changing(tx, project, actor_id=person.user_id, request_id="ours") as change:
+        async with changing(tx, project, actor_id=person.user_id, request_id="test") as change:
             generation = await begin(change, NewGeneration(prompt="x", format="square"))
             await tx.execute(
                 "update generation set attempt = $2, lease_owner = 'tests', lease_epoch = 7,"
@@ -35,60 +35,60 @@ async def taken_by_us(person: Person, *, attempt: int = 1) -> LeasedGeneration:
         lease_epoch=7,
         base_code=None,
         model=None,
-        request_id="ours",
+        request_id="test",
     )
 
 
-async def expire(taken: LeasedGeneration) -> None:
+async def expire(lease: LeasedGeneration) -> None:
     await DB.fetch(
         "update generation set lease_expires_at = clock_timestamp() where id = $1",
-        taken.generation.id,
+        lease.generation.id,
     )
 
 
-async def test_a_live_lease_is_safe_however_old_its_row(person: Person) -> None:
-    taken = await taken_by_us(person, attempt=3)
+async def test_a_valid_lease_holds_however_old_its_row_is(person: Person) -> None:
+    lease = await leased_by_test(person, attempt=3)
     assert await leases.claim(DB, "another") is None
     assert await leases.give_up(DB) == 0
-    await leases.renew(taken)
-    kept = await leases.end_with_code(taken, MADE)
+    await leases.renew(lease)
+    kept = await leases.end_with_code(lease, MADE)
     assert (kept.status, kept.tsx_code) == ("success", BLANK)
 
 
-async def test_what_was_given_up_stays_given_up(person: Person) -> None:
-    taken = await taken_by_us(person, attempt=3)
-    await expire(taken)
-    await leases.give_up(DB)  # or the server's worker did
-    before = await find_generation(DB, taken.generation.id)
+async def test_a_generation_that_was_given_up_stays_failed(person: Person) -> None:
+    lease = await leased_by_test(person, attempt=3)
+    await expire(lease)
+    await leases.give_up(DB)  # unless the server's worker has done so
+    before = await find_generation(DB, lease.generation.id)
     assert before is not None
     assert (before.status, before.error_code) == ("failed", "WORKER_LOST")
     with pytest.raises(LeaseLost):
-        await leases.renew(taken)
+        await leases.renew(lease)
     with pytest.raises(LeaseLost):
-        await leases.end_with_code(taken, MADE)
+        await leases.end_with_code(lease, MADE)
     with pytest.raises(LeaseLost):
-        await leases.end_with_error(taken, "AI_ERROR", "Late", "tests")
-    assert await find_generation(DB, taken.generation.id) == before
+        await leases.end_with_error(lease, "AI_ERROR", "Late", "tests")
+    assert await find_generation(DB, lease.generation.id) == before
 
 
-async def test_who_lost_the_lease_to_another_writes_nothing(person: Person) -> None:
-    taken = await taken_by_us(person)
-    await DB.fetch("update generation set lease_epoch = 8 where id = $1", taken.generation.id)
+async def test_a_worker_without_its_lease_writes_nothing(person: Person) -> None:
+    lease = await leased_by_test(person)
+    await DB.fetch("update generation set lease_epoch = 8 where id = $1", lease.generation.id)
     with pytest.raises(LeaseLost):
-        await leases.end_with_code(taken, MADE)
-    await leases.release(taken)
-    now = await find_generation(DB, taken.generation.id)
-    assert now == taken.generation or (now is not None and now.status == "pending")
-    assert await leases.claim(DB, "another") is None  # the release of a lost lease frees nothing
-    await DB.fetch("update generation set lease_epoch = 7 where id = $1", taken.generation.id)
-    await leases.end_with_code(taken, MADE)
+        await leases.end_with_code(lease, MADE)
+    await leases.release(lease)
+    now = await find_generation(DB, lease.generation.id)
+    assert now == lease.generation or (now is not None and now.status == "pending")
+    assert await leases.claim(DB, "another") is None  # releasing a lost lease changes nothing
+    await DB.fetch("update generation set lease_epoch = 7 where id = $1", lease.generation.id)
+    await leases.end_with_code(lease, MADE)
 
 
-async def test_an_end_is_kept_once(person: Person) -> None:
-    taken = await taken_by_us(person)
-    await leases.end_with_error(taken, "AI_ERROR", "It broke.", "tests")
+async def test_a_generation_ends_once(person: Person) -> None:
+    lease = await leased_by_test(person)
+    await leases.end_with_error(lease, "AI_ERROR", "It broke.", "tests")
     with pytest.raises(LeaseLost):
-        await leases.end_with_code(taken, MADE)
-    ended = await find_generation(DB, taken.generation.id)
+        await leases.end_with_code(lease, MADE)
+    ended = await find_generation(DB, lease.generation.id)
     assert ended is not None
     assert (ended.status, ended.error_message, ended.model) == ("failed", "It broke.", "tests")

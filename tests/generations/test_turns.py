@@ -1,4 +1,4 @@
-"""Each attempt of a turn to write code is a generation, and a scene's chain is its history."""
+"""Each attempt of a run to write code is a generation, and a scene's chain is its history."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ async def listed(person: Person, project: str) -> list[Any]:
     return items
 
 
-async def test_a_turn_leaves_the_generation_of_its_scene(person: Person) -> None:
+async def test_a_run_creates_the_generation_of_its_scene(person: Person) -> None:
     project = await person.project()
     cursor = (await person.snapshot(project))["cursor"]
     turn = await person.turn(project, 'Add a title "Hello" for 2 seconds')
@@ -34,12 +34,12 @@ async def test_a_turn_leaves_the_generation_of_its_scene(person: Person) -> None
     assert iteration["generationId"] == made["id"]
     assert iteration["callId"] == made["callId"]
     events = await person.changes(project, cursor)
-    told = [event for event in events if event["type"].startswith("generation.")]
-    assert [event["type"] for event in told] == ["generation.created", "generation.updated"]
-    assert [event["data"]["generation"]["status"] for event in told] == ["pending", "success"]
-    assert all("tsxCode" not in event["data"]["generation"] for event in told)
+    published = [event for event in events if event["type"].startswith("generation.")]
+    assert [event["type"] for event in published] == ["generation.created", "generation.updated"]
+    assert [event["data"]["generation"]["status"] for event in published] == ["pending", "success"]
+    assert all("tsxCode" not in event["data"]["generation"] for event in published)
     commits = {event["type"]: event["commit"] for event in events}
-    assert commits["generation.updated"] == commits["scene.created"]  # or neither is there
+    assert commits["generation.updated"] == commits["scene.created"]  # in one transaction
 
 
 async def test_an_edit_by_chat_refines_what_its_scene_shows(person: Person) -> None:
@@ -55,7 +55,7 @@ async def test_an_edit_by_chat_refines_what_its_scene_shows(person: Person) -> N
     assert child["parentGenerationId"] == root["id"]
     assert child["prompt"] == root["prompt"]
     assert child["refinementPrompt"] == 'Change "Hello" to "Goodbye"'
-    # A person's own code is no generation; the next edit refines what was shown before it.
+    # A manual edit is no generation; the next edit refines the one that was shown before it.
     await person.do("PATCH", f"/api/scenes/{first['id']}", {"name": "Mine"}, status=200)
     [third] = (await person.turn(project, "Make the background dark blue"))["data"]
     assert [one["id"] for one in (await chain(person, third["generationId"]))["items"]] == [
@@ -65,7 +65,7 @@ async def test_an_edit_by_chat_refines_what_its_scene_shows(person: Person) -> N
     ]
 
 
-async def test_an_edit_of_a_scene_without_generation_begins_a_chain(person: Person) -> None:
+async def test_an_edit_of_a_scene_without_a_generation_starts_a_chain(person: Person) -> None:
     project = await person.project()
     blank = await person.do("POST", f"/api/projects/{project}/scenes", {}, status=201)
     assert blank["generationId"] is None
@@ -109,7 +109,7 @@ async def test_a_failed_attempt_keeps_its_error(
     assert failed["tsxCode"] is None
 
 
-async def test_a_cancelled_turn_ends_its_generation(
+async def test_a_cancelled_run_ends_its_generation(
     modelled: Person, model_deployment: Deployment
 ) -> None:
     project = await modelled.project()
@@ -123,7 +123,7 @@ async def test_a_cancelled_turn_ends_its_generation(
     assert (left["status"], left["errorCode"]) == ("failed", "CANCELLED")
 
 
-async def test_a_scene_that_changed_meanwhile_is_written_again(
+async def test_a_scene_changed_during_a_run_is_written_again(
     modelled: Person, model_deployment: Deployment
 ) -> None:
     project = await modelled.project()

@@ -1,4 +1,4 @@
-"""Variations of a prompt, and refinements: made beside the video, by whoever has time."""
+"""Variations of a prompt, and refinements: made beside the scenes, by any worker."""
 
 import asyncio
 from typing import Any
@@ -44,7 +44,7 @@ async def test_four_variations_differ_and_touch_no_scene(person: Person) -> None
     assert [one["tsxCode"] for one in again] == [one["tsxCode"] for one in items]
 
 
-async def test_the_reply_does_not_wait_for_the_work(
+async def test_the_answer_does_not_wait_for_the_variations(
     modelled: Person, model_deployment: Deployment
 ) -> None:
     project = await modelled.project()
@@ -67,7 +67,7 @@ async def test_the_reply_does_not_wait_for_the_work(
     )
 
 
-async def test_of_four_one_may_fail(modelled: Person, model_deployment: Deployment) -> None:
+async def test_one_of_four_may_fail(modelled: Person, model_deployment: Deployment) -> None:
     project = await modelled.project()
     model_deployment.model.script(*[code() for _ in range(3)], status(401, message="Not this one"))
     items = await variations(modelled, project, PROMPT, count=4)
@@ -83,7 +83,7 @@ async def test_of_four_one_may_fail(modelled: Person, model_deployment: Deployme
     assert rows == [{"status": "failed", "run_id": None}]
 
 
-async def test_the_model_is_told_which_variation_it_writes(
+async def test_the_prompt_names_the_number_of_the_variation(
     modelled: Person, model_deployment: Deployment
 ) -> None:
     project = await modelled.project()
@@ -110,7 +110,7 @@ async def test_variations_of_a_scene_start_from_its_code(person: Person) -> None
     assert items[1]["tsxCode"] != items[0]["tsxCode"]
 
 
-async def test_a_refinement_starts_from_its_parent_and_copies_what_it_was(person: Person) -> None:
+async def test_a_refinement_starts_from_its_parent_and_copies_its_settings(person: Person) -> None:
     project = await person.project(format="portrait")
     [parent] = await variations(person, project, PROMPT, duration=75)
     [child] = await refined(person, parent["id"], 'Change "Hello" to "Bye"')
@@ -126,7 +126,7 @@ async def test_a_refinement_starts_from_its_parent_and_copies_what_it_was(person
     assert {one["batchId"] for one in both} != {child["batchId"]}
 
 
-async def test_a_refinement_that_changes_nothing_failed(
+async def test_a_refinement_that_changes_nothing_fails(
     modelled: Person, model_deployment: Deployment
 ) -> None:
     project = await modelled.project()
@@ -136,7 +136,7 @@ async def test_a_refinement_that_changes_nothing_failed(
     assert (child["status"], child["errorCode"]) == ("failed", "VALIDATION_FAILED")
 
 
-async def test_what_failed_can_t_be_refined_or_applied(
+async def test_a_failed_generation_can_not_be_refined_or_applied(
     modelled: Person, model_deployment: Deployment
 ) -> None:
     project = await modelled.project()
@@ -164,14 +164,14 @@ async def test_what_failed_can_t_be_refined_or_applied(
         {"prompt": "x", "status": "success"},
     ],
 )
-async def test_a_bad_wish_makes_nothing(person: Person, body: dict[str, Any]) -> None:
+async def test_an_invalid_request_creates_nothing(person: Person, body: dict[str, Any]) -> None:
     project = await person.project()
     code, _ = await person.refused("POST", f"/api/projects/{project}/generations", body)
     assert code in (400, 422)
     assert await generations(project) == []
 
 
-async def test_a_scene_of_elsewhere_is_refused(person: Person, new_person: NewPerson) -> None:
+async def test_a_scene_of_another_project_is_refused(person: Person, new_person: NewPerson) -> None:
     project, other = await person.project(), await person.project()
     mine = await person.do("POST", f"/api/projects/{other}/scenes", {}, status=201)
     bob = await new_person()
@@ -183,7 +183,7 @@ async def test_a_scene_of_elsewhere_is_refused(person: Person, new_person: NewPe
     assert await generations(project) == []
 
 
-async def test_a_project_makes_twenty_at_most(
+async def test_a_project_has_at_most_twenty_pending_variations(
     modelled: Person, model_deployment: Deployment
 ) -> None:
     project = await modelled.project()
@@ -198,7 +198,7 @@ async def test_a_project_makes_twenty_at_most(
             await asyncio.sleep(0.05)
 
 
-async def test_the_same_key_asks_once(person: Person) -> None:
+async def test_equal_requests_with_one_key_are_one(person: Person) -> None:
     project = await person.project()
     path, headers = f"/api/projects/{project}/generations", {"idempotency-key": "k", **WAIT}
     body = {"prompt": PROMPT, "count": 2}
@@ -212,7 +212,7 @@ async def test_the_same_key_asks_once(person: Person) -> None:
     ) == (409, "CONFLICT")
 
 
-async def test_whoever_lost_the_role_gets_nothing_made(
+async def test_a_requester_who_lost_the_role_gets_no_variation(
     modelled: Person, model_deployment: Deployment
 ) -> None:
     project = await modelled.project()
@@ -233,7 +233,7 @@ async def test_whoever_lost_the_role_gets_nothing_made(
     assert (row["status"], row["error_code"], row["tsx_code"]) == ("failed", "FORBIDDEN", None)
 
 
-async def test_a_deleted_project_gets_nothing_made(
+async def test_a_deleted_project_gets_no_variation(
     modelled: Person, model_deployment: Deployment
 ) -> None:
     project = await modelled.project()
@@ -270,7 +270,7 @@ async def test_a_deleted_variation_is_not_made(
     assert now["deletedAt"]
 
 
-async def test_code_with_faults_is_asked_for_again_and_then_failed(
+async def test_invalid_code_is_requested_once_more_and_then_fails(
     modelled: Person, model_deployment: Deployment
 ) -> None:
     project = await modelled.project()

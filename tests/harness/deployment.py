@@ -15,9 +15,9 @@ from tests.harness.process import LOCAL_TOKEN, Reelroom
 
 
 class Deployment:
-    """What a test needs that uses another model than the offline one, or that kills servers.
+    """The processes of a test that uses another model than the offline one, or kills servers.
 
-    The database is not that of the tests' own pool: there the session's server works on every run.
+    The database is not that of the tests' own pool, where the session's server claims every run.
     """
 
     def __init__(self, database: str, model: ModelServer, folder: Path) -> None:
@@ -46,7 +46,7 @@ class Deployment:
         return process
 
     def person(self, process: Reelroom) -> Person:
-        """The local admin as seen through this process."""
+        """The local admin as a client of this process."""
         self._people.append(process.local_admin())
         return self._people[-1]
 

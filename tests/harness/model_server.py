@@ -423,7 +423,7 @@ def drip(delay: float = 0.05) -> Behaviour:
 
 
 def keepalives(delay: float = 0.05) -> Behaviour:
-    """Comments, without end, and never a word."""
+    """Send comments without end, and no data."""
 
     async def answer(to: Exchange) -> None:
         for _ in itertools.count():

@@ -1,4 +1,4 @@
-"""People who use the server under test, and what they do over HTTP."""
+"""Clients of accounts of the server under test, and their requests over HTTP."""
 
 import itertools
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ _numbers = itertools.count(1)
 
 
 class Person(httpx.AsyncClient):
-    """The HTTP client of an account; without a token that of somebody who is not signed in."""
+    """The HTTP client of an account; without a token it is anonymous."""
 
     def __init__(self, url: str, user_id: str = "", token: str = "") -> None:
         headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -29,7 +29,7 @@ class Person(httpx.AsyncClient):
 
     @property
     def caller(self) -> Caller:
-        """For what the test does itself, beside the server."""
+        """The caller for actions that the test calls directly, without a server."""
         return Caller(user_id=self.user_id, name=self.user_id, role="user", request_id="direct")
 
     async def ask(
@@ -41,7 +41,7 @@ class Person(httpx.AsyncClient):
         params: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
     ) -> httpx.Response:
-        """The answer to a request, whatever it is."""
+        """The answer to a request, of any status."""
         if body is None:
             return await self.request(method, path, params=params, headers=headers)
         return await self.request(method, path, json=body, params=params, headers=headers)
@@ -143,15 +143,16 @@ class Person(httpx.AsyncClient):
         assert_follows(before, events, after)
 
     async def invite(self, guest: "Person", project_id: str, role: str) -> None:
-        """Make somebody a member by an invite that they accept."""
-        invite = await self.do("POST", f"/api/projects/{project_id}/invites", {"role": role})
-        await guest.do("POST", f"/api/invites/{invite['token']}/accept")
+        """Make another account a member by an invite that it accepts."""
+        path = f"/api/projects/{project_id}/invites"
+        invite = await self.do("POST", path, {"role": role}, status=201)
+        await guest.do("POST", f"/api/invites/{invite['token']}/accept", status=200)
 
 
 async def new_person(url: str, name: str = "person") -> Person:
-    """Somebody with a new account on the server at `url`, which uses the tests' database.
+    """The client of a new account on the server at `url`, which uses the tests' database.
 
-    The ids of people whose names differ sort as their names do.
+    The ids of accounts whose names differ sort as their names do.
     """
     user_id = f"{name}-{next(_numbers)}"
     async with DB.transaction() as tx:
@@ -166,7 +167,7 @@ async def new_person(url: str, name: str = "person") -> Person:
 
 
 async def registered_person(url: str, name: str) -> Person:
-    """Somebody with a new account on any server, made over HTTP."""
+    """The client of a new account on any server, registered over HTTP."""
     body = {"email": f"{name}@example.test", "password": PASSWORD, "name": name}
     origin = {"origin": url}
     async with Person(url) as visitor:

@@ -22,7 +22,7 @@ _ports = _ports_of_worker()
 
 
 def free_port() -> int:
-    """A port on which nobody listens and which was not returned just before."""
+    """A port on which no process listens and which was not returned just before."""
     for port in _ports:
         with socket.socket() as probe:
             try:

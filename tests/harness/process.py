@@ -21,14 +21,14 @@ from tests.harness.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 READY = re.compile(r"^Reelroom is ready: (http://[^/\s]+)(/\S*)$", re.MULTILINE)
-PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "PG_BIN")  # of our environment
-COMMAND_SECONDS = 60.0  # until a command must have ended
+INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "PG_BIN")  # environment variables
+COMMAND_SECONDS = 60.0  # after which a command is killed
 LOCAL_TOKEN = "local-token-of-the-tests"
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """The environment of a process: little of ours, a free port, and these settings."""
-    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    """The environment of a process: the inherited variables, a free port, and these settings."""
+    kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
     return {**kept, "PYTHONPATH": str(ROOT), "PORT": "0", **settings}
 
 
@@ -46,10 +46,10 @@ def run(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedProc
 
 
 class Reelroom:
-    """One process, which may be started again after its end, and all that it starts.
+    """One process, which may be started again after its end, and its descendants.
 
-    Every process of it is known by a mark in its environment. As a context manager it kills what
-    is left of them when the block ends.
+    A mark in the environment identifies each of them. As a context manager it kills those that
+    are left when the block ends.
     """
 
     process: subprocess.Popen[bytes]
@@ -103,7 +103,7 @@ class Reelroom:
         return [json.loads(line) for line in self.err.splitlines()]
 
     def ready(self) -> Self:
-        """Wait until it says that it serves; learn its address and the path of its login link."""
+        """Wait until it prints its address and login link, which are then known."""
 
         def look() -> Any:
             assert self.process.poll() is None, self.err
@@ -133,14 +133,14 @@ class Reelroom:
         """The local admin, by the token in the settings."""
         return Person(self.url, "local", self.settings["REELROOM_LOCAL_TOKEN"])
 
-    def command(self, *words: str) -> str:
+    def command(self, *arguments: str) -> str:
         """What `reelroom …` prints with the same settings; it must succeed."""
-        done = run(*words, cwd=self._cwd, **self.settings)
+        done = run(*arguments, cwd=self._cwd, **self.settings)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def family(self) -> list[int]:
-        """All live processes that this one started, and their children; PostgreSQL's too."""
+        """The live descendants of this process and itself, with those of PostgreSQL."""
         mark = f"TEST_MARK={self.mark}".encode()
         pids = []
         for folder in Path("/proc").iterdir():
@@ -163,7 +163,7 @@ class Reelroom:
             self.process.send_signal(number)
 
     def end(self, number: int = signal.SIGTERM, *, within: float = 20) -> int:
-        """Send the signal; return the exit status once nothing is left of it."""
+        """Send the signal; return the exit status once no descendant is left."""
         self.send_signal(number)
         status = self.process.wait(within)
         wait_until(lambda: not self.family(), 10)

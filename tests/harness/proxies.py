@@ -1,4 +1,4 @@
-"""A TCP proxy that does what bad networks do, and an HTTP proxy that holds answers back."""
+"""A TCP proxy that injects network faults, and an HTTP proxy that buffers answers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 
 class FaultProxy:
-    """Stands between clients and one server. Its settings apply to open connections, too.
+    """A proxy between clients and one server. Its settings apply to open connections as well.
 
     `hold`: nothing passes either way, and connections look open. `refuse`: new connections are
     reset. `cut_after`: so many more bytes reach the clients, then their connections are reset.
@@ -44,7 +44,7 @@ class FaultProxy:
                 writer.transport.abort()
 
     def silence(self) -> None:
-        """Pass nothing more over what is open now, either way; it goes on to look open."""
+        """Pass nothing more over the open connections, either way; they stay open."""
         self._lost = self.connections
 
     @asynccontextmanager
@@ -126,13 +126,13 @@ class FaultProxy:
             writer.write_eof()
 
 
-KEPT = 64 * 1024  # bytes of an answer that are held back: nginx's 8 buffers of two pages
+BUFFER_BYTES = 64 * 1024  # of an answer that are held back: nginx's 8 buffers of two pages
 
 
 class BufferingProxy:
-    """A reverse proxy as a default nginx is one: no upgrades, and answers in large pieces.
+    """A reverse proxy like a default nginx: without upgrades, and with buffered answers.
 
-    An answer goes out when it is whole or fills the buffers, unless the server says
+    An answer is sent when it is complete or fills the buffers, unless the server sends
     `X-Accel-Buffering: no` and the proxy `heeds` it. Each connection carries one request.
     """
 
@@ -174,28 +174,28 @@ class BufferingProxy:
                 up_writer.transport.abort()
 
     async def _body(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(KEPT):
+        while data := await reader.read(BUFFER_BYTES):
             writer.write(data)
             await writer.drain()
-        raise ConnectionResetError("the client has left")
+        raise ConnectionResetError("the client has closed its side")
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         passes = self.heeds and b"x-accel-buffering: no" in head.lower()
         kept = head
-        while data := await reader.read(KEPT):
+        while data := await reader.read(BUFFER_BYTES):
             kept += data
-            if passes or len(kept) > KEPT:
+            if passes or len(kept) > BUFFER_BYTES:
                 writer.write(kept)
                 await writer.drain()
                 kept = b""
         writer.write(kept)
         await writer.drain()
-        raise ConnectionResetError("the answer is whole")
+        raise ConnectionResetError("the answer is complete")
 
 
 def _closing(request: bytes) -> bytes:
-    """The head without what belongs to one hop: a WebSocket is asked for in vain."""
+    """The request head without hop-by-hop fields, so that no connection is upgraded."""
     first, *fields = request.removesuffix(b"\r\n\r\n").split(b"\r\n")
     hop = (b"connection:", b"upgrade:", b"sec-websocket")
     kept = [field for field in fields if not field.lower().startswith(hop)]

@@ -1,4 +1,4 @@
-"""A redis-server of the tests' own, which may be stopped, killed and frozen."""
+"""A redis-server of the tests, which can be stopped, killed and frozen."""
 
 import shutil
 import signal
@@ -74,7 +74,7 @@ class RedisServer:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Within the block it keeps its connections and answers nothing."""
+        """Within the block, it keeps its connections and answers nothing."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
         try:

@@ -1,4 +1,4 @@
-"""An old snapshot and the events after it give the new snapshot: how tests assert that."""
+"""Assertions that an old snapshot and the events after it give the new snapshot."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""One server and the people of one test who make projects on it."""
+"""One server and the accounts of one test that make projects on it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -54,11 +54,11 @@ class Studio:
         self._people: list[Person] = []
 
     async def person(self, name: str) -> Person:
-        """Somebody with a new account; the ids of one test's people sort as their names do."""
+        """The client of a new account; the ids of a test's accounts sort as their names do."""
         return self._kept(await new_person(self.address, name))
 
-    def nobody(self) -> Person:
-        """Somebody who is not signed in."""
+    def anonymous(self) -> Person:
+        """A client that is not signed in."""
         return self._kept(Person(self.address))
 
     def _kept(self, person: Person) -> Person:
@@ -66,7 +66,7 @@ class Studio:
         return person
 
     async def member(self, owner: Person, project_id: str, name: str, role: str) -> Person:
-        """Somebody with a new account who has joined by an invite."""
+        """The client of a new account that has joined by an invite."""
         guest = await self.person(name)
         await owner.invite(guest, project_id, role)
         return guest

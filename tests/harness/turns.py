@@ -1,4 +1,4 @@
-"""Messages and turns as the chat writes them, for tests of what lies below the chat."""
+"""Messages and runs as the chat writes them, for tests of the layers below the chat."""
 
 from asyncpg import Record
 
@@ -28,7 +28,7 @@ async def said(tx: Tx, user_id: str, project_id: str, content: str) -> None:
 
 
 async def begin_turn(user_id: str, project_id: str) -> Run:
-    """Begin a turn that has its decision; its lease is the test's, so no worker takes it."""
+    """Begin a run with a decision; the test holds its lease, so that no worker claims it."""
     async with DB.transaction() as tx:
         return await begun(tx, user_id, project_id)
 

@@ -17,12 +17,12 @@ from asyncpg import Connection
 
 from app.store.database import Tx
 
-POLL_SECONDS = 0.001  # until PostgreSQL is asked what an actor waits for
-STUCK_SECONDS = 10.0  # until a schedule that does not end fails
+POLL_SECONDS = 0.001  # between two queries for the lock that an actor waits for
+STUCK_SECONDS = 10.0  # after which a schedule that does not end fails
 BLOCKED = "select cardinality(pg_blocking_pids($1)) > 0"
 
 Act = Callable[[Tx], Awaitable[object]]
-Choose = Callable[[int], int]  # of so many actors that could go on, which
+Choose = Callable[[int], int]  # from the number of actors that can run to the index of one
 
 
 class Actor:
@@ -53,7 +53,7 @@ class Actor:
             await transaction.start()
             try:
                 self.result = await act(Stepped(self))
-            except Exception as error:  # noqa: BLE001  what it raised is what is examined
+            except Exception as error:  # noqa: BLE001  the caller examines it
                 self.result = error
                 await self.turn()
                 await transaction.rollback()
@@ -90,7 +90,7 @@ class Stepped(Tx):
 
 
 class Choice(NamedTuple):
-    """Which of so many was chosen; all but the first are preemptions unless it is `free`."""
+    """The index chosen among the `able` actors; all but the first preempt unless `free`."""
 
     taken: int
     able: int
@@ -101,7 +101,7 @@ class Choice(NamedTuple):
         return int(self.taken > 0 and not self.free)
 
 
-class Ran(NamedTuple):
+class Result(NamedTuple):
     """What each act returned or raised, and the choices of the schedule."""
 
     results: list[object]
@@ -109,15 +109,15 @@ class Ran(NamedTuple):
 
 
 class Explorer:
-    """Runs schedules on two connections, with a third that asks PostgreSQL who waits."""
+    """Runs schedules on two connections; a third one queries which of them waits for a lock."""
 
     def __init__(self, connections: list[Connection], admin: Connection) -> None:
         self._connections = connections
         self._admin = admin
         self._pids: list[int] = []
 
-    async def run(self, acts: list[Act], choose: Choose) -> Ran:
-        """Run one schedule until all its actors are over."""
+    async def run(self, acts: list[Act], choose: Choose) -> Result:
+        """Run one schedule until all of its actors have ended."""
         if not self._pids:
             self._pids = [
                 await one.fetchval("select pg_backend_pid()") for one in self._connections
@@ -145,10 +145,10 @@ class Explorer:
                 last = able[taken]
                 last.go()
             await asyncio.gather(*tasks)
-        return Ran([actor.result for actor in actors], trace)
+        return Result([actor.result for actor in actors], trace)
 
     async def _settled(self, actors: list[Actor], changed: asyncio.Event) -> None:
-        """Wait until each actor is over, waits for its turn, or waits for a lock."""
+        """Wait until each actor has ended, waits for its turn, or waits for a lock."""
         while True:
             changed.clear()
             moving = [actor for actor in actors if not (actor.over or actor.waiting)]
@@ -161,13 +161,13 @@ class Explorer:
                 still = [actor for actor in moving if not (actor.over or actor.waiting)]
                 if all(held) and still == moving and len(moving) < len(actors):
                     if all(actor.over for actor in actors if actor not in moving):
-                        continue  # the lock was released: the actor goes on in a moment
+                        continue  # the lock was released: the actor continues soon
                     return
 
     async def every(
         self, make: Callable[[], Awaitable[list[Act]]], *, preemptions: int | None = None
-    ) -> AsyncIterator[Ran]:
-        """Run all schedules, or those with at most so many preemptions."""
+    ) -> AsyncIterator[Result]:
+        """Run all schedules, or those with at most `preemptions` preemptions."""
         prefix: list[int] | None = []
         while prefix is not None:
             ran = await self.run(await make(), _following(prefix))
@@ -176,8 +176,8 @@ class Explorer:
 
     async def some(
         self, make: Callable[[], Awaitable[list[Act]]], number: int, seed: int
-    ) -> AsyncIterator[Ran]:
-        """Run so many of them, among them both that run one act after the other."""
+    ) -> AsyncIterator[Result]:
+        """Run `number` random schedules, and among them both sequential ones."""
         chance = random.Random(seed)
         for index in range(number):
             choose = _following([index]) if index < 2 else chance.randrange
@@ -190,7 +190,7 @@ def _following(prefix: list[int]) -> Choose:
 
 
 def _next(trace: list[Choice], preemptions: int | None) -> list[int] | None:
-    """Return the choices up to the last that can differ, with the next one there."""
+    """Return the prefix up to the last choice that can differ, with its next alternative."""
     for index in reversed(range(len(trace))):
         taken, able, free = trace[index]
         spent = sum(choice.costs for choice in trace[:index])

@@ -1,4 +1,4 @@
-"""What people do and revert, and what a viewer sees of a project."""
+"""Changes and reverts of a project, and what a viewer of the video sees of it."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -25,7 +25,7 @@ PLAIN = SceneState(name="Plain", tsx_code=CODE)
 
 
 async def film(project_id: str) -> list[Json]:
-    """Return the live scenes in order: all that a viewer of the video would see."""
+    """Return the live scenes in order: everything that a viewer of the video sees."""
     snapshot = await snapshot_of(project_id)
     return [{name: scene[name] for name in FIELDS} for scene in snapshot["scenes"]]
 
@@ -82,7 +82,7 @@ def arrange(scene_ids: list[str]) -> Step:
 
 
 async def turn(user_id: str, project_id: str, *steps: Step) -> str:
-    """Make a run that did these steps; return the id of its answer."""
+    """Make a run with these steps; return the id of its assistant message."""
     run = await begin_turn(user_id, project_id)
     for step in steps:
         await do_step(run, step)

@@ -64,9 +64,9 @@ async def test_a_route_is_open_to_its_role_and_those_above(
         "iteration": (await newest(ann, scene))["id"],
     }
     before = await snapshot_of(project_id)
-    refused = {"nobody": (401, "UNAUTHORIZED"), "stranger": (404, "NOT_FOUND")}
+    refused = {"anonymous": (401, "UNAUTHORIZED"), "stranger": (404, "NOT_FOUND")}
     refused |= {role: (403, "FORBIDDEN") for role in people if RANK[role] < RANK[access]}
-    others = {"nobody": studio.nobody(), "stranger": await studio.person("sam"), **people}
+    others = {"anonymous": studio.anonymous(), "stranger": await studio.person("sam"), **people}
     for role, expected in refused.items():
         answer = await call(others[role], method, path, ids)
         assert (answer.status_code, answer.json()["error"]["code"]) == expected, role
@@ -77,7 +77,7 @@ async def test_a_route_is_open_to_its_role_and_those_above(
 
 
 @pytest.mark.parametrize(("operation", "method", "path", "access"), ROUTES)
-async def test_what_is_not_there_is_not_found(
+async def test_an_unknown_id_is_not_found(
     studio: Studio, operation: str, method: str, path: str, access: str
 ) -> None:
     ann = await studio.person("ann")
@@ -111,7 +111,7 @@ async def test_a_deleted_project_cannot_be_reverted(studio: Studio) -> None:
         assert answer.status_code == 404, path
 
 
-async def test_the_description_is_true(client: httpx.AsyncClient) -> None:
+async def test_the_description_matches_the_routes(client: httpx.AsyncClient) -> None:
     described = (await client.get("/schema/openapi.json")).json()
     for operation, method, path, _ in ROUTES:
         found = [
@@ -126,13 +126,13 @@ async def test_the_description_is_true(client: httpx.AsyncClient) -> None:
         assert found[0]["description"]
 
 
-# What the process does beside the request: noting a token's use, looking for runs to work on.
-_ELSEWHERE = re.compile(r"api_token|skip locked|lease_expires_at")
+# Statements beside the request: recording the use of a token, looking for runs to claim.
+_BACKGROUND = re.compile(r"api_token|skip locked|lease_expires_at")
 
 
 @asynccontextmanager
 async def counted(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[str]]:
-    """Yield the statements that this process runs in the block."""
+    """Yield the statements that this process runs within the block."""
     seen: list[str] = []
     for name in ("fetch", "fetchrow", "fetchval", "execute"):
         kept = getattr(Tx, name)
@@ -166,7 +166,7 @@ async def test_the_number_of_queries_does_not_grow(
             async with counted(monkeypatch) as seen:
                 answer = await call(ann, method, path, ids)
             assert answer.is_success, answer.text
-            counted_now[operation] = len([sql for sql in seen if not _ELSEWHERE.search(sql)])
+            counted_now[operation] = len([sql for sql in seen if not _BACKGROUND.search(sql)])
         counts.append(counted_now)
     assert counts[0] == counts[1]
     assert max(counts[0].values()) < 25, counts[0]

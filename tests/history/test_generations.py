@@ -1,4 +1,4 @@
-"""A scene that is reverted shows the generation that it showed then, if any."""
+"""A reverted scene shows the generation that it showed at that state, if any."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -78,7 +78,7 @@ async def test_a_scene_shows_the_generation_of_its_state(
     renamed = await written("later", None)
     assert await shown() == ("later", None)
     await revert_iteration(tx, ANN, renamed, RevertRequest(target="before"))
-    assert await shown() == states[0], "none, as then"
+    assert await shown() == states[0], "no generation, as at that state"
     await revert_iteration(tx, ANN, edits[1], RevertRequest(target="after", force=True))
     assert await shown() == states[2]
     await undo(tx, ANN, project, UndoRequest())

@@ -1,4 +1,4 @@
-"""Whatever two people, the model, reverts and undo do in whatever order, every promise holds."""
+"""Random changes, reverts and undos of two users and the model keep every invariant."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -44,7 +44,7 @@ from app.scenes.undo import LIST_ITERATIONS_OF_ENTRY, UndoRequest, redo, undo
 from app.store.database import Tx
 from app.store.ids import new_id
 from app.store.query import column_list
-from tests.conftest import MUST
+from tests.conftest import IN_CI
 from tests.harness.database import connect
 from tests.harness.turns import REQUEST, begun, ended
 
@@ -71,7 +71,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(["add", "edit", "drop"]), PICK, PATCH
 
 
 class Machine(RuleBasedStateMachine):
-    """Each example is one transaction that is rolled back; each step a savepoint of it."""
+    """Each example is a transaction that is rolled back; each step is a savepoint of it."""
 
     runner: ClassVar[asyncio.Runner]
     connection: ClassVar[asyncpg.Connection]
@@ -97,7 +97,7 @@ class Machine(RuleBasedStateMachine):
         return Caller(user_id=name, name=name, request_id=f"by-{name}-{new_id()}")
 
     async def step(self, work: Callable[[Tx], Awaitable[T]]) -> T:
-        """Run some work as a transaction, with the deferred constraints checked at its end."""
+        """Run work as a transaction, with the deferred constraints checked at its end."""
         async with self.tx.savepoint():
             done = await work(self.tx)
             await self.tx.execute("set constraints all immediate")
@@ -111,7 +111,7 @@ class Machine(RuleBasedStateMachine):
             return conflict
 
     async def film(self) -> bytes:
-        """Return all scenes to the byte, the live ones in order and the deleted ones last."""
+        """Return all scenes as bytes, the live ones in order and the deleted ones last."""
         rows = await self.tx.fetch(
             f"select {column_list(SCENE)} from scene where project_id = $1"
             " order by position nulls last, id",
@@ -245,8 +245,8 @@ class Machine(RuleBasedStateMachine):
             if iteration.scene_id is not None:
                 scene = await find_scene(self.tx, iteration.scene_id)
                 assert scene is not None
-                wanted = iteration.before if side == "before" else iteration.after
-                assert has_state(plain(scene.state), wanted)
+                expected = iteration.before if side == "before" else iteration.after
+                assert has_state(plain(scene.state), expected)
             await self.and_back(user, done.data, before)
 
         self.run(work())
@@ -269,7 +269,7 @@ class Machine(RuleBasedStateMachine):
         self.run(work())
 
     async def and_back(self, user: str, went: RevertResult, before: bytes) -> None:
-        """Revert the revert: that gives the state before it; the undo of that gives it again."""
+        """Revert the revert, which restores the state before it; then undo that."""
         if went.message is None:
             assert await self.film() == before
             return
@@ -322,17 +322,17 @@ class Machine(RuleBasedStateMachine):
                     break
                 films.append(await self.film())
                 assert films[-1] != films[-2]
-            for wanted in reversed(films[:-1]):
+            for expected in reversed(films[:-1]):
                 await self.step(
                     lambda tx: redo(tx, self.by(user), self.project, UndoRequest(scope=scope))
                 )
-                assert await self.film() == wanted
+                assert await self.film() == expected
 
         self.run(work())
 
     @precondition(lambda self: self.project)
     @invariant()
-    def every_promise_holds(self) -> None:
+    def every_invariant_holds(self) -> None:
         type(self).steps += 1
         assert [str(violation) for violation in self.run(check(self.tx))] == []
 
@@ -363,12 +363,12 @@ def explore(dsn: str, examples: int, steps: int) -> int:
 
 
 @pytest.mark.timeout(600)
-def test_every_promise_holds_after_each_of_many_steps(machine_dsn: str) -> None:
-    examples, least = (50, 2000) if MUST else (20, 800)
+def test_every_invariant_holds_after_each_of_many_steps(machine_dsn: str) -> None:
+    examples, least = (50, 2000) if IN_CI else (20, 800)
     assert explore(machine_dsn, examples, 50) >= least
 
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
-def test_every_promise_holds_after_each_of_very_many_steps(machine_dsn: str) -> None:
+def test_every_invariant_holds_after_each_of_very_many_steps(machine_dsn: str) -> None:
     assert explore(machine_dsn, 400, 60) >= 20_000

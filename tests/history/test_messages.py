@@ -1,4 +1,4 @@
-"""What a message changed is reverted as one, and a deleted message leaves its history."""
+"""The changes of a message are reverted together, and survive the deletion of the message."""
 
 import httpx
 import pytest
@@ -119,7 +119,7 @@ async def test_a_change_between_two_steps_of_a_turn_is_not_lost(studio: Studio) 
     assert {entry["runId"]: entry["restorable"] for entry in page["items"]}[run.id] is False
 
 
-async def test_a_prompt_stands_for_its_answer(studio: Studio) -> None:
+async def test_reverting_a_prompt_reverts_its_answer(studio: Studio) -> None:
     ann, project_id, ids = await five(studio)
     before = await film(project_id)
     message_id = await turn(ann.user_id, project_id, drop(ids[2]))
@@ -131,7 +131,7 @@ async def test_a_prompt_stands_for_its_answer(studio: Studio) -> None:
     assert await film(project_id) == before
 
 
-async def test_a_message_that_changed_nothing_is_told_so(studio: Studio) -> None:
+async def test_a_message_without_changes_is_refused(studio: Studio) -> None:
     ann, project_id, _ = await five(studio)
     message_id = await turn(ann.user_id, project_id)
     body = {"target": "before"}
@@ -195,7 +195,7 @@ async def test_a_subscriber_sees_a_revert_live(studio: Studio, client: httpx.Asy
 
 
 async def test_a_deleted_message_leaves_its_history(studio: Studio) -> None:
-    """The message is older than those of a snapshot, since no event says that one was deleted."""
+    """The message is too old for a snapshot, since no event reports a deleted message."""
     ann, project_id, ids = await five(studio)
     before = await film(project_id)
     message_id = await turn(ann.user_id, project_id, drop(ids[0]), rewrite(ids[1], name="B"))

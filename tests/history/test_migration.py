@@ -1,4 +1,4 @@
-"""A history from before there were entries of the timeline gets them and loses nothing."""
+"""A history older than the entries of the timeline gets them and loses nothing."""
 
 import shutil
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Two changes of the same thing at once give what one after the other would give."""
+"""Two concurrent changes have the result of one of their sequential orders."""
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -40,10 +40,10 @@ from app.scenes.undo import UndoRequest, redo, undo
 from app.store.database import Tx
 from app.store.ids import new_id
 from tests.harness.database import connect
-from tests.history.schedules import Act, Explorer, Ran
+from tests.history.schedules import Act, Explorer, Result
 
-SAMPLES = 12  # schedules of each pair that chance chooses
-SEEN = 2  # the first scene's own revision when the race begins
+SAMPLES = 12  # random schedules of each pair
+BASE_REVISION = 2  # of the first scene when the race begins
 SEED = int(os.environ.get("REELROOM_SEED", "7"))
 
 
@@ -55,7 +55,7 @@ class World(NamedTuple):
     bob: Caller
     scenes: list[str]
     made: dict[str, str]  # operation -> iteration
-    generation: str  # code that nobody has applied
+    generation: str  # with code that is on no scene
 
 
 ann_edits = ScenePatch(name="Edited by Ann")
@@ -81,8 +81,8 @@ def walk(world: World, verb: Any, who: str = "ann", scope: Any = "mine") -> Act:
 
 
 def order(world: World) -> Act:
-    wanted = SceneOrder(scene_ids=[UUID(one) for one in world.scenes[:2]])
-    return lambda tx: reorder_scenes(tx, world.ann, world.project, wanted)
+    new_order = SceneOrder(scene_ids=[UUID(one) for one in world.scenes[:2]])
+    return lambda tx: reorder_scenes(tx, world.ann, world.project, new_order)
 
 
 def apply(world: World) -> Act:
@@ -91,12 +91,12 @@ def apply(world: World) -> Act:
 
 
 def commit(world: World) -> Act:
-    """Commit code as a worker does, which was written for a scene at some revision."""
+    """Commit code as a worker does that started from a revision of a scene."""
 
     async def act(tx: Tx) -> None:
         found = await find_scene(tx, world.scenes[0])
         assert found is not None
-        base = msgspec.structs.replace(found, revision=SEEN)
+        base = msgspec.structs.replace(found, revision=BASE_REVISION)
         async with changing(
             tx, world.project, actor_id=world.ann.user_id, request_id="run"
         ) as change:
@@ -182,8 +182,8 @@ async def new_world(tx: Tx) -> World:
     async with tx.savepoint():
         await change_scene(tx, ann, scenes[0], ann_edits, None)
     async with tx.savepoint():
-        wanted = SceneOrder(scene_ids=[UUID(scenes[number]) for number in (2, 1, 0)])
-        await reorder_scenes(tx, ann, project, wanted)
+        new_order = SceneOrder(scene_ids=[UUID(scenes[number]) for number in (2, 1, 0)])
+        await reorder_scenes(tx, ann, project, new_order)
     async with tx.savepoint():
         await delete_scene(tx, bob, scenes[2], None)
     async with (
@@ -205,7 +205,7 @@ async def new_world(tx: Tx) -> World:
 
 
 async def outcome(tx: Tx, world: World, results: list[object]) -> Any:
-    """Return what a viewer could distinguish: everything without ids and times."""
+    """Return everything that clients can distinguish: all data without ids and times."""
     rows = await tx.fetch(
         "select id, name, tsx_code, duration, position, deleted_at is not null as deleted,"
         " revision from scene where project_id in ($1, $2) order by project_id = $1,"
@@ -229,14 +229,14 @@ def _made_project(result: object) -> str | None:
 
 
 async def explore(place: Place, name: str, *, preemptions: int | None) -> int:
-    """Try the schedules of a pair, or some of them; return how many there were."""
+    """Run the schedules of a pair, or some of them; return their number."""
     worlds: list[World] = []
 
     async def make() -> list[Act]:
         worlds.append(await new_world(place.tx))
         return PAIRS[name](worlds[-1])
 
-    runs: list[Ran] = []
+    runs: list[Result] = []
     serial: list[Any] = []
     if preemptions is None:
         ran = place.explorer.some(make, SAMPLES, SEED)
@@ -267,8 +267,8 @@ async def one_after(tx: Tx, act: Act) -> object:
 
 
 @pytest.mark.parametrize("name", PAIRS)
-async def test_a_race_ends_as_one_after_the_other_would(place: Place, name: str) -> None:
-    """Try every schedule with one preemption, and some others."""
+async def test_a_race_ends_as_a_sequence_would(place: Place, name: str) -> None:
+    """Run every schedule with one preemption, and some random ones."""
     assert await explore(place, name, preemptions=1) > 15
     assert await explore(place, name, preemptions=None) == SAMPLES
 
@@ -276,14 +276,14 @@ async def test_a_race_ends_as_one_after_the_other_would(place: Place, name: str)
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", PAIRS)
-async def test_a_race_with_two_preemptions_ends_so_too(place: Place, name: str) -> None:
+async def test_a_race_with_two_preemptions_ends_as_a_sequence_too(place: Place, name: str) -> None:
     number = await explore(place, name, preemptions=2)
     print(f"{name}: {number} schedules")
     assert number > 60
 
 
-async def test_the_explorer_finds_what_a_missing_lock_loses(place: Place) -> None:
-    """Two transactions add one to what they read, with and without a lock."""
+async def test_the_explorer_finds_the_update_lost_without_a_lock(place: Place) -> None:
+    """Two transactions increment a number that they read, with and without a lock."""
     await place.tx.execute("create table counter (number integer)")
 
     def adding(lock: str) -> Act:

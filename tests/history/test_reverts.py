@@ -1,4 +1,4 @@
-"""Each kind of change is reverted and done again, to the byte."""
+"""Each kind of change is reverted and redone exactly, byte by byte."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -75,7 +75,7 @@ async def begun(studio: Studio) -> tuple[Person, str, list[str]]:
 
 
 @pytest.mark.parametrize("name", ACTS)
-async def test_each_operation_is_reverted_and_done_again(studio: Studio, name: str) -> None:
+async def test_each_operation_is_reverted_and_redone(studio: Studio, name: str) -> None:
     ann, project_id, ids = await begun(studio)
     before = await film(project_id)
     revision = (await snapshot_of(project_id))["revision"]
@@ -133,7 +133,7 @@ async def test_a_revert_to_the_current_state_changes_nothing(studio: Studio) -> 
     assert await snapshot_of(project_id) == was
 
 
-async def test_later_changes_stand_in_the_way_unless_forced(studio: Studio) -> None:
+async def test_later_changes_block_a_revert_unless_forced(studio: Studio) -> None:
     ann, project_id, ids = await begun(studio)
     bob = await studio.member(ann, project_id, "bob", "editor")
     path = f"/api/scenes/{ids[1]}"
@@ -159,7 +159,7 @@ async def test_later_changes_stand_in_the_way_unless_forced(studio: Studio) -> N
     assert (scene["name"], scene["duration"]) == (before["name"], before["duration"])
 
 
-async def test_later_changes_that_were_reverted_do_not_stand_in_the_way(studio: Studio) -> None:
+async def test_later_changes_that_were_reverted_do_not_block_a_revert(studio: Studio) -> None:
     ann, project_id, ids = await begun(studio)
     path = f"/api/scenes/{ids[1]}"
     before = await film(project_id)
@@ -173,7 +173,7 @@ async def test_later_changes_that_were_reverted_do_not_stand_in_the_way(studio: 
     assert await film(project_id) == before
 
 
-async def test_an_edit_that_was_made_undone_by_hand_still_stands_in_the_way(
+async def test_an_edit_that_was_reversed_manually_still_blocks_a_revert(
     studio: Studio,
 ) -> None:
     ann, _, ids = await begun(studio)
@@ -186,7 +186,7 @@ async def test_an_edit_that_was_made_undone_by_hand_still_stands_in_the_way(
     assert len(error["details"]["later"]) == 2
 
 
-async def test_a_deleted_scene_comes_back_with_an_older_content_by_force(studio: Studio) -> None:
+async def test_a_forced_revert_restores_a_deleted_scene_with_older_content(studio: Studio) -> None:
     ann, project_id, ids = await begun(studio)
     before = await film(project_id)
     path = f"/api/scenes/{ids[1]}"
@@ -208,7 +208,7 @@ async def test_a_deleted_scene_comes_back_with_an_older_content_by_force(studio:
     assert await film(project_id) == before
 
 
-async def test_a_deleted_scene_may_get_another_content_and_stay_deleted(studio: Studio) -> None:
+async def test_a_deleted_scene_may_get_other_content_and_stay_deleted(studio: Studio) -> None:
     ann, project_id, ids = await begun(studio)
     path = f"/api/scenes/{ids[1]}"
     await ann.do("DELETE", path)
@@ -224,7 +224,7 @@ async def test_a_deleted_scene_may_get_another_content_and_stay_deleted(studio: 
     assert (back["name"], back["position"]) == ("S1", 1)
 
 
-async def test_an_order_is_restored_as_far_as_its_scenes_are_still_there(studio: Studio) -> None:
+async def test_an_order_is_restored_for_the_scenes_that_still_exist(studio: Studio) -> None:
     ann, project_id, ids = await begun(studio)
     a, b, c, d = ids
     await ann.do("PUT", f"/api/projects/{project_id}/scene-order", {"sceneIds": [c, b, a]})

@@ -53,7 +53,7 @@ async def test_each_message_or_direct_change_is_one_entry(studio: Studio) -> Non
         assert (await ann.do("GET", path))["revision"] == entry["revision"]
 
 
-async def test_it_is_read_page_by_page(studio: Studio) -> None:
+async def test_the_timeline_is_paginated(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     await many_steps(ann, project_id)
@@ -69,7 +69,7 @@ async def test_it_is_read_page_by_page(studio: Studio) -> None:
     assert len(whole) == 12
 
 
-async def test_restorable_is_what_needs_no_force(studio: Studio) -> None:
+async def test_an_entry_is_restorable_when_it_needs_no_force(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     await many_steps(ann, project_id)
@@ -97,7 +97,7 @@ async def test_restorable_is_what_needs_no_force(studio: Studio) -> None:
     assert {True, False} == set(tried)
 
 
-async def test_a_branch_is_the_project_as_it_was_at_any_revision(studio: Studio) -> None:
+async def test_a_branch_is_the_project_at_any_revision(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project("Film")
     await many_steps(ann, project_id)
@@ -128,7 +128,7 @@ async def test_a_branch_is_the_project_as_it_was_at_any_revision(studio: Studio)
     assert {"Film (branch)", "Film (branch 2)", "Later (branch)"} <= set(titles)
 
 
-async def test_a_branch_of_now_lives_its_own_life(studio: Studio) -> None:
+async def test_a_branch_of_the_head_is_independent(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project("x" * 200)
     await many_steps(ann, project_id)
@@ -173,7 +173,7 @@ async def test_two_iterations_are_compared(studio: Studio) -> None:
     assert found["changed"] == ["deleted", "position"]
 
 
-async def test_only_what_is_comparable_is_compared(studio: Studio) -> None:
+async def test_incomparable_iterations_are_refused(studio: Studio) -> None:
     ann, bob = await studio.person("ann"), await studio.person("bob")
     project_id = await ann.project()
     ids = [(await ann.scene(project_id))["id"] for _ in range(2)]
@@ -204,7 +204,7 @@ def test_a_very_long_code_is_shown_as_replaced() -> None:
     )
 
 
-async def test_a_dropped_scene_is_named_in_the_timeline(studio: Studio) -> None:
+async def test_a_deleted_scene_is_named_in_the_timeline(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     scene = (await ann.scene(project_id, name="Gone"))["id"]

@@ -1,4 +1,4 @@
-"""Undo and redo of one's own steps and of everybody's, also when two people meet."""
+"""Undo and redo of a user's own steps and of everyone's, also with two users at once."""
 
 import asyncio
 from typing import Any
@@ -68,7 +68,7 @@ async def many_steps(ann: Person, project_id: str) -> list[list[Json]]:
 
 
 @pytest.mark.parametrize("scope", ["mine", "project"])
-async def test_every_step_is_undone_and_done_again(studio: Studio, scope: str) -> None:
+async def test_every_step_is_undone_and_redone(studio: Studio, scope: str) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     films = await many_steps(ann, project_id)
@@ -85,7 +85,7 @@ async def test_every_step_is_undone_and_done_again(studio: Studio, scope: str) -
         await ends(ann, project_id, "redo", scope)
 
 
-async def test_undo_and_redo_in_any_turn(studio: Studio) -> None:
+async def test_undo_and_redo_in_any_order(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     films = await many_steps(ann, project_id)
@@ -97,7 +97,7 @@ async def test_undo_and_redo_in_any_turn(studio: Studio) -> None:
         assert await film(project_id) == films[at]
 
 
-async def test_a_new_change_clears_redo_but_not_what_others_could_redo(studio: Studio) -> None:
+async def test_a_new_change_clears_only_its_user_s_redo(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     bob = await studio.member(ann, project_id, "bob", "editor")
@@ -114,7 +114,7 @@ async def test_a_new_change_clears_redo_but_not_what_others_could_redo(studio: S
     assert [scene["name"] for scene in await film(project_id)] == ["Scene 1", "B"]
 
 
-async def test_two_people_undo_each_their_own(studio: Studio) -> None:
+async def test_two_users_undo_their_own_steps(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     bob = await studio.member(ann, project_id, "bob", "editor")
@@ -134,7 +134,7 @@ async def test_two_people_undo_each_their_own(studio: Studio) -> None:
     assert await film(project_id) == after
 
 
-async def test_an_undo_that_would_lose_a_change_by_another_names_it(studio: Studio) -> None:
+async def test_an_undo_that_would_lose_the_change_of_another_names_it(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     bob = await studio.member(ann, project_id, "bob", "editor")
@@ -157,7 +157,7 @@ async def test_an_undo_that_would_lose_a_change_by_another_names_it(studio: Stud
     assert (await film(project_id))[0]["name"] == "B"
 
 
-async def test_the_scope_project_walks_the_steps_of_everybody(studio: Studio) -> None:
+async def test_the_scope_project_covers_the_steps_of_everyone(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     bob = await studio.member(ann, project_id, "bob", "editor")
@@ -175,7 +175,7 @@ async def test_the_scope_project_walks_the_steps_of_everybody(studio: Studio) ->
     assert await film(project_id) == last
 
 
-async def test_an_undo_is_no_step_but_a_revert_is(studio: Studio) -> None:
+async def test_a_revert_is_a_step_and_an_undo_is_not(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     scene = (await ann.scene(project_id))["id"]
@@ -193,7 +193,7 @@ async def test_an_undo_is_no_step_but_a_revert_is(studio: Studio) -> None:
     assert await film(project_id) == films[0]
 
 
-async def test_a_step_that_another_reverted_already_is_skipped(studio: Studio) -> None:
+async def test_a_step_that_another_user_reverted_is_skipped(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     bob = await studio.member(ann, project_id, "bob", "editor")
@@ -221,7 +221,7 @@ async def test_ten_undos_with_one_key_are_one(studio: Studio) -> None:
     assert len(await film(project_id)) == 2
 
 
-async def test_a_run_that_goes_on_cannot_be_undone(studio: Studio) -> None:
+async def test_a_running_run_can_not_be_undone(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     run = await begin_turn(ann.user_id, project_id)

@@ -1,4 +1,4 @@
-"""Requests that no decent client would send, and scopes without a server."""
+"""Malformed requests over a plain socket, and scopes without a server."""
 
 import asyncio
 from typing import Any
@@ -7,7 +7,7 @@ from app.http.request import REQUEST_KEY, RequestInfo
 
 
 async def send_raw(address: str, request: bytes) -> tuple[int, bytes]:
-    """Send raw bytes; return the status and everything that came until the server closed."""
+    """Send raw bytes; return the status and all bytes up to the server's close."""
     host, port = address.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
@@ -22,6 +22,6 @@ async def send_raw(address: str, request: bytes) -> tuple[int, bytes]:
 
 
 def guarded_scope(scope: dict[str, Any]) -> dict[str, Any]:
-    """A scope as the guard leaves it, for what is tested without a server."""
+    """A scope as the guard passes it on, for tests without a server."""
     scope.setdefault("state", {})[REQUEST_KEY] = RequestInfo(request_id="test", began=0.0)
     return scope

@@ -1,4 +1,4 @@
-"""What happens to those who never come to the end of their request's head."""
+"""Connections whose request head is slow, too long, or never complete."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ from tests.http.raw import send_raw
 
 HEAD = b"GET /api/things HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 LINE = b"X: " + b"x" * 65_000 + b"\r\n"
-MANY = 1000  # lines: far more than any buffer between the two holds
+MANY_LINES = 1000  # more than all buffers between client and server hold
 
 
 @pytest.mark.parametrize(
@@ -39,19 +39,19 @@ async def test_a_head_without_end_ends_the_connection(
         with pytest.raises(ConnectionError):
             async with asyncio.timeout(20):
                 writer.write(begin)
-                for _ in range(MANY):
+                for _ in range(MANY_LINES):
                     writer.write(more)
                     await writer.drain()
     finally:
         writer.close()
 
 
-class Impatient(Connection):
+class ShortTimeoutConnection(Connection):
     head_seconds = 0.2
 
 
-async def test_a_head_that_is_not_sent_is_not_waited_for() -> None:
-    async with serving(Guard(small_app(), Settings()), http=Impatient) as address:
+async def test_an_incomplete_head_times_out() -> None:
+    async with serving(Guard(small_app(), Settings()), http=ShortTimeoutConnection) as address:
         host, port = address.removeprefix("http://").split(":")
         for begin in (b"", HEAD, HEAD + b"\r\n" + HEAD):
             reader, writer = await asyncio.open_connection(host, int(port))
@@ -62,14 +62,14 @@ async def test_a_head_that_is_not_sent_is_not_waited_for() -> None:
             writer.close()
 
 
-async def test_a_head_that_is_merely_too_long_is_answered(address: str) -> None:
+async def test_a_head_that_is_too_long_is_answered(address: str) -> None:
     async with asyncio.timeout(20):
         status, answer = await send_raw(address, HEAD + LINE * 3 + b"Connection: close\r\n\r\n")
     assert status == 431
     assert b'"INVALID_INPUT"' in answer
 
 
-async def test_bodies_and_many_requests_on_one_connection_are_no_head(
+async def test_bodies_and_repeated_requests_do_not_count_as_a_head(
     client: httpx.AsyncClient,
 ) -> None:
     for _ in range(5):

@@ -1,4 +1,4 @@
-"""Whatever goes wrong, the client gets the envelope with the right code."""
+"""Every error is answered in the envelope, with its code."""
 
 import logging
 from typing import Annotated, Any
@@ -39,9 +39,7 @@ UNREADABLE_BODIES: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", UNREADABLE_BODIES)
-async def test_a_body_that_can_not_be_read_is_the_clients_fault(
-    client: httpx.AsyncClient, name: str
-) -> None:
+async def test_a_malformed_body_is_a_client_error(client: httpx.AsyncClient, name: str) -> None:
     problem(await sent(client, UNREADABLE_BODIES[name]), 400, "INVALID_INPUT")
 
 
@@ -90,7 +88,7 @@ async def test_a_broken_rule_is_a_failed_validation_at_its_path(
     assert error["details"][0]["message"]
 
 
-async def test_query_parameters_are_told_apart_alike(client: httpx.AsyncClient) -> None:
+async def test_faults_of_query_parameters_have_the_same_codes(client: httpx.AsyncClient) -> None:
     error = problem(await client.get("/api/things?limit=101"), 422, "VALIDATION_FAILED")
     assert error["details"][0]["path"] == "limit"
     problem(await client.get("/api/things?limit=many"), 400, "INVALID_INPUT")
@@ -110,33 +108,33 @@ async def test_a_missing_route_and_a_wrong_method_answer_in_the_envelope(
     assert {"GET", "POST"} <= set(answer.headers["allow"].split(", "))
 
 
-async def test_a_plain_request_to_a_websocket_is_told_what_it_met(
+async def test_a_plain_request_to_a_websocket_is_refused_with_a_reason(
     client: httpx.AsyncClient,
 ) -> None:
     error = problem(await client.get("/api/socket"), 405, "METHOD_NOT_ALLOWED")
     assert error["message"].startswith("This is a WebSocket")
 
 
-async def test_a_limit_says_when_to_come_back(client: httpx.AsyncClient) -> None:
+async def test_a_limit_is_answered_with_retry_after(client: httpx.AsyncClient) -> None:
     answer = await client.get("/api/busy")
     assert problem(answer, 429, "RATE_LIMITED")["retryable"] is True
     assert answer.headers["retry-after"] == "7"
 
 
-async def test_a_bug_shows_nothing_of_itself_and_is_found_in_the_log_by_its_request(
+async def test_an_internal_error_is_logged_with_its_request_and_reveals_nothing(
     client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
         answer = await client.get("/api/broken", headers={"x-request-id": "find-me"})
     problem(answer, 500, "INTERNAL_ERROR")
-    for word in (SECRET, "LookupError", "select", ".py"):
-        assert word not in answer.text
+    for text in (SECRET, "LookupError", "select", ".py"):
+        assert text not in answer.text
     record = next(record for record in caplog.records if "find-me" in record.getMessage())
     assert record.exc_info is not None
     assert SECRET in str(record.exc_info[1])
 
 
-def test_every_wording_of_a_broken_rule_is_known() -> None:
+def test_every_message_of_a_failed_validation_is_known() -> None:
     meta = msgspec.Meta
     cases: list[tuple[msgspec.Meta, Any, Any, str]] = [
         (meta(ge=1), int, 0, "minimum"),

@@ -1,4 +1,4 @@
-"""What the guard refuses before any route sees it, and what it puts on every answer."""
+"""The requests that the guard refuses before any route, and the headers of every answer."""
 
 import asyncio
 from typing import Any
@@ -48,7 +48,7 @@ async def test_a_well_formed_request_id_is_kept_and_any_other_replaced(
         assert len(made.headers["x-request-id"]) == 36
 
 
-async def test_json_is_taken_from_application_json_only(client: httpx.AsyncClient) -> None:
+async def test_json_is_accepted_as_application_json_only(client: httpx.AsyncClient) -> None:
     body = '{"title":"One"}'
     for kind in (
         "text/plain", "application/x-www-form-urlencoded", "application/jsonp",
@@ -74,7 +74,7 @@ async def test_compressed_bodies_are_refused(client: httpx.AsyncClient) -> None:
         problem(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-async def test_a_body_over_its_limit_is_refused_whether_it_tells_its_length_or_not(
+async def test_a_body_over_its_limit_is_refused_with_or_without_its_length(
     client: httpx.AsyncClient,
 ) -> None:
     answer = await client.post("/api/things", content=b" " * (1024 * 1024 + 1), headers=JSON)
@@ -88,14 +88,14 @@ async def test_a_body_over_its_limit_is_refused_whether_it_tells_its_length_or_n
     problem(answer, 413, "PAYLOAD_TOO_LARGE")
 
 
-async def test_a_body_that_never_comes_is_not_waited_for() -> None:
+async def test_a_body_that_is_never_sent_times_out() -> None:
     impatient = Guard(small_app(), Settings(), body_seconds=0.1)
     async with serving(impatient) as address, asyncio.timeout(20):
         status, _ = await send_raw(address, HEAD + b"Content-Length: 5\r\n\r\n{")
     assert status == 400
 
 
-async def test_a_body_that_says_it_is_too_long_is_refused_before_it_comes(address: str) -> None:
+async def test_a_body_declared_too_long_is_refused_before_it_is_sent(address: str) -> None:
     async with asyncio.timeout(20):
         status, _ = await send_raw(address, HEAD + b"Content-Length: 2000000\r\n\r\n{")
     assert status == 413
@@ -133,7 +133,7 @@ async def test_a_server_on_loopback_answers_to_loopback_names_only(
         assert (await client.get("/api/things", headers={"host": host})).status_code == 200
 
 
-async def test_a_server_that_others_can_reach_answers_to_any_host() -> None:
+async def test_a_server_on_a_public_address_answers_to_any_host() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
@@ -174,7 +174,7 @@ async def test_a_change_with_a_cookie_needs_an_origin_and_one_only(
 async def test_a_page_of_another_site_can_not_log_anyone_in_or_out(
     client: httpx.AsyncClient, address: str
 ) -> None:
-    """Even without a cookie: what it would set is a session of the attacker's."""
+    """Even without a cookie: the answer would set a session of the attacker."""
     evil = {"origin": "https://evil.example"}
     problem(await client.post("/api/things", json=THING, headers=evil), 403, "FORBIDDEN")
     cross = {**COOKIE, "origin": address, "sec-fetch-site": "cross-site"}
@@ -191,7 +191,7 @@ async def test_a_bearer_token_needs_no_origin_but_another_scheme_does(
     problem(await client.post("/api/things", json=THING, headers=basic), 403, "FORBIDDEN")
 
 
-async def test_reads_need_no_origin_and_no_other_origin_is_told_it_may_read(
+async def test_reads_need_no_origin_and_no_other_origin_is_allowed_to_read(
     client: httpx.AsyncClient,
 ) -> None:
     answer = await client.get("/api/things", headers={**COOKIE, "origin": "https://evil.example"})
@@ -210,7 +210,7 @@ async def test_a_socket_from_another_origin_is_refused_before_it_opens(
     assert b'"FORBIDDEN"' in refused.value.response.body
 
 
-async def test_a_socket_that_brings_nothing_is_refused_before_it_opens(address: str) -> None:
+async def test_a_socket_without_credentials_is_refused_before_it_opens(address: str) -> None:
     with pytest.raises(InvalidStatus) as refused:
         await connect(f"{address}/api/socket".replace("http", "ws"))
     assert refused.value.response.status_code == 403
@@ -227,7 +227,7 @@ async def test_a_socket_of_our_origin_or_with_a_token_opens(address: str) -> Non
             assert socket.response.headers["X-Request-Id"] == expected
 
 
-async def test_a_socket_without_an_account_learns_why_from_its_close_code(address: str) -> None:
+async def test_a_socket_without_an_account_is_closed_with_a_code(address: str) -> None:
     url = f"{address}/api/socket".replace("http", "ws")
     async with connect(
         url, additional_headers={"Origin": address}, subprotocols=[Subprotocol("other"), OURS]
@@ -274,7 +274,7 @@ async def test_transport_security_is_promised_under_https_only() -> None:
     assert b"strict-transport-security" in names
 
 
-async def test_a_stream_is_passed_on_as_it_comes(client: httpx.AsyncClient) -> None:
+async def test_a_stream_is_not_buffered(client: httpx.AsyncClient) -> None:
     async with asyncio.timeout(20), client.stream("GET", "/api/endless") as answer:
         assert answer.headers.get_list("cache-control") == ["no-cache, no-transform"]
         async for line in answer.aiter_lines():

@@ -1,4 +1,4 @@
-"""Each limit counts on its own, in one process and through Redis, and a lost Redis stops nobody."""
+"""Each limit counts alone, in one process and through Redis; a lost Redis refuses no request."""
 
 import asyncio
 import socket
@@ -29,8 +29,8 @@ async def at(url: str) -> AsyncIterator[RedisServer]:
     await home.close()
 
 
-def patient_limiter(redis: RedisServer) -> Limiter:
-    """One for a machine that may be busy, which is not what is tested."""
+def limiter_with_long_timeout(redis: RedisServer) -> Limiter:
+    """A limiter with a long timeout, so that a loaded machine causes no fallback."""
     return Limiter(redis, redis_seconds=10.0)
 
 
@@ -54,7 +54,7 @@ async def test_limits_and_keys_share_no_count() -> None:
     assert not await refused(limiter, "narrow", "you", 5)
 
 
-async def test_a_window_ends_and_tells_when() -> None:
+async def test_a_window_ends_at_the_time_it_announces() -> None:
     clock = Clock()
     limiter = Limiter(clock=clock)
     await limiter.hit("one", "me", max_hits=1, seconds=60)
@@ -66,7 +66,7 @@ async def test_a_window_ends_and_tells_when() -> None:
     assert not await refused(limiter, "one", "me", 1)
 
 
-async def test_memory_stays_bounded_whatever_keys_come() -> None:
+async def test_memory_stays_bounded_for_any_number_of_keys() -> None:
     clock = Clock()
     limiter = Limiter(clock=clock)
     for number in range(2 * MAX_WINDOWS):
@@ -76,7 +76,7 @@ async def test_memory_stays_bounded_whatever_keys_come() -> None:
 
 async def test_two_processes_share_a_count_through_redis(redis_url: str) -> None:
     async with at(redis_url) as one, at(redis_url) as two:
-        first, second, me = patient_limiter(one), patient_limiter(two), new_id()
+        first, second, me = limiter_with_long_timeout(one), limiter_with_long_timeout(two), new_id()
         answers = await asyncio.gather(
             *(refused((first, second)[number % 2], "shared", me, 7) for number in range(20))
         )
@@ -88,9 +88,9 @@ async def test_two_processes_share_a_count_through_redis(redis_url: str) -> None
         assert 55 <= limited.value.retry_after <= 60
 
 
-async def test_a_redis_that_answers_with_an_error_costs_none(redis_url: str) -> None:
+async def test_an_error_of_redis_refuses_no_request(redis_url: str) -> None:
     async with at(redis_url) as redis:
-        limiter, limit = patient_limiter(redis), new_id()
+        limiter, limit = limiter_with_long_timeout(redis), new_id()
         assert not await refused(limiter, limit, "me", 1)
         (key,) = await redis.client.keys(f"*{limit}*")
         await redis.client.delete(key)
@@ -99,7 +99,7 @@ async def test_a_redis_that_answers_with_an_error_costs_none(redis_url: str) -> 
         assert limiter.fallbacks == 1
 
 
-async def test_a_redis_that_is_away_costs_no_error_and_is_counted() -> None:
+async def test_an_unreachable_redis_is_no_error_and_is_counted() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     async with at(f"redis://127.0.0.1:{port}") as redis:
@@ -109,7 +109,7 @@ async def test_a_redis_that_is_away_costs_no_error_and_is_counted() -> None:
         assert limiter.fallbacks == 1
 
 
-async def test_a_redis_that_hangs_is_not_waited_for() -> None:
+async def test_a_hanging_redis_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         async with at(f"redis://127.0.0.1:{silent.getsockname()[1]}") as redis:
             limiter = Limiter(redis)

@@ -1,4 +1,4 @@
-"""A shortcut answers under the rules of the handler in whose place it stands."""
+"""A shortcut obeys the rules of the handler that it replaces."""
 
 import re
 from collections.abc import AsyncIterator
@@ -74,16 +74,16 @@ async def things() -> AsyncIterator[httpx.AsyncClient]:
             yield client
 
 
-async def test_plain_requests_are_short_and_others_long(things: httpx.AsyncClient) -> None:
+async def test_only_plain_requests_take_the_shortcut(things: httpx.AsyncClient) -> None:
     one = new_id()
-    for path, told in [
+    for path, text in [
         (one, f"short {one} None"),
         (f"{one}?what=x", f"short {one} x"),
         (f"{one}?what=X", f"long {one}"),
         (f"{one}?other=x", f"long {one}"),
         (one.upper(), f"long {one}"),
     ]:
-        assert (await things.get(f"/api/things/{path}")).text == told
+        assert (await things.get(f"/api/things/{path}")).text == text
     assert (await things.post(f"/api/things/{one}", json={})).status_code == 405
     assert (await things.get("/api/things/1")).status_code == 404
 
@@ -91,14 +91,14 @@ async def test_plain_requests_are_short_and_others_long(things: httpx.AsyncClien
 @pytest.mark.parametrize(
     ("token", "what", "status", "code"),
     [
-        ("nobody", "x", 401, "UNAUTHORIZED"),
+        ("anonymous", "x", 401, "UNAUTHORIZED"),
         ("user", "x", 403, "FORBIDDEN"),
         ("admin", "gone", 404, "NOT_FOUND"),
         ("admin", "busy", 503, "SERVICE_UNAVAILABLE"),
         ("admin", "bug", 500, "INTERNAL_ERROR"),
     ],
 )
-async def test_what_a_shortcut_refuses_is_told_as_ever(
+async def test_a_shortcut_refuses_with_the_usual_errors(
     things: httpx.AsyncClient, token: str, what: str, status: int, code: str
 ) -> None:
     headers = {"authorization": f"Bearer {token}", "x-request-id": "mine"}
@@ -111,7 +111,7 @@ async def test_what_a_shortcut_refuses_is_told_as_ever(
     assert "secret" not in answer.text
 
 
-@pytest.mark.parametrize(("token", "code"), [("nobody", 4401), ("user", 4500)])
+@pytest.mark.parametrize(("token", "code"), [("anonymous", 4401), ("user", 4500)])
 async def test_a_socket_that_fails_is_closed_with_a_code(
     things: httpx.AsyncClient, token: str, code: int
 ) -> None:
@@ -123,14 +123,14 @@ async def test_a_socket_that_fails_is_closed_with_a_code(
         assert "secret" not in (line.close_reason or "")
 
 
-async def test_a_shortcut_takes_ids_alone() -> None:
+async def test_a_shortcut_accepts_only_ids() -> None:
     @get(
-        "/api/words/{word:str}",
-        **declare("word.read", "public"),
+        "/api/names/{name:str}",
+        **declare("name.read", "public"),
         shortcut=Shortcut(short),
     )
-    async def word() -> str:
+    async def name() -> str:
         return ""
 
     with pytest.raises(ValueError, match="ids alone"):
-        Shortcuts(small_app(route_handlers=[word]))
+        Shortcuts(small_app(route_handlers=[name]))

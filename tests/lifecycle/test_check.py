@@ -1,4 +1,4 @@
-"""The check finds each broken promise, and nothing in data that keeps them all."""
+"""The check finds each violated invariant, and nothing in valid data."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -40,7 +40,7 @@ NEW_GENERATION = """
 
 
 async def generated(tx: Tx, caller: Caller, project_id: str) -> None:
-    """A generation, one that refines it and is on a scene, one that failed, one that waits."""
+    """Make generations: a root, its refinement on a scene, a failed one and a pending one."""
     made = GeneratedCode(code=BLANK, model="m", usage=TokenUsage(), milliseconds=1)
     async with changing_project(tx, caller, project_id, "editor") as (change, _):
         root = await begin(change, NewGeneration(prompt="One", format="square"))
@@ -56,14 +56,14 @@ async def generated(tx: Tx, caller: Caller, project_id: str) -> None:
 
 @pytest.fixture
 async def database(new_database: Callable[[], Awaitable[str]]) -> AsyncIterator[Tx]:
-    """A database of the test's own, that no server looks at."""
+    """A database of the test's own, which no server uses."""
     connection = await connect(await new_database())
     yield Tx(connection)
     await connection.close()
 
 
 async def filled(tx: Tx) -> tuple[str, Run]:
-    """A project with something of everything; return it and its run that is over."""
+    """Make a project with rows of every kind; return its id and its ended run."""
     for name in ("ann", "bob"):
         await tx.execute("insert into user_account (id, name) values ($1, $2)", name, name)
     ann, bob = [
@@ -111,7 +111,7 @@ async def numbers(tx: Tx) -> list[int]:
     return sorted({violation.invariant for violation in await check(tx)})
 
 
-BREAKS: list[tuple[int, str, str]] = [
+FAULTS: list[tuple[int, str, str]] = [
     (1, "a lost event", "with lost as (delete from project_event where type = 'brain.decision'"
      " returning run_id) update run set decision = null where id in (select run_id from lost)"),
     (1, "a revision without event", "update project set revision = revision + 1"),
@@ -121,7 +121,7 @@ BREAKS: list[tuple[int, str, str]] = [
      " where operation_type = 'delete'"),
     (3, "another name in an event", "update project_event set payload ="
      " jsonb_set(payload, '{scene,name}', '\"X\"') where type = 'scene.created'"),
-    (3, "a role that no event told", "update project_member set role = 'editor'"
+    (3, "a role without an event", "update project_member set role = 'editor'"
      " where user_id = 'bob'"),
     (3, "an event that can't be read", "update project_event set payload = '{}'"
      " where type = 'member.updated'"),
@@ -131,7 +131,7 @@ BREAKS: list[tuple[int, str, str]] = [
     (5, "a change linked to the prompt", "update scene_iteration set change_source = 'llm',"
      " run_id = run.id, message_id = run.user_message_id from run"
      " where operation_type = 'rename' and run.status = 'succeeded'"),
-    (5, "an answer that is pending for ever", "with stuck as (update message set status = 'pending'"
+    (5, "an answer that stays pending", "with stuck as (update message set status = 'pending'"
      " where id in (select assistant_message_id from run where status = 'succeeded') returning id)"
      " update project_event set payload = jsonb_set(payload, '{message,status}', '\"pending\"')"
      " where payload->'message'->>'id' in (select id::text from stuck)"),
@@ -139,9 +139,9 @@ BREAKS: list[tuple[int, str, str]] = [
      " where id in (select assistant_message_id from run where status = 'running') returning id)"
      " update project_event set payload = jsonb_set(payload, '{message,status}', '\"success\"')"
      " where payload->'message'->>'id' in (select id::text from early)"),
-    (6, "a run that nobody works on", "update run set lease_expires_at = clock_timestamp()"
+    (6, "a run with an expired lease", "update run set lease_expires_at = clock_timestamp()"
      " - interval '61 seconds' where status = 'running'"),
-    (6, "a run that nobody ever claimed", "update run set lease_expires_at = null"
+    (6, "a run that was never claimed", "update run set lease_expires_at = null"
      " where status = 'running'"),
     (7, "a second end", "update project_event early set type = 'run.finished',"
      " payload = ending.payload from project_event ending where early.type = 'brain.decision'"
@@ -154,7 +154,7 @@ BREAKS: list[tuple[int, str, str]] = [
     (9, "an iteration of another request", "update scene_iteration set request_id = 'x'"
      " where operation_type = 'rename'"),
     (9, "a scene of another request", "update scene set request_id = 'x'"),
-    (10, "a circle", f"update generation set parent_generation_id = ({MADE} offset 1 limit 1)"
+    (10, "a cycle", f"update generation set parent_generation_id = ({MADE} offset 1 limit 1)"
      " where id in (select id from generation where prompt = 'One')"),
     (10, "a foreign parent", "update generation set parent_generation_id = null,"
      " root_generation_id = null where parent_generation_id is not null;"
@@ -163,23 +163,23 @@ BREAKS: list[tuple[int, str, str]] = [
      " from generation where id = (" + MADE + " limit 1)"),
     (10, "another root", "update generation set root_generation_id = null"
      " where parent_generation_id is not null"),
-    (10, "a scene that shows what failed", "with failed as (update generation set status ="
+    (10, "a scene that shows a failed generation", "with failed as (update generation set status ="
      " 'failed', error_message = 'No', tsx_code = null where id in (select generation_id from"
      " scene) returning id) update project_event set payload = jsonb_set(jsonb_set(payload,"
      " '{generation,status}', '\"failed\"'), '{generation,errorMessage}', '\"No\"')"
      " where payload->'generation'->>'id' in (select id::text from failed)"),
-    (10, "a history that names what waits", "update scene_iteration set generation_id = (select id"
+    (10, "a history of a pending one", "update scene_iteration set generation_id = (select id"
      " from generation where status = 'pending') where generation_id is not null"),
-    (10, "a scene that shows what was deleted", "with gone as (update generation"
+    (10, "a scene that shows a deleted generation", "with gone as (update generation"
      " set deleted_at = clock_timestamp() where id in (select generation_id from scene)"
      " returning id) update project_event set payload = jsonb_set(payload,"
      " '{generation,deletedAt}', '\"now\"') where payload->'generation'->>'id' in"
      " (select id::text from gone)"),
-    (10, "a generation that nobody works on", "update generation set attempt = 1,"
+    (10, "a generation with an expired lease", "update generation set attempt = 1,"
      " lease_expires_at = clock_timestamp() - interval '61 seconds' where status = 'pending'"),
-    (10, "a generation of a run that is over", "update generation set run_id = (select id from run"
+    (10, "a generation of an ended run", "update generation set run_id = (select id from run"
      " where status = 'succeeded') where status = 'pending'"),
-    (10, "an end that no event told", "update generation set error_message = 'Other'"
+    (10, "an end without an event", "update generation set error_message = 'Other'"
      " where status = 'failed'"),
     (10, "an end without a time", "update generation set ended_at = null where status = 'failed'"),
     (11, "a revert of nothing", "update scene_iteration set reverts_iteration_id = null"
@@ -194,69 +194,69 @@ BREAKS: list[tuple[int, str, str]] = [
      " jsonb_build_array(newer.before->'sceneIds'->1, newer.before->'sceneIds'->0,"
      " newer.before->'sceneIds'->2)) as ids) other"
      " where newer.reverts_iteration_id = older.id and older.scene_id is null"),
-    (11, "an edit that says it went back", "update scene_iteration set reverts_iteration_id = id"
+    (11, "an edit that says it is a revert", "update scene_iteration set reverts_iteration_id = id"
      " where change_source = 'user' and operation_type = 'rename'"),
     (11, "an entry that ends too early", "update history_entry set last_revision ="
      " last_revision - 1"),
     (11, "an iteration in no entry", "update scene_iteration set entry_id = null"
      " where operation_type = 'rename'"),
-    (11, "an entry of somebody else", "update scene_iteration i set entry_id = other.id"
+    (11, "an entry of another user", "update scene_iteration i set entry_id = other.id"
      " from history_entry other where other.project_id <> i.project_id"
      " and i.operation_type = 'rename'"),
     (11, "undone by a change", "update history_entry set undone_by_id = id"),
 ]  # fmt: skip
 
 
-async def test_clean_data_breaks_nothing(database: Tx) -> None:
+async def test_valid_data_violates_no_invariant(database: Tx) -> None:
     await filled(database)
     assert await numbers(database) == []
 
 
-@pytest.mark.parametrize(("invariant", "what", "sql"), BREAKS, ids=[one[1] for one in BREAKS])
-async def test_one_broken_fact_is_told_and_no_other(
+@pytest.mark.parametrize(("invariant", "what", "sql"), FAULTS, ids=[one[1] for one in FAULTS])
+async def test_each_violation_is_found_and_no_other(
     database: Tx, invariant: int, what: str, sql: str
 ) -> None:
     await filled(database)
-    await break_it(database, sql)
+    await violate(database, sql)
     assert await numbers(database) == [invariant], what
 
 
-async def break_it(tx: Tx, sql: str) -> None:
+async def violate(tx: Tx, sql: str) -> None:
     for statement in sql.split(";"):
         if statement.strip():
             touched = await tx.execute(statement)
-            assert touched or DDL.match(statement), "nothing was broken"
+            assert touched or DDL.match(statement), "the statement changed nothing"
 
 
-async def test_two_runs_at_once_are_told(database: Tx) -> None:
-    """The schema forbids it; the check does not rely on that."""
+async def test_two_running_runs_are_found(database: Tx) -> None:
+    """The schema forbids this; the check does not rely on the schema."""
     project_id, _ = await filled(database)
-    await break_it(database, "drop index run_one_running")
+    await violate(database, "drop index run_one_running")
     async with database.savepoint():
         await begun(database, "ann", project_id)
     assert await numbers(database) == [6]
 
 
-async def test_an_end_that_is_missing_is_told(database: Tx) -> None:
-    _, over = await filled(database)
-    await break_it(
+async def test_a_missing_end_is_found(database: Tx) -> None:
+    _, ended = await filled(database)
+    await violate(
         database,
         "update project_event set type = 'tool.finished' where type = 'run.finished'",
     )
     found = await check(database)
-    assert [one.id for one in found if one.invariant == 7] == [over.id]
+    assert [one.id for one in found if one.invariant == 7] == [ended.id]
 
 
 async def test_a_deleted_project_is_checked_as_well(database: Tx) -> None:
     project_id, _ = await filled(database)
-    await break_it(database, "update project set deleted_at = clock_timestamp()")
+    await violate(database, "update project set deleted_at = clock_timestamp()")
     found = await check(database)
     assert project_id in [one.project_id for one in found if one.invariant == 3]
 
 
-async def test_what_was_not_changed_since_is_not_replayed(database: Tx) -> None:
+async def test_projects_unchanged_since_a_time_are_not_replayed(database: Tx) -> None:
     await filled(database)
-    await break_it(database, "update project_member set role = 'editor' where user_id = 'bob'")
+    await violate(database, "update project_member set role = 'editor' where user_id = 'bob'")
     now = await database.fetchval("select clock_timestamp()")
     assert [one.invariant for one in await check(database, since=now - timedelta(hours=1))] == [3]
     assert await check(database, since=now) == []

@@ -17,15 +17,15 @@ from tests.harness.process import started
 from tests.projects.test_opening import socket_of
 
 HELLO, BYE = (0x81, b'{"type":"hello"}'), (0x88, b"\x03\xe8")
-SOON = 6.0  # seconds; the next heartbeat is at least seven away
+END_SECONDS = 6.0  # until a stream must end; the next heartbeat is at least seven away
 
 
-def followers() -> int:
+def count_subscribers() -> int:
     return int(metric("reelroom_followers"))
 
 
 def masked(*frames: tuple[int, bytes]) -> bytes:
-    """Return the frames of a client; the mask is all zeros, so that nothing changes."""
+    """Return the frames as a client sends them, under a mask of zeros."""
     return b"".join(bytes((kind, 0x80 | len(body))) + bytes(4) + body for kind, body in frames)
 
 
@@ -42,33 +42,33 @@ def head(person: Person, project: str, *more: str, upgrade: bool) -> bytes:
     return "\r\n".join([*lines, *more, "", ""]).encode("latin-1")
 
 
-async def nobody_is_left(before: int) -> None:
+async def until_subscribers(before: int) -> None:
     async with asyncio.timeout(20):
-        while followers() != before:
+        while count_subscribers() != before:
             await asyncio.sleep(0.02)
 
 
 @pytest.fixture
-async def left(person: Person) -> str:
-    """A project whose last subscriber has just left: the next one has its log checked first."""
+async def quiet_project(person: Person) -> str:
+    """A project whose last subscriber has just left, so that the next one checks its log."""
     project = await person.project()
-    before = followers()
+    before = count_subscribers()
     async with person.stream_events(f"/api/projects/{project}/events") as events:
         await anext(events)
-    await nobody_is_left(before)
+    await until_subscribers(before)
     return project
 
 
 async def test_a_hello_and_a_close_in_one_packet_leave_no_subscriber(
     new_database: NewDatabase, tmp_path: Path
 ) -> None:
-    """It runs on the server's loop: on asyncio's own a closed transport may be written to."""
+    """In a process with the server's event loop: asyncio's allows writes after a close."""
     async with started(cwd=tmp_path, DATABASE_URL=await new_database()) as server:
         person = server.local_admin()
 
-        async def left_over() -> int:
-            told = (await person.get("/metrics")).text
-            [line] = [one for one in told.splitlines() if one.startswith("reelroom_followers ")]
+        async def remaining() -> int:
+            metrics = (await person.get("/metrics")).text
+            [line] = [one for one in metrics.splitlines() if one.startswith("reelroom_followers ")]
             return int(float(line.split()[1]))
 
         async with person, asyncio.timeout(40):
@@ -76,7 +76,7 @@ async def test_a_hello_and_a_close_in_one_packet_leave_no_subscriber(
                 project = await person.project()
                 async with person.stream_events(f"/api/projects/{project}/events") as events:
                     await anext(events)
-                while await left_over():
+                while await remaining():
                     await asyncio.sleep(0.02)
                 reader, writer = await asyncio.open_connection(
                     person.base_url.host, person.base_url.port
@@ -86,46 +86,46 @@ async def test_a_hello_and_a_close_in_one_packet_leave_no_subscriber(
                 writer.write(masked(HELLO, BYE))
                 await reader.read()
                 writer.close()
-                while await left_over():
+                while await remaining():
                     await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("upgrade", [False, True], ids=["stream", "socket"])
 async def test_a_client_gone_before_the_first_event_leaves_no_subscriber(
-    person: Person, left: str, upgrade: bool, caplog: pytest.LogCaptureFixture
+    person: Person, quiet_project: str, upgrade: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    before = followers()
+    before = count_subscribers()
     for turn in range(40):
         reader, writer = await asyncio.open_connection(person.base_url.host, person.base_url.port)
-        writer.write(head(person, left, upgrade=upgrade))
+        writer.write(head(person, quiet_project, upgrade=upgrade))
         if upgrade and turn % 2:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(masked(HELLO))
         for _ in range(turn // 2):
             await asyncio.sleep(0)
         writer.transport.abort()
-        await nobody_is_left(before)
+        await until_subscribers(before)
     assert [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR] == []
 
 
 @pytest.mark.parametrize("behind", ["an upgrade", "another", "a part"])
-async def test_bytes_behind_the_request_for_a_stream_harm_no_connection(
-    person: Person, left: str, behind: str, caplog: pytest.LogCaptureFixture
+async def test_bytes_after_the_request_for_a_stream_break_no_connection(
+    person: Person, quiet_project: str, behind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In the same packet: an upgrade ends the connection, and the rest is not read."""
-    before = followers()
+    """In the same packet: an upgrade ends the connection, and the remaining bytes are ignored."""
+    before = count_subscribers()
     more = {
-        "an upgrade": head(person, left, upgrade=True),
-        "another": head(person, left, upgrade=False),
+        "an upgrade": head(person, quiet_project, upgrade=True),
+        "another": head(person, quiet_project, upgrade=False),
         "a part": b"GET /",
     }[behind]
     for _ in range(5):
         reader, writer = await asyncio.open_connection(person.base_url.host, person.base_url.port)
-        writer.write(head(person, left, upgrade=False) + more)
+        writer.write(head(person, quiet_project, upgrade=False) + more)
         if behind != "an upgrade":
             await reader.readuntil(b"sync.ready")
         writer.close()
-        await nobody_is_left(before)
+        await until_subscribers(before)
     assert [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR] == []
 
 
@@ -140,7 +140,7 @@ async def test_a_revoked_token_ends_the_streams_that_it_opened(
             async with guest.stream_events(f"/api/projects/{project}/events") as events:
                 await anext(events)
                 await person.do("DELETE", f"/api/auth/tokens/{made['id']}", status=200)
-                async with asyncio.timeout(SOON):
+                async with asyncio.timeout(END_SECONDS):
                     last = [event async for event in events][-1]
             assert last["type"] == "sync.revoked"
             return
@@ -148,7 +148,7 @@ async def test_a_revoked_token_ends_the_streams_that_it_opened(
             await line.send('{"type":"hello"}')
             await line.recv()
             await person.do("DELETE", f"/api/auth/tokens/{made['id']}", status=200)
-            async with asyncio.timeout(SOON):
+            async with asyncio.timeout(END_SECONDS):
                 with pytest.raises(ConnectionClosed):
                     while True:
                         await line.recv()
@@ -163,9 +163,9 @@ async def test_a_revoked_token_ends_the_streams_that_it_opened(
         ["Sec-WebSocket-Protocol: reelroom.v1.json\xe9"],
         ["Origin: https://evil.example", "Origin: https://evil.example"],
     ],
-    ids=["no name", "two words", "no ASCII", "two origins"],
+    ids=["no name", "a space in it", "no ASCII", "two origins"],
 )
-async def test_an_odd_handshake_is_refused(person: Person, odd: list[str]) -> None:
+async def test_a_malformed_handshake_is_refused(person: Person, odd: list[str]) -> None:
     project = await person.project()
     reader, writer = await asyncio.open_connection(person.base_url.host, person.base_url.port)
     writer.write(head(person, project, *odd, upgrade=True))

@@ -1,4 +1,4 @@
-"""Sharing a project."""
+"""Members, roles and invites of a project."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ async def invited(owner: Person, project_id: str, **fields: object) -> dict[str,
     return made
 
 
-async def test_an_invite_makes_one_person_a_member(studio: Studio) -> None:
+async def test_an_invite_adds_one_member(studio: Studio) -> None:
     ann, bob, eve = [await studio.person(name) for name in ("ann", "bob", "eve")]
     project_id = await ann.project()
     invite = await invited(ann, project_id, role="editor")
@@ -29,7 +29,7 @@ async def test_an_invite_makes_one_person_a_member(studio: Studio) -> None:
         ("member.updated", {"member": bob_in, "previousRole": None})
     ]
     assert await bob.refused("POST", path, {"role": "owner"}) == (400, "INVALID_INPUT")
-    assert await bob.do("POST", path) == bob_in, "one's own again changes nothing"
+    assert await bob.do("POST", path) == bob_in, "accepting an invite again changes nothing"
     assert await eve.refused("POST", path, {}) == (404, "NOT_FOUND")
     members = await bob.do("GET", f"/api/projects/{project_id}/members")
     assert [(one["userId"], one["role"]) for one in members["items"]] == [
@@ -38,7 +38,7 @@ async def test_an_invite_makes_one_person_a_member(studio: Studio) -> None:
     ]
 
 
-async def test_of_many_who_accept_one_invite_at_once_one_gets_in(studio: Studio) -> None:
+async def test_of_many_concurrent_accepts_of_one_invite_one_succeeds(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     invite = await invited(ann, project_id, role="viewer")
@@ -95,10 +95,10 @@ async def test_an_invite_raises_a_role_but_never_lowers_it(studio: Studio) -> No
     assert (member["role"], events) == ("editor", [])
     eve = await studio.person("eve")
     joined = await eve.do("POST", f"/api/invites/{lower['token']}/accept")
-    assert joined["role"] == "viewer", "the invite was left for somebody who needs it"
+    assert joined["role"] == "viewer", "the invite was not used up"
 
 
-async def test_a_role_counts_from_its_commit_on(studio: Studio) -> None:
+async def test_a_role_applies_from_its_commit_on(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     bob = await studio.member(ann, project_id, "bob", "editor")
@@ -120,7 +120,7 @@ async def test_a_role_counts_from_its_commit_on(studio: Studio) -> None:
     assert await ann.refused("DELETE", path) == (404, "NOT_FOUND")
 
 
-async def test_the_owner_stays_the_one_owner(studio: Studio) -> None:
+async def test_the_owner_stays_the_only_owner(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     bob, eve = await studio.member(ann, project_id, "bob", "editor"), await studio.person("eve")
@@ -136,7 +136,7 @@ async def test_the_owner_stays_the_one_owner(studio: Studio) -> None:
     )
 
 
-async def test_a_member_may_leave_but_remove_nobody_else(studio: Studio) -> None:
+async def test_a_member_may_leave_but_remove_no_other(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     bob = await studio.member(ann, project_id, "bob", "editor")
@@ -164,7 +164,7 @@ async def test_a_caller_who_loses_the_role_while_waiting_for_the_lock_changes_no
 
 
 async def until_blocked() -> None:
-    """Wait until some transaction waits for a lock."""
+    """Wait until a transaction is blocked by a lock."""
     async with asyncio.timeout(10):
         while True:
             async with DB.reading() as reader:

@@ -1,4 +1,4 @@
-"""Streams that are opened at the same time: few queries, and roles that are never older."""
+"""Streams opened concurrently share queries, and never use an outdated role."""
 
 import asyncio
 import gc
@@ -22,8 +22,8 @@ from app.store.ids import new_id
 from tests.conftest import NewPerson
 from tests.harness.person import Person
 
-MANY = 50
-MAX_QUERIES = 40  # that they may cost together, of a hundred one by one
+CONNECTIONS = 50  # opened at the same time
+MAX_QUERIES = 40  # of all connections together; one after the other they take a hundred
 
 
 def socket_of(person: Person, project: str, **more: Any) -> connect:
@@ -60,7 +60,7 @@ async def revisions(person: Person, project: str, transport: str) -> list[int] |
 
 @pytest.fixture
 def queries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The statements outside of transactions, as they are run."""
+    """The statements that run outside of transactions, in order."""
     asked: list[str] = []
     fetch = Database.fetch
 
@@ -73,7 +73,7 @@ def queries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize("transport", ["sse", "socket"])
-async def test_connections_that_open_together_share_look_ups(
+async def test_concurrent_connections_share_look_ups(
     person: Person, queries: list[str], transport: str
 ) -> None:
     project = await person.project()
@@ -97,10 +97,10 @@ async def test_connections_that_open_together_share_look_ups(
             ready.release()
             await leave.wait()
 
-    clients = [asyncio.create_task(follow()) for _ in range(MANY)]
+    clients = [asyncio.create_task(follow()) for _ in range(CONNECTIONS)]
     try:
         async with asyncio.timeout(30):
-            for _ in range(MANY):
+            for _ in range(CONNECTIONS):
                 await ready.acquire()
     finally:
         leave.set()
@@ -113,10 +113,10 @@ async def test_connections_that_open_together_share_look_ups(
 async def test_a_closed_connection_leaves_nothing_to_the_garbage_collector(
     person: Person, transport: str
 ) -> None:
-    """A pass of the collector over thousands of objects would halt every other stream."""
+    """Collecting thousands of objects in one pass would pause every other stream."""
     project = await person.project()
 
-    def alive() -> int:
+    def count_connections() -> int:
         kinds = (
             Subscription,
             AcceleratedWebSocketProtocol,
@@ -128,7 +128,7 @@ async def test_a_closed_connection_leaves_nothing_to_the_garbage_collector(
     gc.collect()
     gc.disable()
     try:
-        before = alive()
+        before = count_connections()
         for _ in range(5):
             if transport == "sse":
                 async with person.stream_events(f"/api/projects/{project}/events") as events:
@@ -138,7 +138,7 @@ async def test_a_closed_connection_leaves_nothing_to_the_garbage_collector(
                     await line.send('{"type":"hello"}')
                     await line.recv()
         async with asyncio.timeout(5):
-            while alive() > before:
+            while count_connections() > before:
                 await asyncio.sleep(0.02)
     finally:
         gc.enable()
@@ -155,14 +155,14 @@ async def test_a_revoked_token_is_refused_when_look_ups_are_shared(
     statuses: list[int] = []
     over = False
 
-    async def keep_asking(client: httpx.AsyncClient) -> None:
+    async def keep_requesting(client: httpx.AsyncClient) -> None:
         while not over:
             answer = await client.get(me, params={"after": cursor}, headers=headers)
             statuses.append(answer.status_code)
 
     limits = httpx.Limits(max_connections=40)
     async with httpx.AsyncClient(base_url=person.base_url, limits=limits, timeout=20) as client:
-        asking = [asyncio.create_task(keep_asking(client)) for _ in range(10)]
+        asking = [asyncio.create_task(keep_requesting(client)) for _ in range(10)]
         while len(statuses) < 30:
             await asyncio.sleep(0)
         assert set(statuses) == {200}
@@ -200,7 +200,7 @@ async def test_a_member_removed_during_the_look_up_gets_no_later_event(
             )
             gone = (await person.snapshot(project))["revision"]
             scene = await person.do("POST", f"/api/projects/{project}/scenes", {}, status=201)
-            async for event in events:  # this process has passed it on
+            async for event in events:  # this process has published it
                 if event["type"] == "scene.created" and event["data"]["scene"] == scene:
                     break
             answer.set()
@@ -216,7 +216,7 @@ async def test_a_member_who_connects_while_being_removed_gets_no_later_event(
     for turn in range(8):
         await person.invite(guest, project, "viewer")
         streams = [asyncio.create_task(revisions(guest, project, transport)) for _ in range(6)]
-        for _ in range(turn * 3):  # each time at another place of their way in
+        for _ in range(turn * 3):  # each time at another step of the connection
             await asyncio.sleep(0)
         await person.do("DELETE", f"/api/projects/{project}/members/{guest.user_id}", status=200)
         gone = (await person.snapshot(project))["revision"]
@@ -227,18 +227,18 @@ async def test_a_member_who_connects_while_being_removed_gets_no_later_event(
             assert not revisions_of_one or max(revisions_of_one) < gone
 
 
-PLAIN, ODD = "", "&x=1"  # what goes around Litestar's binding, and what does not
+PLAIN, ODD = "", "&x=1"  # queries that take the shortcut around Litestar, and that do not
 
 
 @pytest.mark.parametrize("query", ["", "after=x.1", "after=", "after=" + "1" * 101, "after=%20"])
-async def test_the_short_way_answers_like_the_long_one(
+async def test_the_shortcut_answers_as_the_full_stack_does(
     person: Person, new_person: NewPerson, query: str
 ) -> None:
     stranger = await new_person()
     project = await person.project()
-    nobody = httpx.AsyncClient(base_url=person.base_url)
-    cases = [(person, project), (stranger, project), (person, new_id()), (nobody, project)]
-    async with nobody:
+    anonymous = httpx.AsyncClient(base_url=person.base_url)
+    cases = [(person, project), (stranger, project), (person, new_id()), (anonymous, project)]
+    async with anonymous:
         for client, target in cases:
             both = []
             for more in (PLAIN, ODD):
@@ -262,7 +262,7 @@ async def test_the_short_way_answers_like_the_long_one(
             assert both[0] == both[1]
 
 
-async def test_a_path_that_is_spelled_oddly_is_the_same_project(person: Person) -> None:
+async def test_a_path_with_escapes_is_the_same_project(person: Person) -> None:
     project = await person.project()
     assert await person.do("GET", f"/api/projects/{project}/snapshot")
     async with person.stream_events(f"/api/projects/{project.upper()}/events") as events:
@@ -271,7 +271,9 @@ async def test_a_path_that_is_spelled_oddly_is_the_same_project(person: Person) 
     assert (await person.get("/api/projects/1/events")).status_code == 404
 
 
-async def test_handshakes_short_and_long(person: Person, new_person: NewPerson) -> None:
+async def test_handshakes_with_and_without_the_shortcut(
+    person: Person, new_person: NewPerson
+) -> None:
     project, stranger = await person.project(), await new_person()
     both = [Subprotocol("other"), Subprotocol("reelroom.v1.msgpack")]
     async with socket_of(person, project, subprotocols=both, origin=Origin("null")) as line:

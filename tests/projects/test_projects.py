@@ -8,7 +8,7 @@ import pytest
 from tests.harness.studio import Studio, events_of, snapshot_of
 
 
-async def test_a_new_project_has_its_defaults_and_its_log_begins_with_it(studio: Studio) -> None:
+async def test_a_new_project_has_defaults_and_a_first_event(studio: Studio) -> None:
     ann = await studio.person("ann")
     answer = await ann.ask("POST", "/api/projects", {})
     assert answer.status_code == 201
@@ -43,7 +43,7 @@ async def test_a_new_project_has_its_defaults_and_its_log_begins_with_it(studio:
     assert {first.request_id, second.request_id} == {body["meta"]["requestId"]}
 
 
-async def test_untitled_projects_are_numbered_even_when_made_at_once(studio: Studio) -> None:
+async def test_concurrent_untitled_projects_are_numbered(studio: Studio) -> None:
     ann = await studio.person("ann")
     made = await asyncio.gather(*(ann.do("POST", "/api/projects", {}) for _ in range(6)))
     numbers = ["Untitled video", *(f"Untitled video {n}" for n in range(2, 7))]
@@ -53,7 +53,7 @@ async def test_untitled_projects_are_numbered_even_when_made_at_once(studio: Stu
     assert (await ann.do("POST", "/api/projects", {}))["title"] == "Untitled video 2"
 
 
-async def test_a_title_is_unique_among_the_living_projects_of_its_owner(studio: Studio) -> None:
+async def test_a_title_is_unique_among_the_projects_of_its_owner(studio: Studio) -> None:
     ann, bob = await studio.person("ann"), await studio.person("bob")
     taken, other = await ann.project("Film"), await ann.project("Other")
     body = {"title": "  Film\n"}
@@ -66,7 +66,7 @@ async def test_a_title_is_unique_among_the_living_projects_of_its_owner(studio: 
         assert (await ann.do("PATCH", path, body))["title"] == "Film"
 
 
-async def test_of_many_equal_titles_at_once_one_wins(studio: Studio) -> None:
+async def test_of_many_concurrent_equal_titles_one_wins(studio: Studio) -> None:
     ann = await studio.person("ann")
     answers = await asyncio.gather(
         *(ann.ask("POST", "/api/projects", {"title": "Film"}) for _ in range(8))
@@ -74,7 +74,7 @@ async def test_of_many_equal_titles_at_once_one_wins(studio: Studio) -> None:
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7
 
 
-async def test_a_patch_changes_what_it_names_and_nothing_else(studio: Studio) -> None:
+async def test_a_patch_changes_only_its_fields(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project("Film")
     path = f"/api/projects/{project_id}"
@@ -106,7 +106,7 @@ async def test_a_patch_changes_what_it_names_and_nothing_else(studio: Studio) ->
         ([], 400, "INVALID_INPUT"),
     ],
 )
-async def test_what_breaks_a_rule_changes_nothing(
+async def test_an_invalid_request_changes_nothing(
     studio: Studio, body: object, status: int, code: str
 ) -> None:
     ann = await studio.person("ann")
@@ -118,7 +118,7 @@ async def test_what_breaks_a_rule_changes_nothing(
     assert len((await ann.do("GET", "/api/projects"))["items"]) == 1
 
 
-async def test_text_is_kept_to_the_byte(studio: Studio) -> None:
+async def test_text_is_kept_byte_by_byte(studio: Studio) -> None:
     ann = await studio.person("ann")
     for title in (
         "a\r\nb",
@@ -133,7 +133,7 @@ async def test_text_is_kept_to_the_byte(studio: Studio) -> None:
         assert (await snapshot_of(project_id))["project"]["title"] == title
 
 
-async def test_a_deleted_project_is_gone_for_all_and_its_log_says_so(studio: Studio) -> None:
+async def test_a_deleted_project_is_gone_and_its_log_ends_with_that(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     bob = await studio.member(ann, project_id, "bob", "editor")
@@ -152,7 +152,7 @@ async def test_a_deleted_project_is_gone_for_all_and_its_log_says_so(studio: Stu
     assert last.data["project"]["deletedAt"] == gone["deletedAt"]
 
 
-async def test_a_list_is_read_page_by_page_and_holds_only_ones_own(studio: Studio) -> None:
+async def test_a_list_is_paginated_and_has_only_the_user_s_projects(studio: Studio) -> None:
     ann, bob = await studio.person("ann"), await studio.person("bob")
     ids = [await ann.project() for _ in range(5)]
     shared = await bob.project()
@@ -173,7 +173,7 @@ async def test_a_list_is_read_page_by_page_and_holds_only_ones_own(studio: Studi
     "cursor",
     ["x", "1", ".", "-1.0190a2b4-0000-7000-8000-000000000000", "9" * 18 + ".x", "1.abc", "٣.x"],
 )
-async def test_a_cursor_of_another_form_is_refused(studio: Studio, cursor: str) -> None:
+async def test_a_malformed_cursor_is_refused(studio: Studio, cursor: str) -> None:
     ann = await studio.person("ann")
     assert await ann.refused("GET", f"/api/projects?cursor={cursor}") == (400, "INVALID_INPUT")
     for limit in ("0", "101", "x"):
@@ -199,7 +199,7 @@ async def test_ten_equal_posts_with_one_key_make_one_project(studio: Studio) -> 
     )
 
 
-async def test_the_welcome_is_over_with_the_first_scene(studio: Studio) -> None:
+async def test_the_first_scene_ends_the_welcome_state(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     async with studio.watching(project_id) as events:
@@ -215,7 +215,7 @@ async def test_the_welcome_is_over_with_the_first_scene(studio: Studio) -> None:
     assert [event.type for event in events] == ["scene.created", "iteration.created"]
 
 
-def test_a_cursor_survives_its_own_text() -> None:
+def test_a_cursor_is_parsed_from_its_text() -> None:
     from app.projects.projects import UNIX_EPOCH, parse_cursor
 
     born, last = parse_cursor("1700000000000001.0190A2B4-0000-7000-8000-00000000000f")

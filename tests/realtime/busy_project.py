@@ -1,4 +1,4 @@
-"""A project that two people and the offline model change over HTTP, at random."""
+"""A project that two accounts and the offline model change at random over HTTP."""
 
 import random
 from typing import Any

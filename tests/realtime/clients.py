@@ -1,4 +1,4 @@
-"""Clients of the processes with hubs, over each transport."""
+"""Clients of the processes with hubs, over each transport, and what they show."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -70,6 +70,12 @@ async def socket(
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+def present_users(received: Received) -> list[str]:
+    """The users of the last presence event."""
+    presences = received.of("presence.updated")
+    return [user["userId"] for user in presences[-1]["users"]] if presences else []
 
 
 async def say(line: ClientConnection, frame: Any, *, packed: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Projects of the log alone, and processes with hubs that serve them."""
+"""Fixtures: projects that consist of their log, and processes with hubs that serve them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -33,13 +33,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def process(delivery: Delivery) -> NewProcess:
-    """A function that serves one more process, on the delivery that the test is run on."""
+    """A function that serves one more process, with the delivery of the test."""
     return partial(serving_hubs, delivery=delivery)
 
 
 @pytest.fixture
 def two(process: NewProcess) -> TwoProcesses:
-    """A function that serves one process that commits, and one that learns of it over Redis."""
+    """A function that serves a process that commits, and one that gets hints over Redis."""
 
     @asynccontextmanager
     async def serve(
@@ -56,14 +56,14 @@ def two(process: NewProcess) -> TwoProcesses:
 
 @pytest.fixture
 async def database(pool: None, database_url: str) -> AsyncIterator[str]:
-    """The database of `DB`, without these tests' projects when the test is over.
+    """The database of `DB`; the projects of these tests are deleted after each test.
 
-    They obey no rule of the product, so the invariants would not hold with them.
+    They break the product's invariants, which other tests check.
     """
     yield database_url
     async with DB.transaction() as tx:
-        ours = "(select id from project where owner_id = $1)"
-        await tx.execute(f"delete from project_event where project_id in {ours}", USER)
+        own = "(select id from project where owner_id = $1)"
+        await tx.execute(f"delete from project_event where project_id in {own}", USER)
         await tx.execute("delete from project where owner_id = $1", USER)
 
 

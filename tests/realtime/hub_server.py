@@ -1,4 +1,4 @@
-"""A small app around the real log and hubs, and projects that change."""
+"""A small app around the real log and hubs, and projects whose log grows."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -30,12 +30,12 @@ from tests.harness.database import DB
 from tests.harness.server import WS_PING_SECONDS, Delivery, serving
 
 USER = "user 1"
-open_processes: list["Process"] = []  # those that serve now
-RARE = Limits(head_check=3600.0)  # so that only the bus, or what replaces it, can be the cause
+open_processes: list["Process"] = []  # the processes that serve now
+NO_HEAD_CHECK = Limits(head_check=3600.0)  # a hub learns of commits from hints alone
 
 
 class Project:
-    """A project of a test, whose log is all that it has."""
+    """A project that consists of its log alone."""
 
     def __init__(self, project_id: str, epoch: str) -> None:
         self.id = project_id
@@ -53,7 +53,7 @@ class Project:
         return change.revision
 
     async def note(self, text: str = "", size: int = 1) -> int:
-        """Commit a transaction of so many events without a meaning."""
+        """Commit `size` events without a meaning in one transaction."""
         return await self.commit(*[("scene.updated", {"text": text, "n": n}) for n in range(size)])
 
     async def head(self) -> int:
@@ -88,7 +88,7 @@ async def open_project() -> Project:
 
 
 class Turn:
-    """A run as a worker would report it, on one process."""
+    """A run that publishes what a worker would, in one process."""
 
     def __init__(self, project: Project, hubs: Hubs) -> None:
         self.project, self.hubs = project, hubs
@@ -155,7 +155,7 @@ class Turn:
         )
 
     def write(self, text: str, call_id: str | None = None) -> None:
-        """Stream a piece of the message, or of a call's code."""
+        """Publish a delta of the message, or of a call's code."""
         if call_id and call_id not in self.live_run.calls:
             self.live_run.open_call({"callId": call_id, "toolName": "addScene"})
         grown = self.live_run.calls[call_id].code if call_id else self.live_run.message
@@ -177,7 +177,7 @@ async def snapshot(project_id: str) -> EncodedSnapshot:
 
 
 async def running(project_id: str) -> list[LiveRun]:
-    """The turns that run now, as the log tells."""
+    """The turns that run now, as the log has them."""
     fold = LiveRuns(project_id)
     after = 0
     while rows := await log.read(DB, project_id, after):
@@ -187,8 +187,8 @@ async def running(project_id: str) -> list[LiveRun]:
     return list(fold.runs.values())
 
 
-class Word(msgspec.Struct, frozen=True):
-    """A broadcast of the tests."""
+class Notice(msgspec.Struct, frozen=True):
+    """A broadcast that only the tests send."""
 
     text: str
 
@@ -196,14 +196,14 @@ class Word(msgspec.Struct, frozen=True):
 class Process:
     """Hubs, an app around them, and its address, as one process of a server has them.
 
-    `valid` is what a recheck of any subscriber finds.
+    `valid` is the result of rechecking any subscriber's rights.
     """
 
     def __init__(self, bus: Bus, limits: Limits | None, receives_commits: bool) -> None:
         self._signals = Signals()
         self.receives_commits = receives_commits
         self.hubs = Hubs(
-            DB, bus, snapshot, running, broadcasts=[Word], limits=limits, signals=self._signals
+            DB, bus, snapshot, running, broadcasts=[Notice], limits=limits, signals=self._signals
         )
         self._bus = bus
         self.address = ""
@@ -213,11 +213,11 @@ class Process:
     async def serving(self) -> AsyncIterator[None]:
         """Serve the hubs; commits of this process reach them while `receives_commits` holds."""
 
-        def pass_on(grown: LogGrew) -> None:
+        def forward(grown: LogGrew) -> None:
             if self.receives_commits:
                 self._signals.send(grown)
 
-        disconnect = DB.signals.connect(LogGrew, pass_on)
+        disconnect = DB.signals.connect(LogGrew, forward)
         try:
             async with self.hubs.serving():
                 yield
@@ -226,7 +226,7 @@ class Process:
 
     @contextmanager
     def missing_commits(self) -> Iterator[None]:
-        """Commits of this block are another process's, whose hints are lost."""
+        """Within the block, commits count as another process's whose hints are lost."""
         self.receives_commits = False
         try:
             yield
@@ -234,13 +234,13 @@ class Process:
             self.receives_commits = True
 
     def hint(self, project_id: str, revision: int, rows: Sequence[log.Row] = ()) -> None:
-        """A hint as from a commit of this process, or from the bus."""
+        """Deliver a hint as a commit of this process, or a message of the bus, does."""
         if hub := self.hubs._hubs.get(project_id):
             hub.hint(revision, rows)
         self._bus.publish(project_id, LogHint(revision))
 
     def hub(self, project_id: str) -> Hub:
-        """The hub of a project, which is made if there is none."""
+        """The hub of a project, created if there is none."""
         return self.hubs._hub(project_id)
 
     def has_hub(self, project_id: str) -> bool:
@@ -249,7 +249,7 @@ class Process:
 
     @contextmanager
     def missing_live_events(self, project_id: str) -> Iterator[None]:
-        """Live events of this block are lost on their way to the hub."""
+        """Within the block, live events are lost before they reach the hub."""
         hub = self.hubs._hubs.pop(project_id)
         try:
             yield
@@ -257,12 +257,12 @@ class Process:
             self.hubs._hubs[project_id] = hub
 
     def lose_messages(self) -> None:
-        """What the bus reports when messages may have been lost."""
+        """Report, as the bus does, that messages may have been lost."""
         self.hubs._on_loss()
 
     @property
     def subscriptions(self) -> list[Subscription]:
-        """The open subscriptions, in no order."""
+        """The open subscriptions, in no particular order."""
         return list(self.hubs._subscriptions)
 
     @property
@@ -272,7 +272,7 @@ class Process:
 
     @property
     def waiting_polls(self) -> int:
-        """How many long polls wait for news."""
+        """How many long polls wait for an event."""
         readers = [one for one in self.hubs._readers if isinstance(one, PollReader)]
         return sum(one._waiter is not None for one in readers)
 
@@ -367,7 +367,7 @@ async def serving_hubs(
     receives_commits: bool = True,
     ws_ping: float = WS_PING_SECONDS,
 ) -> AsyncIterator[Process]:
-    """A process that serves. Without `receives_commits` it learns of commits only over its bus.
+    """Run a process that serves; without `receives_commits` only its bus brings it hints.
 
     `ws_ping`: seconds, see `tests.harness.server.serving`.
     """

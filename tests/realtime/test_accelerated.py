@@ -1,4 +1,4 @@
-"""The accelerated delivery is found through the scope, and used only where it was tested."""
+"""The accelerated delivery is found through the scope, and used only with tested versions."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.one_delivery
 
 
 def copying(app: Any) -> Callable[..., Any]:
-    """A middleware that hands on a copy of the scope, as many do."""
+    """A middleware that passes a copy of the scope to the app, as many do."""
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
         await app(dict(scope), receive, send)
@@ -40,8 +40,8 @@ async def test_a_middleware_that_copies_the_scope_loses_nothing(
                 await other.ready()
                 kinds = {subscription.writer.kind for subscription in here.subscriptions}
                 assert kinds == {"uvicorn"}
-                for heard in (one, other):
-                    await heard.revision(await project.note())
+                for received in (one, other):
+                    await received.revision(await project.note())
 
 
 def test_the_installed_versions_are_those_that_were_tested() -> None:
@@ -61,7 +61,7 @@ def test_an_untested_version_is_served_through_asgi_and_named_in_the_log(
 
 
 class Listener(ConnectionListener):
-    """Counts what a writer reports."""
+    """Counts the reports of a writer."""
 
     congested = drained = lost = 0
 
@@ -78,7 +78,7 @@ class Listener(ConnectionListener):
         """Nothing: no server stops here."""
 
 
-async def test_send_runs_as_the_task_of_its_request_also_when_it_waits() -> None:
+async def test_send_runs_in_the_task_of_its_request_even_when_it_waits() -> None:
     """Middleware may use `asyncio.timeout` or anyio, which ask for the current task."""
     free = asyncio.Event()
     sent: list[bytes] = []

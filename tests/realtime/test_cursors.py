@@ -1,4 +1,4 @@
-"""A cursor is served whole, or refused with a reset and a snapshot; never a silent from-now."""
+"""A cursor gets every later event, or a reset and a snapshot; never silently a part of them."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ from tests.realtime.hub_server import NewProcess, Process, Project
 pytestmark = pytest.mark.one_delivery
 
 
-def reset_to(received: Received, reason: str) -> bool:
+def was_reset(received: Received, reason: str) -> bool:
     return received.types[:3] == ["sync.reset", "project.snapshot", "sync.ready"] and received.of(
         "sync.reset"
     ) == [{"reason": reason}]
@@ -46,7 +46,7 @@ async def test_last_event_id_that_cannot_be_served(
     ):
         for received in (over_sse, over_socket):
             await received.ready()
-            assert reset_to(received, reason)
+            assert was_reset(received, reason)
         await project.note()
         for received in (over_sse, over_socket):
             await received.revision(4)
@@ -92,7 +92,7 @@ async def test_cursor_older_than_retention(here: Process, project: Project) -> N
     ):
         await lost.ready()
         await kept.ready()
-    assert reset_to(lost, "trimmed")
+    assert was_reset(lost, "trimmed")
     assert kept.revisions == [4, 5, 6]
     assert (await poll(here, project, project.cursor(2)))["reset"] is True
 
@@ -102,11 +102,11 @@ async def test_too_far_behind_gets_a_snapshot(process: NewProcess, project: Proj
     async with process(LocalBus(), Limits(replay_events=20)) as here:
         async with events(here, project, after=project.cursor(5)) as received:
             await received.ready()
-    assert reset_to(received, "too_far")
+    assert was_reset(received, "too_far")
 
 
 async def test_ring_pg_seam(process: NewProcess, project: Project) -> None:
-    """The ring forgets what the pages are about to reach: still no hole and no repeat."""
+    """The ring drops events that the replay is about to reach: no hole and no duplicate."""
     for number in range(150):
         await project.note(str(number), size=4)
     async with process(LocalBus(), Limits(ring_events=30)) as here:
@@ -134,9 +134,7 @@ async def _join_while_writing(here: Process, project: Project) -> None:
     await writer
 
 
-async def test_those_who_ask_for_the_same_position_share_a_query(
-    here: Process, project: Project
-) -> None:
+async def test_readers_of_the_same_position_share_a_query(here: Process, project: Project) -> None:
     for _ in range(6):
         await project.note(size=100)
     before = metric("reelroom_log_reads_total", use="catch_up")
@@ -176,7 +174,7 @@ async def test_epoch_change_while_connected(process: NewProcess, project: Projec
             await eventually(lambda: over_sse.ids[-1] == "restored.3")
 
 
-async def test_a_long_poll_is_woken_by_a_commit(here: Process, project: Project) -> None:
+async def test_a_commit_wakes_a_long_poll(here: Process, project: Project) -> None:
     await project.note()
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -190,8 +188,8 @@ async def test_a_long_poll_is_woken_by_a_commit(here: Process, project: Project)
     assert loop.time() - began < 5
 
 
-async def test_reading_waits_for_no_connection_of_the_pool(here: Process, project: Project) -> None:
-    """Followers hold no database connection while they wait."""
+async def test_idle_subscribers_hold_no_pool_connection(here: Process, project: Project) -> None:
+    """Every connection of the pool is idle while subscribers wait for events."""
     async with events(here, project) as one, events(here, project) as two:
         await one.ready()
         await two.ready()

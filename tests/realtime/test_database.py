@@ -1,4 +1,4 @@
-"""PostgreSQL drops connections: streams stay, and what was committed comes."""
+"""PostgreSQL closes connections: streams stay open and receive every committed event."""
 
 import asyncio
 
@@ -11,8 +11,8 @@ from tests.realtime.hub_server import Process, Project
 
 pytestmark = pytest.mark.one_delivery
 
-GONE = (Problem, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-KILL = """
+CLOSED = (Problem, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+TERMINATE_CONNECTIONS = """
     select pg_terminate_backend(pid) from pg_stat_activity
     where pid <> pg_backend_pid() and application_name = 'reelroom'
       and datname = current_database()
@@ -28,19 +28,19 @@ async def test_killed_connections_lose_nothing(
         await other.ready()
         for number in range(60):
             if number % 15 == 7:
-                await admin.execute(KILL)
+                await admin.execute(TERMINATE_CONNECTIONS)
             for _ in range(5):
                 try:
                     await project.note(str(number))
-                except GONE:
+                except CLOSED:
                     await asyncio.sleep(0.02)
                     continue
                 break
-        await admin.execute(KILL)
+        await admin.execute(TERMINATE_CONNECTIONS)
         while True:
             try:
                 head = await project.head()
-            except GONE:
+            except CLOSED:
                 await asyncio.sleep(0.02)
                 continue
             break

@@ -1,4 +1,4 @@
-"""Connections that are slow, dead, old or in the way of a restart."""
+"""How connections end: slow, closed, at the end of their lifetime, or at a shutdown."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ from tests.realtime.hub_server import USER, NewProcess, Process, Project
 async def raw(
     where: Process, project: Project, *, buffer: int = 4096
 ) -> AsyncIterator[sockets.socket]:
-    """A client of plain bytes that has asked for everything, and reads only when told."""
+    """A plain socket that has requested the whole log; only the test reads from it."""
     host, port = where.address.removeprefix("http://").split(":")
     client = sockets.socket()
     client.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, buffer)
@@ -40,7 +40,7 @@ async def raw(
 
 
 async def longest_wait(where: Process, seconds: float) -> float:
-    """The slowest answer to a plain request in a while."""
+    """The slowest answer to a plain request, in seconds, within so many seconds."""
     loop = asyncio.get_running_loop()
     until, worst = loop.time() + seconds, 0.0
     async with httpx.AsyncClient(timeout=10) as client:
@@ -51,7 +51,7 @@ async def longest_wait(where: Process, seconds: float) -> float:
     return worst
 
 
-async def test_a_client_that_leaves_a_long_replay_stops_nobody(
+async def test_a_client_that_leaves_a_long_replay_blocks_no_request(
     here: Process, project: Project
 ) -> None:
     for _ in range(20):
@@ -77,29 +77,29 @@ async def test_slow_reader(
             await eventually(lambda: len(here.subscriptions) == 1, within=3)
             assert metric("reelroom_slow_kills_total") == kills + 1
             assert client.fileno() > 0
-            await quick.revision(await project.note("still there"))
+            await quick.revision(await project.note("after the end of the slow one"))
             assert len(quick.logged) == 61
 
 
 @pytest.mark.parametrize("from_log", [True, False])
-async def test_a_reader_of_a_long_backlog_is_never_given_much_at_once(
+async def test_a_long_backlog_is_sent_in_bounded_writes(
     here: Process, project: Project, from_log: bool
 ) -> None:
     for number in range(20):
         await project.note(f"{number}" + "x" * 200_000)
-    if from_log:  # a hub that begins now has nothing in its ring
+    if from_log:  # the ring of a new hub is empty
         after: str | None = project.cursor(0)
     else:
         after = project.cursor(await project.note("y" * 3_000_000) - 1)
     subscriber = Subscriber(user_id=USER, role="owner", recheck=None)
     sizes: list[int] = []
-    told = bytearray()
+    received = bytearray()
     over = asyncio.Event()
 
     async def send(message: Any) -> None:
         if body := message.get("body"):
             sizes.append(len(body))
-            told.extend(body)
+            received.extend(body)
             if b"sync.ready" in body:
                 over.set()
 
@@ -112,11 +112,11 @@ async def test_a_reader_of_a_long_backlog_is_never_given_much_at_once(
         scope: Any = {}
         await stream(scope, receive, send)
     assert max(sizes) <= 256 * 1024
-    assert len(told) > (20 * 200_000 if from_log else 3_000_000)
-    assert told.count(b"event: scene.updated\n") == (20 if from_log else 1)
+    assert len(received) > (20 * 200_000 if from_log else 3_000_000)
+    assert received.count(b"event: scene.updated\n") == (20 if from_log else 1)
 
 
-async def test_a_slow_reader_falls_off_the_ring_and_gets_everything_from_the_log(
+async def test_a_slow_reader_beyond_the_ring_catches_up_from_the_log(
     process: NewProcess, project: Project
 ) -> None:
     behind = metric("reelroom_fell_behind_total")
@@ -141,7 +141,7 @@ async def test_a_slow_reader_falls_off_the_ring_and_gets_everything_from_the_log
     assert b"sync.reset" not in got
 
 
-async def test_closing_ends_all_streams_at_once_and_loses_nothing(
+async def test_a_shutdown_ends_all_streams_at_once_and_loses_nothing(
     process: NewProcess, project: Project
 ) -> None:
     await project.note()
@@ -161,7 +161,7 @@ async def test_closing_ends_all_streams_at_once_and_loses_nothing(
             await over_socket.over()
             answer = await waiting
             assert loop.time() - began < 10
-        assert over_sse.code is None, "the body ended as it should"
+        assert over_sse.code is None, "the body ended in order"
         assert over_socket.code == 1012
         last = over_sse.raw.split(b"\n\n")[-2].split(b"\n")
         assert last[0].startswith(b":")
@@ -176,7 +176,7 @@ async def test_closing_ends_all_streams_at_once_and_loses_nothing(
             await again.revision(2)
 
 
-async def test_a_connection_has_a_longest_life(process: NewProcess, project: Project) -> None:
+async def test_a_connection_has_a_maximum_lifetime(process: NewProcess, project: Project) -> None:
     async with process(LocalBus(), Limits(lifetime=(0.3, 0.6), heartbeat=0.4)) as here:
         async with (
             events(here, project) as over_sse,
@@ -188,7 +188,7 @@ async def test_a_connection_has_a_longest_life(process: NewProcess, project: Pro
     assert over_socket.code == 1012
 
 
-async def test_heartbeats_say_how_far_the_reader_is(process: NewProcess, project: Project) -> None:
+async def test_heartbeats_carry_the_current_cursor(process: NewProcess, project: Project) -> None:
     async with process(LocalBus(), Limits(heartbeat=0.15)) as here:
         async with (
             events(here, project) as over_sse,
@@ -205,7 +205,7 @@ async def test_heartbeats_say_how_far_the_reader_is(process: NewProcess, project
                 )
 
 
-async def test_a_hub_that_nobody_follows_is_let_go(process: NewProcess, project: Project) -> None:
+async def test_a_hub_without_subscribers_is_closed(process: NewProcess, project: Project) -> None:
     async with process(LocalBus(), Limits(linger=0.2)) as here:
         async with events(here, project) as received:
             await received.ready()
@@ -228,7 +228,7 @@ async def test_commit_no_publish_is_found_by_the_head_check(
             await received.revision(1, within=2.6)
 
 
-async def test_streams_leave_nothing_behind(here: Process, project: Project) -> None:
+async def test_ended_streams_leave_nothing_behind(here: Process, project: Project) -> None:
     before = len(asyncio.all_tasks())
     for _ in range(20):
         async with events(here, project) as one, socket(here, project) as (two, _):
@@ -240,8 +240,8 @@ async def test_streams_leave_nothing_behind(here: Process, project: Project) -> 
     await eventually(lambda: pool.get_idle_size() == pool.get_size())
 
 
-async def test_a_backlog_that_never_waits_lets_others_run(here: Process, project: Project) -> None:
-    """uvicorn's `send` returns at once when the client is gone: then nothing else suspends."""
+async def test_a_backlog_yields_to_other_tasks(here: Process, project: Project) -> None:
+    """uvicorn's `send` returns at once when the client is gone, so that it never suspends."""
     await project.note(size=2000)
     turns = sent = 0
     over = False

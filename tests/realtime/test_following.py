@@ -1,12 +1,11 @@
-"""Every transport tells the same, once and in order, to whoever joins whenever."""
+"""Every transport delivers the same events, once and in order, whenever a subscriber joins."""
 
 import asyncio
 
 from app.realtime.bus.local import LocalBus
-from app.realtime.limits import Limits
 from tests.harness.events import Received
 from tests.realtime.clients import events, poll, socket
-from tests.realtime.hub_server import NewProcess, Process, Project
+from tests.realtime.hub_server import NO_HEAD_CHECK, NewProcess, Process, Project
 
 ODD = {"id": "1", "event": "x", "retry": 5, "text": 'a\r\nb\rc\nd \u2028\u2029 \U0001f600 "q"'}
 
@@ -38,7 +37,7 @@ async def test_transport_equivalence(here: Process, project: Project) -> None:
     }  # fmt: skip
 
 
-async def test_the_stream_has_the_headers_and_the_form_of_the_contract(
+async def test_the_stream_has_the_headers_and_the_format_of_the_contract(
     here: Process, project: Project
 ) -> None:
     await project.commit(("scene.updated", ODD))
@@ -52,22 +51,22 @@ async def test_the_stream_has_the_headers_and_the_form_of_the_contract(
     assert received.headers["x-accel-buffering"] == "no"
     assert "content-encoding" not in received.headers
     assert received.raw.startswith(b"retry: 2000\n\n")
-    told = [kind for kind in received.types if kind != "presence.updated"]  # comes when it comes
-    assert told == ["project.snapshot", "sync.ready", "scene.updated"]
+    types = [kind for kind in received.types if kind != "presence.updated"]  # at any time
+    assert types == ["project.snapshot", "sync.ready", "scene.updated"]
     assert received.of("scene.updated") == [ODD]
     assert received.of("sync.ready") == [{"cursor": project.cursor(1)}]
     assert [place for place in received.ids if place] == [project.cursor(2)]
 
 
-async def test_snapshot_then_commit_that_the_hub_has_not_heard_of(
+async def test_snapshot_then_commit_that_the_hub_does_not_know(
     process: NewProcess, database: str, project: Project
 ) -> None:
-    async with process(LocalBus(), Limits(head_check=3600), receives_commits=False) as here:
+    async with process(LocalBus(), NO_HEAD_CHECK, receives_commits=False) as here:
         async with events(here, project) as early:
             await early.ready()
             here.hint(project.id, await project.note())
             await early.revision(1)
-            await project.note("nobody has told this process of it")
+            await project.note("without a hint")
             async with events(here, project) as late:
                 await late.ready()
                 here.hint(project.id, await project.note())
@@ -78,7 +77,7 @@ async def test_snapshot_then_commit_that_the_hub_has_not_heard_of(
     assert late.of("project.snapshot")[0]["revision"] == 2
 
 
-async def test_joins_while_eight_writers_commit_see_no_gap_and_no_repeat(
+async def test_joins_while_eight_writers_commit_have_no_gap_and_no_duplicate(
     here: Process, project: Project
 ) -> None:
     clients: list[Received] = []

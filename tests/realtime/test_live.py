@@ -1,4 +1,4 @@
-"""Live text: never overtaken, offsets that fit, and the text so far for whoever joins late."""
+"""Deltas: in order with durable events, with exact offsets, and a snapshot for late joins."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -10,20 +10,19 @@ from hypothesis import strategies as st
 from app.realtime import log
 from app.realtime.bus.local import LocalBus
 from app.realtime.events import LiveEvent
-from app.realtime.limits import Limits
 from app.realtime.live import utf16_length
 from app.realtime.publisher import join_deltas
 from app.store.ids import new_id
 from tests.harness.database import DB
 from tests.harness.events import Received
 from tests.realtime.clients import events, poll, socket, sse
-from tests.realtime.hub_server import NewProcess, Process, Project, Turn
+from tests.realtime.hub_server import NO_HEAD_CHECK, NewProcess, Process, Project, Turn
 
 ODD_TEXT = 'a\U0001f600é\n\u2028"' * 40
 
 
 def text_of(received: Received, call_id: str) -> str:
-    """What a client has of a call's code, held to the offsets as JavaScript counts them."""
+    """The code of a call as a client has it; asserts the offsets in UTF-16 units."""
     text = ""
     for event in received.events:
         data = event["data"]
@@ -33,7 +32,7 @@ def text_of(received: Received, call_id: str) -> str:
                     text = call["code"]
                     assert call["offset"] == utf16_length(text)
         elif event["type"] == "code.delta" and data["callId"] == call_id:
-            assert data["offset"] == utf16_length(text), "a delta that does not fit"
+            assert data["offset"] == utf16_length(text), "a delta with a wrong offset"
             text += data["text"]
     return text
 
@@ -45,7 +44,7 @@ async def stream_code(turn: Turn, call_id: str, text: str, pause: float = 0.001)
             await asyncio.sleep(pause)
 
 
-async def test_deltas_come_behind_their_tool_and_before_its_end(
+async def test_deltas_are_delivered_between_the_start_and_end_of_their_tool(
     here: Process, project: Project
 ) -> None:
     turn = Turn(project, here.hubs)
@@ -73,7 +72,7 @@ async def test_deltas_come_behind_their_tool_and_before_its_end(
             assert "revision" not in event
 
 
-async def test_deltas_are_joined_while_they_come_fast(here: Process, project: Project) -> None:
+async def test_frequent_deltas_are_joined(here: Process, project: Project) -> None:
     turn, call = Turn(project, here.hubs), new_id()
     async with events(here, project) as received:
         await received.ready()
@@ -132,7 +131,7 @@ async def test_delta_after_completed_and_regenerate(here: Process, project: Proj
         turn.live_run.restart()
         await turn.durable("run.retrying", turn.run())
         await turn.call(call)
-        await received.revision(turn.after)  # until the retry is told, the first attempt may speak
+        await received.revision(turn.after)  # until then, deltas of the first attempt are published
         zombie.write("zombie", call)
         turn.write("second", call)
         zombie.write("zombie", call)
@@ -165,7 +164,7 @@ async def test_lost_delta(here: Process, project: Project) -> None:
         await received.until(lambda received: text_of(received, call) == "one two three four")
 
 
-async def test_a_run_is_told_from_queued_to_finished_and_then_the_stream_ends(
+async def test_the_stream_of_a_run_starts_at_queued_and_ends_at_finished(
     here: Process, project: Project
 ) -> None:
     turn, other, call = Turn(project, here.hubs), Turn(project, here.hubs), new_id()
@@ -176,7 +175,7 @@ async def test_a_run_is_told_from_queued_to_finished_and_then_the_stream_ends(
         await other.queue()
         await turn.durable("run.started", turn.run())
         await turn.call(call)
-        await project.note("of nobody")
+        await project.note("of no run")
         turn.write("abc", call)
         async with sse(here, path) as late, sse(here, path, after=project.cursor(3)) as resumed:
             await late.until(lambda received: received.of("run.snapshot"))
@@ -191,9 +190,9 @@ async def test_a_run_is_told_from_queued_to_finished_and_then_the_stream_ends(
                 assert text_of(received, call) == "abcdef"
     async with sse(here, path) as replayed:
         await replayed.over()
-    async with sse(here, path, after=project.cursor(await project.head())) as nothing:
-        await nothing.over()
-    assert nothing.events == []
+    async with sse(here, path, after=project.cursor(await project.head())) as empty:
+        await empty.over()
+    assert empty.events == []
     kinds = ["message.created", "run.queued", "run.started", "tool.started", "run.finished"]
     durable = [event["type"] for event in replayed.events if "revision" in event]
     assert durable == kinds
@@ -216,7 +215,7 @@ async def test_deltas_and_snapshots_are_the_same_over_a_socket(
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.text(max_size=4)), max_size=20))
-def test_joining_deltas_keeps_every_text_and_its_offsets(pieces: list[tuple[str, str]]) -> None:
+def test_joined_deltas_have_the_same_texts_and_offsets(pieces: list[tuple[str, str]]) -> None:
     ends: dict[str, int] = {}
     whole: dict[str, str] = {}
     deltas = []
@@ -224,12 +223,12 @@ def test_joining_deltas_keeps_every_text_and_its_offsets(pieces: list[tuple[str,
         deltas.append(_delta(call, ends.get(call, 0), text))
         ends[call] = ends.get(call, 0) + utf16_length(text)
         whole[call] = whole.get(call, "") + text
-    told: dict[str, str] = {}
+    joined: dict[str, str] = {}
     for event in join_deltas(deltas):
         call = event.data["callId"]
-        assert event.data["offset"] == utf16_length(told.get(call, ""))
-        told[call] = told.get(call, "") + event.data["text"]
-    assert told == whole
+        assert event.data["offset"] == utf16_length(joined.get(call, ""))
+        joined[call] = joined.get(call, "") + event.data["text"]
+    assert joined == whole
 
 
 def _delta(call: str, offset: int, text: str) -> LiveEvent:
@@ -247,28 +246,28 @@ def _delta(call: str, offset: int, text: str) -> LiveEvent:
     )
 
 
-async def test_what_waits_for_its_tick_goes_out_before_a_newer_commit(
+async def test_a_delayed_delta_is_published_before_a_later_commit(
     process: NewProcess, database: str, project: Project
 ) -> None:
-    """Whoever reads the log first, and before the worker could say that it has committed."""
-    async with process(LocalBus(), Limits(head_check=3600), receives_commits=False) as here:
+    """The hub reads the committed row before the worker's hint of it."""
+    async with process(LocalBus(), NO_HEAD_CHECK, receives_commits=False) as here:
         turn, call = Turn(project, here.hubs), new_id()
         await turn.start()
         await turn.call(call)
         async with events(here, project) as received:
             await received.ready()
-            turn.write("told at once, ", call)
-            turn.write("and what waits", call)
+            turn.write("published at once, ", call)
+            turn.write("and delayed", call)
             async with DB.transaction() as tx:
                 async with log.changing(tx, project.id, actor_id="a", request_id="r") as change:
                     change.emit("tool.finished", {"callId": call}, run_id=turn.id)
-                    turn.write(" for the last tick", call)
+                    turn.write(" to the last tick", call)
             here.hub(project.id).hint(change.revision)
             await received.revision(change.revision)
-            assert text_of(received, call) == "told at once, and what waits for the last tick"
+            assert text_of(received, call) == "published at once, and delayed to the last tick"
 
 
-async def test_who_began_a_run_misses_nothing_of_it_even_when_it_is_over_at_once(
+async def test_the_stream_of_a_new_run_misses_nothing_of_a_short_run(
     here: Process, project: Project
 ) -> None:
     turn, other, call = Turn(project, here.hubs), Turn(project, here.hubs), new_id()
@@ -287,18 +286,16 @@ async def test_who_began_a_run_misses_nothing_of_it_even_when_it_is_over_at_once
     async with sse(here, path, begun=begun) as own, sse(here, path) as late:
         await own.over()
         await late.over()
-    told = ["message.created", "run.queued", "run.started", "tool.started", "run.finished"]
-    assert late.types == told
-    assert sorted(own.types) == sorted([*told, "code.delta", "message.delta"])
+    durable = ["message.created", "run.queued", "run.started", "tool.started", "run.finished"]
+    assert late.types == durable
+    assert sorted(own.types) == sorted([*durable, "code.delta", "message.delta"])
     assert text_of(own, call) == "abc"
     assert [data["text"] for data in own.of("message.delta")] == ["Done."]
-    assert own.types[:2] == told[:2]
+    assert own.types[:2] == durable[:2]
     assert own.types[-1] == "run.finished"
 
 
-async def test_a_run_of_which_the_ring_knows_nothing_is_replayed(
-    here: Process, project: Project
-) -> None:
+async def test_a_run_that_is_not_in_the_ring_is_replayed(here: Process, project: Project) -> None:
     turn = Turn(project, here.hubs)
     await turn.queue()
     begun = await project.head()

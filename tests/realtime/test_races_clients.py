@@ -1,4 +1,4 @@
-"""Races that take a whole client: versions that differ, and credentials that end, in mid-stream."""
+"""Races that need a whole client: versions that differ and tokens that expire in mid-stream."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ from tests.harness.waiting import eventually
 pytestmark = pytest.mark.one_delivery
 
 TRANSPORTS: tuple[Transport, ...] = ("sse", "socket", "msgpack", "poll")
-PATIENCE = 30.0  # seconds
+WAIT_SECONDS = 30.0  # until an expected change must have happened
 NEWER: list[tuple[str, Any]] = [
     ("camera.moved", {"to": [1, 2], "scene": {"id": "s", "name": None}}),
     ("member.updated", {"member": {"userId": "u", "name": "U", "role": "director", "since": 4}}),
@@ -41,8 +41,8 @@ RESHAPED: list[tuple[str, Any]] = [
 ]
 
 
-class Told:
-    """A client of one transport, and the revisions it was told."""
+class Subscriber:
+    """A client of one transport, and the revisions that it received."""
 
     def __init__(self, transport: Transport, feed: ProjectFeed) -> None:
         self.transport, self.feed = transport, feed
@@ -52,7 +52,7 @@ class Told:
         self.task = asyncio.create_task(self._read())
 
     def use(self, token: str) -> None:
-        """Say this one from the next request on."""
+        """Send this token from the next request on."""
         self.feed.use_token(token)
 
     async def _read(self) -> None:
@@ -65,14 +65,14 @@ class Told:
 
 
 @asynccontextmanager
-async def followed(url: str, person: Person, project: str) -> AsyncIterator[list[Told]]:
-    """One who follows for each transport, all of them live."""
+async def followed(url: str, person: Person, project: str) -> AsyncIterator[list[Subscriber]]:
+    """A subscriber of each transport, all of them live."""
     async with AsyncExitStack() as stack:
         clients = []
         for transport in TRANSPORTS:
             line = open_feed(url, project, person.token, transport=transport)
-            clients.append(Told(transport, await stack.enter_async_context(line)))
-        await eventually(lambda: all(c.feed.connection == "live" for c in clients), PATIENCE)
+            clients.append(Subscriber(transport, await stack.enter_async_context(line)))
+        await eventually(lambda: all(c.feed.connection == "live" for c in clients), WAIT_SECONDS)
         yield clients
         for client in clients:
             client.task.cancel()
@@ -93,8 +93,8 @@ async def owner(url: str) -> AsyncIterator[Person]:
 
 
 @pytest.fixture
-async def odd(owner: Person) -> AsyncIterator[str]:
-    """A project whose history is written by hand; nothing of it stays."""
+async def scratch_project(owner: Person) -> AsyncIterator[str]:
+    """A project for events written by hand; all of its rows are deleted afterwards."""
     project = await owner.project(title="between two versions")
     yield project
     async with DB.transaction() as tx:
@@ -116,13 +116,13 @@ async def add(owner: Person, project: str) -> int:
 
 @pytest.mark.parametrize(("newer", "resets"), [(NEWER, 0), (RESHAPED, 2)])
 async def test_rolling_deploy(
-    url: str, owner: Person, odd: str, newer: list[tuple[str, Any]], resets: int
+    url: str, owner: Person, scratch_project: str, newer: list[tuple[str, Any]], resets: int
 ) -> None:
-    """A newer version has written; older clients at an older server go on, or read all anew.
+    """Older clients of an older server go on after events of a newer version, or reset.
 
-    New kinds and fields only count. What has changed its shape is never half applied.
+    New types and fields only advance the revision; data of another shape is never half applied.
     """
-    project = odd
+    project = scratch_project
     await add(owner, project)
     async with followed(url, owner, project) as clients:
         before = {client.transport: client.revision for client in clients}
@@ -133,13 +133,13 @@ async def test_rolling_deploy(
                 ) as change:
                     change.emit(kind, data)
             head = await add(owner, project)
-        await eventually(lambda: all(c.revision >= head for c in clients), PATIENCE)
+        await eventually(lambda: all(c.revision >= head for c in clients), WAIT_SECONDS)
         snapshot = await owner.snapshot(project)
         for client in clients:
-            told = range(before[client.transport] + 1, head + 1)
+            expected = range(before[client.transport] + 1, head + 1)
             assert client.feed.resets <= resets, client.transport
-            assert client.revisions == list(told) or client.feed.resets
-            assert set(client.revisions) <= set(told)
+            assert client.revisions == list(expected) or client.feed.resets
+            assert set(client.revisions) <= set(expected)
             assert client.feed.state
             assert client.feed.state["sceneIds"] == [scene["id"] for scene in snapshot["scenes"]]
         async with followed(url, owner, project) as joined:
@@ -154,7 +154,7 @@ async def test_rolling_deploy(
         (["reelroom.v2.json"], None),
     ],
 )
-async def test_rolling_deploy_is_spoken_in_a_version_that_both_know(
+async def test_rolling_deploy_negotiates_a_version_of_both_sides(
     url: str, owner: Person, offered: list[str], chosen: str | None
 ) -> None:
     project = await owner.project(title="negotiated")
@@ -178,7 +178,7 @@ async def expire(token: str) -> None:
 
 
 async def token_of(person: Person) -> str:
-    """The id of the token that the person's client says."""
+    """The id of the token that the person's client sends."""
     return str(await DB.fetchval("select id from api_token where user_id = $1", person.user_id))
 
 
@@ -201,10 +201,10 @@ async def test_token_expiry_mid_stream_with_a_new_token_loses_nothing(
         await add(owner, project)
         streams = [client for client in clients if client.transport != "poll"]
         await eventually(
-            lambda: all(c.feed.attempts > made[c.transport] for c in streams), PATIENCE
+            lambda: all(c.feed.attempts > made[c.transport] for c in streams), WAIT_SECONDS
         )
         head = await add(owner, project)
-        await eventually(lambda: all(c.revision >= head for c in clients), PATIENCE)
+        await eventually(lambda: all(c.revision >= head for c in clients), WAIT_SECONDS)
         for client in clients:
             assert client.revisions == list(range(first[client.transport] + 1, head + 1))
             assert client.feed.resets == 0, client.transport
@@ -222,43 +222,43 @@ async def test_token_expiry_mid_stream_without_another_ends_it(url: str, owner: 
     )
     async with (
         followed(url, owner, project) as clients,
-        httpx.AsyncClient(headers=headers, timeout=PATIENCE) as client,
+        httpx.AsyncClient(headers=headers, timeout=WAIT_SECONDS) as client,
         client.stream("GET", f"{path}/events") as stream,
         socket as line,
     ):
         await line.send('{"type":"hello"}')
         await expire(await token_of(owner))
-        async with asyncio.timeout(PATIENCE):
-            told = [text async for text in stream.aiter_text()]
-        assert '"reason":"session"' in "".join(told)
+        async with asyncio.timeout(WAIT_SECONDS):
+            texts = [text async for text in stream.aiter_text()]
+        assert '"reason":"session"' in "".join(texts)
         with pytest.raises(ConnectionClosed):
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT_SECONDS):
                 while True:
                     await line.recv()
         assert line.close_code == 4401
         for each in clients:
             each.feed.wake()
-        asking = [each for each in clients if each.transport != "poll"]
-        await eventually(lambda: all(each.error for each in asking), PATIENCE)
-        assert {getattr(each.error, "status", 0) for each in asking} == {401}
+        streams = [each for each in clients if each.transport != "poll"]
+        await eventually(lambda: all(each.error for each in streams), WAIT_SECONDS)
+        assert {getattr(each.error, "status", 0) for each in streams} == {401}
         assert (await client.get(f"{path}/changes?after=x.0")).status_code == 401
 
 
-@pytest.mark.parametrize("heeds", [True, False], ids=["asked not to", "header stripped"])
+@pytest.mark.parametrize("heeds", [True, False], ids=["heeds the header", "strips the header"])
 async def test_proxy_buffering(url: str, owner: Person, heeds: bool) -> None:
-    """A proxy that holds back is got around soon; one that heeds the header need not be."""
+    """The client leaves a buffering proxy for long polls; one that heeds the header streams."""
     project = await owner.project(title="held back")
     loop = asyncio.get_running_loop()
     port = int(url.rpartition(":")[2])
     async with BufferingProxy(port, heeds=heeds).running() as proxy:
         began = loop.time()
-        async with open_feed(f"http://127.0.0.1:{proxy.port}", project, owner.token) as one:
-            told = Told("sse", one)
-            await eventually(lambda: one.connection == "live", PATIENCE)
-            assert one.transport == ("sse" if heeds else "poll")
-            assert loop.time() - began < 15, "ten seconds, and more on a busy machine"
+        async with open_feed(f"http://127.0.0.1:{proxy.port}", project, owner.token) as feed:
+            subscriber = Subscriber("sse", feed)
+            await eventually(lambda: feed.connection == "live", WAIT_SECONDS)
+            assert feed.transport == ("sse" if heeds else "poll")
+            assert loop.time() - began < 15, "ten seconds, and some more on a loaded machine"
             for _ in range(3):
                 head = await add(owner, project)
-                await eventually(lambda: told.revision >= head, 5)  # noqa: B023  awaited in its turn
-            told.task.cancel()
-            await asyncio.gather(told.task, return_exceptions=True)
+                await eventually(lambda: subscriber.revision >= head, 5)  # noqa: B023  awaited in its turn
+            subscriber.task.cancel()
+            await asyncio.gather(subscriber.task, return_exceptions=True)

@@ -1,6 +1,6 @@
-"""Races between a commit and whoever reads the log.
+"""Races between commits and the readers of the log.
 
-Where each race and fault is tested: `tests/test_races_and_faults.py`.
+`tests/test_races_and_faults.py` lists the tests of each race and fault.
 """
 
 import asyncio
@@ -14,16 +14,21 @@ from app.problems import Problem
 from app.realtime import log
 from app.realtime.bus.local import LocalBus
 from app.realtime.bus.messages import LogHint
-from app.realtime.limits import Limits
 from tests.harness.database import DB
 from tests.harness.process import environment
 from tests.realtime.clients import events, poll, socket
-from tests.realtime.hub_server import USER, NewProcess, Process, Project, open_project
+from tests.realtime.hub_server import (
+    NO_HEAD_CHECK,
+    USER,
+    NewProcess,
+    Process,
+    Project,
+    open_project,
+)
 
 pytestmark = pytest.mark.one_delivery
 
 ROOT = Path(__file__).parents[2]
-DEAF = Limits(head_check=3600.0)
 
 
 async def test_snapshot_then_commit(here: Process, project: Project) -> None:
@@ -44,9 +49,9 @@ async def test_snapshot_then_commit(here: Process, project: Project) -> None:
 
 
 async def test_inverted_publish(process: NewProcess, database: str, project: Project) -> None:
-    """What is said about 42 comes before what is said about 41, and 41 is not committed yet."""
+    """The hint of 42 arrives before that of 41, and before 41 is committed."""
     bus = LocalBus()
-    async with process(bus, DEAF, receives_commits=False) as here:
+    async with process(bus, NO_HEAD_CHECK, receives_commits=False) as here:
         worker = bus.sibling()
         async with events(here, project) as received:
             await received.ready()
@@ -104,9 +109,9 @@ async def test_commit_no_publish(database: str, here: Process, project: Project)
 
 
 async def test_sequence_hole(here: Process, project: Project) -> None:
-    """16 writers, a third of whom roll back: who reads `revision > last` misses nothing."""
+    """16 writers, a third of which roll back: reading `revision > last` misses nothing."""
 
-    class Changed(Exception):
+    class RolledBack(Exception):
         pass
 
     done = asyncio.Event()
@@ -126,8 +131,8 @@ async def test_sequence_hole(here: Process, project: Project) -> None:
                         it.emit("scene.updated", {"writer": number, "turn": turn})
                         await asyncio.sleep(0)
                         if (number + turn) % 3 == 0:
-                            raise Changed
-            except Changed:
+                            raise RolledBack
+            except RolledBack:
                 continue
 
     async with events(here, project) as received:
@@ -144,9 +149,9 @@ async def test_sequence_hole(here: Process, project: Project) -> None:
 
 
 async def test_duplicate_delivery(process: NewProcess, database: str, project: Project) -> None:
-    """Every word comes three times, pages and ring overlap, clients come again with old cursors."""
+    """Each hint arrives three times, pages and ring overlap, clients resume at old cursors."""
     bus = LocalBus()
-    async with process(bus, DEAF) as here:
+    async with process(bus, NO_HEAD_CHECK) as here:
         worker = bus.sibling()
         async with events(here, project) as received:
             await received.ready()
@@ -167,12 +172,12 @@ async def test_duplicate_delivery(process: NewProcess, database: str, project: P
 
 
 @pytest.mark.parametrize("what", ["hole", "epoch"])
-async def test_a_log_with_a_hole_is_not_passed_on(
+async def test_a_log_with_a_hole_resets_its_subscribers(
     process: NewProcess, project: Project, what: str
 ) -> None:
-    """Half a restore: revisions are missing, or of another epoch; only a word tells of them."""
+    """A partial restore, found by a hint: revisions are missing, or the epoch is another."""
     await project.note()
-    async with process(LocalBus(), DEAF, receives_commits=False) as here:
+    async with process(LocalBus(), NO_HEAD_CHECK, receives_commits=False) as here:
         async with events(here, project) as received:
             await received.ready()
             last = await project.note("lost", size=2)
@@ -189,7 +194,7 @@ async def test_a_log_with_a_hole_is_not_passed_on(
 
 
 async def test_deadlock(here: Process, project: Project) -> None:
-    """Two projects locked in two orders: one change is told to come again, nothing is lost."""
+    """Two projects locked in opposite orders: one change fails as retryable, nothing is lost."""
     other = await open_project()
 
     async def change(first: Project, second: Project, wait: asyncio.Barrier) -> str:
@@ -226,7 +231,7 @@ async def test_deadlock(here: Process, project: Project) -> None:
 async def test_rolling_deploy_with_two_event_schema_versions(
     here: Process, project: Project
 ) -> None:
-    """The newer version writes kinds and fields that this one does not know."""
+    """The newer version writes types and fields that are unknown to this one."""
     newer: list[tuple[str, Any]] = [
         ("camera.moved", {"to": [1, 2]}),
         ("member.updated", {"member": {"userId": "u", "role": "director", "since": 4}}),

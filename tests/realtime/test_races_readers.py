@@ -1,4 +1,4 @@
-"""Races and faults of those who read: late, cut, gone, many at once, or no longer allowed to."""
+"""Races and faults of readers: slow, cut off, gone, many at once, or without their role."""
 
 import asyncio
 import contextlib
@@ -16,27 +16,27 @@ from app.realtime.encoding import split
 from app.realtime.limits import Limits
 from app.realtime.ring import BATCH_BYTES
 from tests.harness.database import DB
-from tests.harness.events import Received, SseParser
+from tests.harness.events import SseParser
 from tests.harness.metrics import metric
 from tests.harness.proxies import FaultProxy
 from tests.harness.waiting import eventually
-from tests.realtime.clients import events, poll, socket
+from tests.realtime.clients import events, poll, present_users, socket
 from tests.realtime.hub_server import NewProcess, Process, Project
 from tests.realtime.test_rights import GUEST, member
 
 
 @contextlib.asynccontextmanager
-async def wired(where: Process) -> AsyncIterator[tuple[FaultProxy, str]]:
-    """The process behind a network that may fail."""
+async def behind_proxy(where: Process) -> AsyncIterator[tuple[FaultProxy, str]]:
+    """A proxy that injects network faults, and the address of the process behind it."""
     host, port = where.address.removeprefix("http://").split(":")
-    async with FaultProxy(host, int(port)).running() as wire:
-        yield wire, f"http://127.0.0.1:{wire.port}"
+    async with FaultProxy(host, int(port)).running() as proxy:
+        yield proxy, f"http://127.0.0.1:{proxy.port}"
 
 
 async def test_catch_up_slower_than_writes(
     process: NewProcess, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More is written than each page brings: it ends with a snapshot."""
+    """More is written than each page holds: the replay ends with a snapshot."""
     limits = Limits(replay_events=1000, ring_events=100)
     async with process(LocalBus(), limits) as here:
         await _outrun(here, project, monkeypatch)
@@ -64,7 +64,7 @@ async def _outrun(here: Process, project: Project, monkeypatch: pytest.MonkeyPat
 async def test_epoch_change_while_away(
     process: NewProcess, project: Project, restored: int
 ) -> None:
-    """A backup is restored while nobody is connected; its revisions go back, or beyond."""
+    """A backup is restored while no client is connected; its head is lower, or higher."""
     await project.note(size=5)
     async with process(LocalBus()) as here:
         async with events(here, project) as received:
@@ -90,7 +90,7 @@ async def test_epoch_change_while_away(
 async def test_retention_mid_catch_up(
     here: Process, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rest of the log is trimmed between two pages: a reset, and no half of it after that."""
+    """The rest of the log is trimmed between two pages: a reset, and nothing before it."""
     for _ in range(6):
         await project.note(size=100)
     hub = here.hub(project.id)
@@ -120,12 +120,12 @@ async def test_retention_mid_catch_up(
 
 @pytest.mark.parametrize("cuts", [25, pytest.param(None, marks=pytest.mark.long)])
 async def test_cut_at_every_byte(here: Process, project: Project, cuts: int | None) -> None:
-    """Three events, cut after each of their bytes: resuming gives exactly the rest."""
+    """Three events, cut after each of their bytes: resuming delivers exactly the rest."""
     for text in ("one", "two \U0001f600", "three"):
         await project.note(text)
     logged = await project.logged()
     path = f"/p/{project.id}/events?after={project.cursor(0)}"
-    async with wired(here) as (wire, address):
+    async with behind_proxy(here) as (proxy, address):
         whole = await _bytes_of(address + path, ends=b"sync.ready")
         length = len(whole)
         assert length > 600
@@ -133,20 +133,20 @@ async def test_cut_at_every_byte(here: Process, project: Project, cuts: int | No
             kept = whole[:cut]
             before = logged_in(kept)
             assert before == logged[: len(before)]
-        places = range(1, 200 + length)  # the head of the answer, too
+        places = range(1, 200 + length)  # including the response headers
         for cut in places if cuts is None else random.sample(places, cuts):
-            wire.cut_after = cut
+            proxy.cut_after = cut
             got = await _bytes_of(address + path, ends=None)
             before = logged_in(got)
             last = before[-1][0] if before else 0
-            wire.cut_after = None
+            proxy.cut_after = None
             async with events(here, project, last_event_id=project.cursor(last)) as again:
                 await again.ready()
             assert before + again.logged == logged
 
 
 async def _bytes_of(url: str, *, ends: bytes | None) -> bytes:
-    """The body until something was in it, or until the connection broke."""
+    """The body up to the chunk with `ends`, or until the connection broke."""
     got = b""
     with contextlib.suppress(httpx.TransportError):
         async with httpx.AsyncClient() as client, client.stream("GET", url) as answer:
@@ -158,44 +158,39 @@ async def _bytes_of(url: str, *, ends: bytes | None) -> bytes:
 
 
 def logged_in(body: bytes) -> list[tuple[int, Any]]:
-    """Revision and data of each durable event that is complete in the body of a stream."""
+    """Revision and data of each complete durable event in the body of a stream."""
     return [
         (event["revision"], event["data"]) for event, cursor in SseParser().feed(body) if cursor
     ]
 
 
 async def test_half_open_socket_by_its_ping(process: NewProcess, project: Project) -> None:
-    """A socket vanishes without a word: it is closed, and its person is gone for the others."""
+    """A socket stops answering pings: it is closed, and its user leaves the presence."""
     async with process(LocalBus(), Limits(heartbeat=0.2), ws_ping=0.3) as here:
-        async with wired(here) as (wire, address), events(here, project, user="ann") as ann:
+        async with behind_proxy(here) as (proxy, address), events(here, project, user="ann") as ann:
             url = address.replace("http", "ws", 1) + f"/p/{project.id}/socket?user=bob"
             async with connect(url, ping_interval=None, close_timeout=0.1) as line:
                 await line.send('{"type":"hello"}')
                 await eventually(lambda: len(here.subscriptions) == 2)
-                await ann.until(lambda received: _people(received) == ["ann", "bob"])
-                wire.hold = True
+                await ann.until(lambda received: present_users(received) == ["ann", "bob"])
+                proxy.hold = True
                 await eventually(lambda: len(here.subscriptions) == 1, within=4)
-                await ann.until(lambda received: _people(received) == ["ann"])
-                wire.hold = False
+                await ann.until(lambda received: present_users(received) == ["ann"])
+                proxy.hold = False
 
 
-def _people(received: Received) -> list[str]:
-    told = received.of("presence.updated")
-    return [one["userId"] for one in told[-1]["users"]] if told else []
-
-
-@pytest.mark.parametrize("crowd", [300, pytest.param(2000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("clients", [300, pytest.param(2000, marks=pytest.mark.long)])
 async def test_thundering_herd(
-    process: NewProcess, project: Project, crowd: int, monkeypatch: pytest.MonkeyPatch
+    process: NewProcess, project: Project, clients: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All come again within a second: one query for each cursor, whoever asks for it."""
+    """All clients reconnect within a second: each cursor takes one query."""
     for _ in range(3):
         await project.note(size=50)
-    asked: list[int] = []
+    queried: list[int] = []
     read = log.read_many
 
     async def counting(reader: Any, places: list[log.LogPosition], limit: int) -> Any:
-        asked.extend(after for project_id, after in places if project_id == project.id)
+        queried.extend(after for project_id, after in places if project_id == project.id)
         return await read(reader, places, limit)
 
     heads = 0
@@ -212,7 +207,7 @@ async def test_thundering_herd(
         monkeypatch.setattr(log, "read_many", counting)
         monkeypatch.setattr(log, "head_of", counting_heads)
         cursors = [0, 50, 100, 120]
-        came: list[asyncio.StreamWriter] = []
+        writers: list[asyncio.StreamWriter] = []
 
         async def join(number: int) -> None:
             await asyncio.sleep(random.random())
@@ -226,18 +221,18 @@ async def test_thundering_herd(
                 assert chunk, "the stream ended"
                 got += chunk
             assert got.count(b"\nid: ") == 150 - first
-            came.append(writer)
+            writers.append(writer)
 
-        await asyncio.gather(*(join(number) for number in range(crowd)))
-        for writer in came:
+        await asyncio.gather(*(join(number) for number in range(clients)))
+        for writer in writers:
             writer.close()
-    assert set(asked) <= set(cursors)
-    assert len(asked) <= len(cursors), asked
-    assert heads <= 1, "whoever comes while others are here asks nothing more"
+    assert set(queried) <= set(cursors)
+    assert len(queried) <= len(cursors), queried
+    assert heads <= 1, "a join beside other subscribers reads no head"
 
 
 async def test_revoke_race_in_a_catch_up(here: Process, project: Project) -> None:
-    """Whoever is removed while the old part of the log is replayed gets nothing after it."""
+    """A member removed during their replay receives nothing after the removal."""
     for _ in range(10):
         await project.note(size=100)
     seen = project.cursor(await project.head())
@@ -251,8 +246,8 @@ async def test_revoke_race_in_a_catch_up(here: Process, project: Project) -> Non
     assert received.types[-1] == "sync.revoked"
 
 
-async def test_randomised_life_spreads_the_ends(process: NewProcess, project: Project) -> None:
-    """No two restarts of one herd: each stream has its own end of life."""
+async def test_random_lifetimes_spread_the_ends(process: NewProcess, project: Project) -> None:
+    """Streams that start together don't end together: each has a random lifetime."""
     async with process(LocalBus(), Limits(lifetime=(600.0, 900.0))) as here:
         async with contextlib.AsyncExitStack() as stack:
             for _ in range(20):

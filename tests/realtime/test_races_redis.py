@@ -1,4 +1,4 @@
-"""Races and faults of Redis; each has its number or its race's name, as in `test_redis`."""
+"""Races and faults of Redis, named by their number or race, as in `test_redis`."""
 
 import asyncio
 import random
@@ -16,7 +16,7 @@ from tests.harness.redis import RedisServer
 from tests.harness.waiting import eventually
 from tests.realtime.clients import events, poll, socket
 from tests.realtime.hub_server import (
-    RARE,
+    NO_HEAD_CHECK,
     NewProcess,
     Process,
     Project,
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.one_delivery
 
 
 @pytest.fixture
-async def wire(redis_server: RedisServer) -> Any:
+async def redis_proxy(redis_server: RedisServer) -> Any:
     async with FaultProxy("127.0.0.1", redis_server.port).running() as proxy:
         yield proxy
 
@@ -37,26 +37,26 @@ async def test_redis_blackhole(
     process: NewProcess,
     database: str,
     redis_server: RedisServer,
-    wire: FaultProxy,
+    redis_proxy: FaultProxy,
     project: Project,
 ) -> None:
-    """Packets are dropped and the connection looks open: the probe finds out, the log goes on."""
-    bus = RedisBus(f"redis://127.0.0.1:{wire.port}/0", probe_after=1.0, give_up_after=2.0)
+    """Packets are lost while the connection looks open: a probe notices, the log goes on."""
+    bus = RedisBus(f"redis://127.0.0.1:{redis_proxy.port}/0", probe_after=1.0, give_up_after=2.0)
     async with process(bus, receives_commits=False) as web, events(web, project) as received:
         await received.ready()
         listening = bus._pubsub
-        wire.hold = True
+        redis_proxy.hold = True
         loop, waits = asyncio.get_running_loop(), []
         for _ in range(2):
             began = loop.time()
-            revision = await project.note("into the hole")
+            revision = await project.note("while packets are lost")
             waits.append(loop.time() - began)
             await received.revision(revision, within=2.7)
         assert min(waits) < 0.5
         await eventually(lambda: bus._pubsub is not listening, within=6)
-        wire.hold = False
-        wire.reset()
-        await received.revision(await project.note("out of it"), within=2.7)
+        redis_proxy.hold = False
+        redis_proxy.reset()
+        await received.revision(await project.note("after the reconnect"), within=2.7)
         assert received.logged == await project.logged()
 
 
@@ -64,17 +64,17 @@ async def test_subscribe_ack_race(
     process: NewProcess,
     database: str,
     redis_server: RedisServer,
-    wire: FaultProxy,
+    redis_proxy: FaultProxy,
     project: Project,
 ) -> None:
-    """A hub asks for its channel over a slow line; commits and words come before the answer."""
-    bus = RedisBus(f"redis://127.0.0.1:{wire.port}/0")
+    """A hub subscribes over a slow connection; commits and hints precede the acknowledgement."""
+    bus = RedisBus(f"redis://127.0.0.1:{redis_proxy.port}/0")
     async with (
-        process(RedisBus(redis_server.url), RARE),
-        process(bus, RARE, receives_commits=False) as web,
+        process(RedisBus(redis_server.url), NO_HEAD_CHECK),
+        process(bus, NO_HEAD_CHECK, receives_commits=False) as web,
     ):
         await eventually(lambda: bus._acked)
-        wire.delay = 0.1
+        redis_proxy.delay = 0.1
         joining = asyncio.create_task(_join(web, project))
         for number in range(12):
             await project.note(str(number))
@@ -100,17 +100,17 @@ async def test_last_leave_first_join_while_unsubscribing(
     process: NewProcess,
     database: str,
     redis_server: RedisServer,
-    wire: FaultProxy,
+    redis_proxy: FaultProxy,
     project: Project,
 ) -> None:
-    """The last one leaves, and somebody joins while the farewell to Redis is on its slow way."""
-    bus = RedisBus(f"redis://127.0.0.1:{wire.port}/0")
-    pace = Limits(head_check=3600.0, linger=0.02)
+    """A subscriber joins while the unsubscription of the last one is on its way to Redis."""
+    bus = RedisBus(f"redis://127.0.0.1:{redis_proxy.port}/0")
+    limits = Limits(head_check=3600.0, linger=0.02)
     async with (
-        process(RedisBus(redis_server.url), RARE),
-        process(bus, pace, receives_commits=False) as web,
+        process(RedisBus(redis_server.url), NO_HEAD_CHECK),
+        process(bus, limits, receives_commits=False) as web,
     ):
-        wire.delay = 0.02
+        redis_proxy.delay = 0.02
         for number in range(12):
             async with events(web, project) as received:
                 await received.ready()
@@ -121,10 +121,10 @@ async def test_last_leave_first_join_while_unsubscribing(
         assert again.logged == [(12, {"text": "11", "n": 0})]
 
 
-async def test_subscriptions_that_come_and_go_while_redis_drops_us(
+async def test_subscriptions_change_while_redis_closes_the_connection(
     redis_server: RedisServer,
 ) -> None:
-    """Nothing of it fails, and in the end we are subscribed to what is wanted and to no more."""
+    """Nothing fails, and the bus ends up subscribed to exactly the requested channels."""
     bus = RedisBus(redis_server.url)
     await bus.open("test", lambda *_: None, lambda: None)
     with redis_server.admin as admin:
@@ -138,33 +138,33 @@ async def test_subscriptions_that_come_and_go_while_redis_drops_us(
         await bus.subscribe("last")
 
         def subscribed() -> bool:
-            told = {name.decode() for name in admin.pubsub_channels("reelroom:*")}
-            return told & {"reelroom:last"} == told - {"reelroom:"}
+            names = {name.decode() for name in admin.pubsub_channels("reelroom:*")}
+            return names & {"reelroom:last"} == names - {"reelroom:"}
 
         await eventually(lambda: subscribed() and admin.pubsub_numsub("reelroom:last")[0][1] == 1)
     await bus.close()
 
 
-async def test_the_clock_goes_on_whatever_a_bus_does(process: NewProcess, project: Project) -> None:
-    """A fault in letting go of one project costs nobody else the heartbeats."""
+async def test_heartbeats_go_on_when_the_bus_raises(process: NewProcess, project: Project) -> None:
+    """A fault while one hub is closed does not stop the heartbeats of the others."""
 
     class Faulty(LocalBus):
         async def unsubscribe(self, channel: str) -> None:
             raise AttributeError("a fault of a library")
 
-    pace = Limits(heartbeat=0.3, linger=0.1)
-    async with process(Faulty(), pace) as here, events(here, project) as received:
+    limits = Limits(heartbeat=0.3, linger=0.1)
+    async with process(Faulty(), limits) as here, events(here, project) as received:
         await received.ready()
         other = await open_project()
         async with events(here, other) as gone:
             await gone.ready()
         await eventually(lambda: not here.has_hub(other.id))
-        told = len(received.of("sync.heartbeat"))
-        await received.until(lambda received: len(received.of("sync.heartbeat")) > told + 2)
+        count = len(received.of("sync.heartbeat"))
+        await received.until(lambda received: len(received.of("sync.heartbeat")) > count + 2)
 
 
 async def test_hub_callback_exception(here: Process, project: Project) -> None:
-    """One subscription breaks inside: everybody else goes on."""
+    """The writer of one subscription raises: the others go on."""
 
     def unwritable(payload: Any) -> None:
         raise RuntimeError("a connection with a fault")
@@ -172,25 +172,25 @@ async def test_hub_callback_exception(here: Process, project: Project) -> None:
     async with (
         events(here, project) as received,
         socket(here, project) as (other, _),
-        socket(here, project, user="unlucky") as (unlucky, _),
+        socket(here, project, user="broken") as (broken, _),
     ):
-        for each in (received, other, unlucky):
+        for each in (received, other, broken):
             await each.ready()
         for one in here.subscriptions:
-            if one.subscriber.user_id == "unlucky":
+            if one.subscriber.user_id == "broken":
                 one.write = unwritable
         await project.note("breaks one")
-        await unlucky.over()
+        await broken.over()
         for each in (received, other):
-            await each.revision(await project.note("told to the others"))
+            await each.revision(await project.note("for the others"))
             assert each.logged == await project.logged()
     await eventually(lambda: not here.subscriptions)
 
 
-async def test_f12_two_processes_tell_the_same(
+async def test_f12_two_processes_deliver_the_same_events(
     two: TwoProcesses, database: str, redis_server: RedisServer, project: Project
 ) -> None:
-    async with two(redis_server, RARE) as (one, other):
+    async with two(redis_server, NO_HEAD_CHECK) as (one, other):
         async with (
             events(one, project) as first,
             socket(other, project, packed=True) as (second, _),
@@ -205,7 +205,7 @@ async def test_f12_two_processes_tell_the_same(
         assert [(e["revision"], e["data"]) for e in polled["events"]] == first.logged
 
 
-async def test_f17_a_redis_that_is_empty_again_changes_nothing(
+async def test_f17_a_redis_that_comes_back_empty_loses_nothing(
     two: TwoProcesses, database: str, redis_server: RedisServer, project: Project
 ) -> None:
     async with two(redis_server) as (_, web), events(web, project) as received:
@@ -216,7 +216,7 @@ async def test_f17_a_redis_that_is_empty_again_changes_nothing(
         await received.revision(await project.note(), within=2.7)
         with redis_server.admin as admin:
             admin.flushall()
-            assert admin.keys() == [], "nothing of ours is kept there"
+            assert admin.keys() == [], "nothing is stored in Redis"
         await received.revision(await project.note(), within=2.7)
         assert received.logged == await project.logged()
 
@@ -225,20 +225,20 @@ async def test_f20_a_slow_redis_slows_no_request(
     process: NewProcess,
     database: str,
     redis_server: RedisServer,
-    wire: FaultProxy,
+    redis_proxy: FaultProxy,
     project: Project,
 ) -> None:
-    slow = RedisBus(f"redis://127.0.0.1:{wire.port}/0")
+    slow = RedisBus(f"redis://127.0.0.1:{redis_proxy.port}/0")
     async with process(slow) as one, events(one, project) as received:
         await received.ready()
-        wire.delay = 0.1
+        redis_proxy.delay = 0.1
         loop, waits = asyncio.get_running_loop(), []
         for _ in range(20):
             began = loop.time()
             revision = await project.note()
             waits.append(loop.time() - began)
             await received.revision(revision, within=0.5)
-        assert median(waits) < wire.delay, "a commit waits for no word to Redis"
+        assert median(waits) < redis_proxy.delay, "a commit does not wait for Redis"
 
 
 async def test_f21_a_redis_without_memory_costs_no_event(
@@ -258,9 +258,9 @@ async def test_f21_a_redis_without_memory_costs_no_event(
         assert received.logged == await project.logged()
 
 
-async def test_f23_doubled_and_reordered_words(process: NewProcess, project: Project) -> None:
+async def test_f23_duplicated_and_reordered_messages(process: NewProcess, project: Project) -> None:
     bus = LocalBus()
-    async with process(bus, RARE, receives_commits=False) as here:
+    async with process(bus, NO_HEAD_CHECK, receives_commits=False) as here:
         worker = bus.sibling()
         async with events(here, project) as received, socket(here, project) as (other, _):
             await received.ready()
@@ -275,8 +275,8 @@ async def test_f23_doubled_and_reordered_words(process: NewProcess, project: Pro
 
 
 @pytest.mark.parametrize("away", [False, True])
-async def test_the_bus_ends_at_any_moment(redis_server: RedisServer, away: bool) -> None:
-    """redis-py may swallow the cancellation that ends a process; then it would never end."""
+async def test_the_bus_closes_at_any_time(redis_server: RedisServer, away: bool) -> None:
+    """redis-py may swallow a cancellation, and `close` would then never return."""
     if away:
         redis_server.kill()
 

@@ -1,4 +1,4 @@
-"""replica_lag: the process reads at a real standby, which is behind as long as we like."""
+"""Replica lag: the process reads at a real standby, whose replay the test pauses."""
 
 import asyncio
 import random
@@ -20,18 +20,17 @@ from app.store.database import Tx
 from app.store.embedded import Embedded, start
 from app.store.migration import migrate
 from tests.harness.database import DB, connect
-from tests.harness.events import Received
 from tests.realtime.clients import events, poll
 from tests.realtime.hub_server import NewProcess, Process, Project, open_processes, open_project
 
 pytestmark = [pytest.mark.one_delivery, pytest.mark.slow]
 
-PATIENCE = 30.0  # seconds
+WAIT_SECONDS = 30.0  # until the standby, or a subscriber, must have caught up
 
 
 @pytest.fixture(scope="module")
 def replicating() -> Iterator[None]:
-    """Servers that start now keep what a standby needs; a standby must be set as its primary."""
+    """Servers started from now on have the options that replication needs on both sides."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(embedded.OPTIONS, "wal_level", "replica")
         patch.setitem(embedded.OPTIONS, "max_wal_senders", "4")
@@ -49,14 +48,14 @@ async def primary(
 
 @pytest.fixture(scope="module")
 def standby(primary: Embedded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    """Streams what the primary commits, and can be told to stop replaying it."""
+    """A standby that streams the primary's log, and whose replay can be paused."""
     folder = tmp_path_factory.mktemp("standby") / "data"
     folder.mkdir(mode=0o700)
     source = primary._cluster.parent
     shutil.copy(source / "password", folder / "password")
     backup = find_programs(None, None) / "pg_basebackup"
-    words = ["-d", primary.dsn, "-D", str(folder / "database"), "-R", "-c", "fast", "--no-sync"]
-    subprocess.run([str(backup), *words], check=True, capture_output=True, timeout=60)
+    arguments = ["-d", primary.dsn, "-D", str(folder / "database"), "-R", "-c", "fast", "--no-sync"]
+    subprocess.run([str(backup), *arguments], check=True, capture_output=True, timeout=60)
     with start(folder, durable=False) as server:
         yield server
 
@@ -65,12 +64,12 @@ class Replicated:
     """A project that is written at the primary and read at the standby."""
 
     def __init__(
-        self, project: Project, writer: asyncpg.Connection, there: asyncpg.Connection
+        self, project: Project, writer: asyncpg.Connection, reader: asyncpg.Connection
     ) -> None:
-        self.project, self.writer, self.there = project, writer, there
+        self.project, self.writer, self.reader = project, writer, reader
 
     async def note(self, size: int = 1) -> int:
-        """Commit a transaction of so many events; everybody hears of it at once."""
+        """Commit `size` events in one transaction; every process gets the hint at once."""
         async with self.writer.transaction():
             tx = Tx(self.writer)
             async with log.changing(
@@ -82,23 +81,25 @@ class Replicated:
             each.hint(self.project.id, change.revision)
         return change.revision
 
-    async def lag(self, behind: bool) -> None:
+    async def set_lag(self, behind: bool) -> None:
         name = "pg_wal_replay_pause" if behind else "pg_wal_replay_resume"
-        await self.there.execute(f"select {name}()")
-        wanted = "paused" if behind else "not paused"
-        async with asyncio.timeout(PATIENCE):
-            while await self.there.fetchval("select pg_get_wal_replay_pause_state()") != wanted:
+        await self.reader.execute(f"select {name}()")
+        state = "paused" if behind else "not paused"
+        async with asyncio.timeout(WAIT_SECONDS):
+            while await self.reader.fetchval("select pg_get_wal_replay_pause_state()") != state:
                 await asyncio.sleep(0.01)
 
-    async def seen(self) -> int:
-        """How far the standby is."""
+    async def head(self) -> int:
+        """The revision of the project at the standby."""
         return int(
-            await self.there.fetchval("select revision from project where id = $1", self.project.id)
+            await self.reader.fetchval(
+                "select revision from project where id = $1", self.project.id
+            )
         )
 
     async def caught_up(self, revision: int) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while await self.seen() < revision:
+        async with asyncio.timeout(WAIT_SECONDS):
+            while await self.head() < revision:
                 await asyncio.sleep(0.01)
 
     async def logged(self) -> list[tuple[int, Any]]:
@@ -111,7 +112,7 @@ class Replicated:
 
 @asynccontextmanager
 async def one_database(dsn: str) -> AsyncIterator[None]:
-    """The pool of this process leads there meanwhile."""
+    """Let `DB` use this database within the block."""
     outer, DB._pool = DB._pool, None
     try:
         async with DB.opened(dsn, connections=5):
@@ -125,47 +126,43 @@ async def replicated(primary: Embedded, standby: Embedded) -> AsyncIterator[Repl
     async with one_database(primary.dsn):
         project = await open_project()
     writer = await connect(primary.dsn)
-    there = await asyncpg.connect(standby.dsn)
-    made = Replicated(project, writer, there)
-    async with asyncio.timeout(PATIENCE):
+    reader = await asyncpg.connect(standby.dsn)
+    made = Replicated(project, writer, reader)
+    async with asyncio.timeout(WAIT_SECONDS):
         sql = "select exists (select from project where id = $1)"
-        while not await there.fetchval(sql, project.id):
+        while not await reader.fetchval(sql, project.id):
             await asyncio.sleep(0.01)
     async with one_database(standby.dsn):
         assert await DB.fetchval("select pg_is_in_recovery()")
         yield made
-    await made.lag(False)
+    await made.set_lag(False)
     await writer.close()
-    await there.close()
-
-
-def revisions(received: Received) -> list[int]:
-    return received.revisions
+    await reader.close()
 
 
 async def test_replica_lag(process: NewProcess, replicated: Replicated) -> None:
-    """Whoever follows is told late and never a hole, whatever the hints say."""
+    """A subscriber receives events late and without a hole, whatever the hints say."""
     async with process(LocalBus(), Limits(head_check=0.3)) as here:
         async with events(here, replicated.project) as received:
             await received.ready()
             for turn in range(6):
-                await replicated.lag(turn % 2 == 0)
+                await replicated.set_lag(turn % 2 == 0)
                 for _ in range(5):
                     head = await replicated.note(random.randint(1, 3))
-                assert revisions(received) == list(range(1, len(received.logged) + 1))
+                assert received.revisions == list(range(1, len(received.logged) + 1))
                 if turn % 2 == 0:
-                    assert len(received.logged) <= await replicated.seen() < head
-            await received.revision(head, within=PATIENCE)
+                    assert len(received.logged) <= await replicated.head() < head
+            await received.revision(head, within=WAIT_SECONDS)
         assert received.logged == await replicated.logged()
         assert received.types.count("project.snapshot") == 1
 
 
-async def test_replica_lag_of_one_who_knows_more(
+async def test_replica_lag_behind_the_cursor_of_a_client(
     process: NewProcess, replicated: Replicated
 ) -> None:
-    """A cursor from another server is ahead of what can be read here: told so, never passed over.
+    """A cursor from another server is ahead of the standby: it is reset, and misses nothing.
 
-    A new client's snapshot is old, but whole: what comes later comes after it.
+    A new client's snapshot is old but complete: the later events follow it.
     """
     project = replicated.project
     async with process(LocalBus(), Limits(head_check=0.3)) as here:
@@ -173,8 +170,8 @@ async def test_replica_lag_of_one_who_knows_more(
             early = await stack.enter_async_context(events(here, project))
             await early.ready()
             known = await replicated.note(4)
-            await early.revision(known, within=PATIENCE)
-            await replicated.lag(True)
+            await early.revision(known, within=WAIT_SECONDS)
+            await replicated.set_lag(True)
             ahead = await replicated.note(5)
             late = await stack.enter_async_context(
                 events(here, project, after=project.cursor(ahead))
@@ -187,20 +184,20 @@ async def test_replica_lag_of_one_who_knows_more(
             answer = await poll(here, project, project.cursor(ahead))
             assert (answer["reset"], answer["events"]) == (True, [])
             assert answer["cursor"] == project.cursor(known)
-            await replicated.lag(False)
+            await replicated.set_lag(False)
             head = await replicated.note(2)
             for received in (early, late, new):
-                await received.revision(head, within=PATIENCE)
+                await received.revision(head, within=WAIT_SECONDS)
             for received in (late, new):
                 assert received.of("project.snapshot")[0]["revision"] == known
-                assert revisions(received) == list(range(known + 1, head + 1))
+                assert received.revisions == list(range(known + 1, head + 1))
             assert early.logged == await replicated.logged()
 
 
-async def test_replica_lag_of_those_who_come_and_go(
+async def test_replica_lag_while_subscribers_join_and_leave(
     process: NewProcess, replicated: Replicated
 ) -> None:
-    """Each list is whole from its cursor, or from a snapshot on."""
+    """Each subscriber receives every event after its cursor, or after its snapshot."""
     project, chance = replicated.project, random.Random()
 
     async def follow(here: Process, after: int) -> None:
@@ -208,16 +205,16 @@ async def test_replica_lag_of_those_who_come_and_go(
             await received.ready()
         first = received.of("project.snapshot")
         start = first[-1]["revision"] if first else after
-        assert revisions(received) == list(range(start + 1, start + 1 + len(received.logged)))
+        assert received.revisions == list(range(start + 1, start + 1 + len(received.logged)))
         assert not first or "sync.reset" in received.types
 
     async with process(LocalBus(), Limits(head_check=0.3)) as here:
         async with events(here, project) as received:
             await received.ready()
             for _ in range(12):
-                await replicated.lag(chance.random() < 0.5)
+                await replicated.set_lag(chance.random() < 0.5)
                 head = await replicated.note(chance.randint(1, 3))
                 await asyncio.gather(*(follow(here, chance.randint(0, head)) for _ in range(4)))
-            await replicated.lag(False)
-            await received.revision(head, within=PATIENCE)
+            await replicated.set_lag(False)
+            await received.revision(head, within=WAIT_SECONDS)
         assert received.logged == await replicated.logged()

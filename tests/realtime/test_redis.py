@@ -1,4 +1,4 @@
-"""Two processes over a real Redis, and everything that can happen to it."""
+"""Two processes over a real Redis, and the faults of Redis."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from tests.harness.metrics import metric
 from tests.harness.redis import RedisServer
 from tests.harness.waiting import eventually
 from tests.realtime.clients import events
-from tests.realtime.hub_server import RARE, NewProcess, Project, Turn, TwoProcesses, Word
+from tests.realtime.hub_server import NO_HEAD_CHECK, NewProcess, Notice, Project, Turn, TwoProcesses
 from tests.realtime.test_live import ODD_TEXT, stream_code, text_of
 
 pytestmark = pytest.mark.one_delivery
@@ -24,12 +24,12 @@ def count(outcome: str) -> float:
 
 
 def fenced() -> float:
-    """Live events of attempts that had lost their lease."""
+    """The count of live events that were dropped because their attempt had lost its lease."""
     return metric("reelroom_live_dropped_total", cause="attempt")
 
 
 def subscribers(admin: Redis, project: Project) -> tuple[int, int]:
-    """How many processes are subscribed to everybody's channel, and to that of a project."""
+    """The processes subscribed to the common channel, and to that of a project."""
     counts = admin.pubsub_numsub("reelroom:", f"reelroom:{project.id}")
     return counts[0][1], counts[1][1]
 
@@ -39,10 +39,10 @@ def kill_subscribers(server: RedisServer) -> None:
         admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
 
 
-async def test_an_event_committed_here_is_told_there_at_once(
+async def test_an_event_of_one_process_is_published_by_another_at_once(
     two: TwoProcesses, database: str, redis_server: RedisServer, project: Project
 ) -> None:
-    async with two(redis_server, RARE) as (worker, web):
+    async with two(redis_server, NO_HEAD_CHECK) as (worker, web):
         async with events(web, project) as there, events(worker, project) as here:
             await there.ready()
             await here.ready()
@@ -56,7 +56,7 @@ async def test_an_event_committed_here_is_told_there_at_once(
 async def test_redis_kill(
     two: TwoProcesses, database: str, redis_server: RedisServer, project: Project
 ) -> None:
-    async with two(redis_server, RARE) as (_, web):
+    async with two(redis_server, NO_HEAD_CHECK) as (_, web):
         async with events(web, project) as received:
             await received.ready()
             for number in range(200):
@@ -64,7 +64,7 @@ async def test_redis_kill(
                 if number % 40 == 20:
                     kill_subscribers(redis_server)
             kill_subscribers(redis_server)
-            await project.note("the last, with nothing after it")
+            await project.note("the last, which no hint follows")
             await received.revision(201, within=3)
             assert received.logged == await project.logged()
 
@@ -80,7 +80,7 @@ async def test_redis_restart(
                 loop, waits = asyncio.get_running_loop(), []
                 for _ in range(3):
                     began = loop.time()
-                    revision = await project.note("while it is away")
+                    revision = await project.note("while Redis is away")
                     waits.append(loop.time() - began)
                     await received.revision(revision, within=2.6)
                 assert min(waits) < 0.2
@@ -90,12 +90,12 @@ async def test_redis_restart(
                 redis_server.start()
             with redis_server.admin as admin:
                 await eventually(lambda: subscribers(admin, project) == (2, 1))
-            web.hubs.limits = RARE
-            await received.revision(await project.note("it is back"), within=2.6)
+            web.hubs.limits = NO_HEAD_CHECK
+            await received.revision(await project.note("Redis is back"), within=2.6)
             assert received.logged == await project.logged()
 
 
-async def test_a_frozen_redis_delays_nobody(
+async def test_a_frozen_redis_delays_no_commit(
     two: TwoProcesses, database: str, redis_server: RedisServer, project: Project
 ) -> None:
     async with two(redis_server) as (worker, web):
@@ -117,7 +117,7 @@ async def test_a_frozen_redis_delays_nobody(
 async def test_poison_event(
     two: TwoProcesses, database: str, redis_server: RedisServer, project: Project
 ) -> None:
-    async with two(redis_server, RARE) as (_, web):
+    async with two(redis_server, NO_HEAD_CHECK) as (_, web):
         async with events(web, project) as received:
             await received.ready()
             before = count("poison")
@@ -131,7 +131,7 @@ async def test_poison_event(
                 for message in poison:
                     admin.publish(channel, message)
                 admin.publish("reelroom:", b"nonsense")
-                for revision in (5, 4, 5, 9, 10**15, -1):  # doubled, reordered, from the future
+                for revision in (5, 4, 5, 9, 10**15, -1):  # duplicated, reordered, ahead of the log
                     admin.publish(
                         channel,
                         b'{"sender":"x","word":{"type":"hint","revision":%d}}' % revision,
@@ -141,14 +141,14 @@ async def test_poison_event(
             assert received.logged == await project.logged()
 
 
-async def test_live_text_crosses_processes_and_late_joiners_get_it(
+async def test_deltas_reach_other_processes_and_late_subscribers(
     two: TwoProcesses,
     process: NewProcess,
     database: str,
     redis_server: RedisServer,
     project: Project,
 ) -> None:
-    async with two(redis_server, RARE) as (worker, web):
+    async with two(redis_server, NO_HEAD_CHECK) as (worker, web):
         turn, call = Turn(project, worker.hubs), new_id()
         async with events(web, project) as early:
             await early.ready()
@@ -157,7 +157,9 @@ async def test_live_text_crosses_processes_and_late_joiners_get_it(
             await stream_code(turn, call, ODD_TEXT, pause=0.01)
             await early.until(lambda received: text_of(received, call) == ODD_TEXT)
             assert "run.snapshot" not in early.types
-        async with process(RedisBus(redis_server.url), RARE, receives_commits=False) as third:
+        async with process(
+            RedisBus(redis_server.url), NO_HEAD_CHECK, receives_commits=False
+        ) as third:
             async with events(third, project) as late:
                 await late.ready()
                 await late.until(lambda received: text_of(received, call) == ODD_TEXT)
@@ -174,7 +176,7 @@ async def test_live_text_crosses_processes_and_late_joiners_get_it(
 async def test_zombie_worker(
     two: TwoProcesses, database: str, redis_server: RedisServer, project: Project
 ) -> None:
-    async with two(redis_server, RARE) as (worker, web):
+    async with two(redis_server, NO_HEAD_CHECK) as (worker, web):
         turn, call = Turn(project, worker.hubs), new_id()
         zombie = Turn(project, web.hubs)
         async with events(web, project) as received:
@@ -187,7 +189,7 @@ async def test_zombie_worker(
             await turn.call(call)
             await received.revision(turn.after)
             before = fenced()
-            zombie.write("brains", call)
+            zombie.write("zombie", call)
             turn.write("mine", call)
             await received.until(lambda received: received.of("code.delta"))
             await eventually(lambda: fenced() > before)
@@ -199,17 +201,17 @@ async def test_a_broadcast_reaches_the_receivers_of_the_other_processes(
     two: TwoProcesses, database: str, redis_server: RedisServer
 ) -> None:
     async with two(redis_server) as (worker, web):
-        received: list[Word] = []
+        received: list[Notice] = []
 
-        def broken(_: Word) -> None:
-            raise RuntimeError("a receiver with a fault")
+        def broken(_: Notice) -> None:
+            raise RuntimeError("a broken receiver")
 
-        worker.hubs.received.connect(Word, broken)
-        worker.hubs.received.connect(Word, received.append)
-        web.hubs.received.connect(Word, lambda _: pytest.fail("its own broadcast"))
+        worker.hubs.received.connect(Notice, broken)
+        worker.hubs.received.connect(Notice, received.append)
+        web.hubs.received.connect(Notice, lambda _: pytest.fail("its own broadcast"))
         await eventually(lambda: metric("reelroom_bus_up") == 1)
         for number in range(100):
-            web.hubs.broadcast(Word(f"stop {number}"))
+            web.hubs.broadcast(Notice(f"stop {number}"))
             if received:
                 break
             await asyncio.sleep(0.02)
@@ -235,7 +237,7 @@ async def test_last_leave_first_join(
             await eventually(lambda: listeners() == 0)
 
 
-async def test_a_full_queue_drops_the_oldest_and_nobody_waits(redis_server: RedisServer) -> None:
+async def test_a_full_queue_drops_the_oldest_without_waiting(redis_server: RedisServer) -> None:
     bus = RedisBus("redis://127.0.0.1:1/0")
     before = count("overflow")
     for number in range(2000):
@@ -256,7 +258,7 @@ async def test_f15_redis_may_be_away_at_the_start(
             channel = f"reelroom:{project.id}"
             with redis_server.admin as admin:
                 await eventually(lambda: admin.pubsub_numsub(channel)[0][1] == 1, within=6)
-            web.hubs.limits = RARE
+            web.hubs.limits = NO_HEAD_CHECK
             await received.revision(await project.note(), within=2.6)
             await received.revision(await project.note(), within=0.5)
 
@@ -264,16 +266,16 @@ async def test_f15_redis_may_be_away_at_the_start(
 async def test_output_buffer_kill(
     two: TwoProcesses, database: str, redis_server: RedisServer, project: Project
 ) -> None:
-    async with two(redis_server, RARE) as (_, web):
+    async with two(redis_server, NO_HEAD_CHECK) as (_, web):
         async with events(web, project) as received:
             await received.ready()
             before = count("disconnected")
             with redis_server.admin as admin:
                 kept = admin.config_get("client-output-buffer-limit")
                 admin.config_set("client-output-buffer-limit", "pubsub 1mb 512kb 1")
-                for _ in range(40):  # nothing of this loop is read meanwhile: it stands still
+                for _ in range(40):  # the event loop stands still and reads nothing
                     admin.publish(f"reelroom:{project.id}", b"x" * 1_000_000)
-                await project.note("told to a connection that Redis has dropped")
+                await project.note("to a connection that Redis has closed")
                 await received.revision(1, within=3)
                 admin.config_set("client-output-buffer-limit", "pubsub 32mb 8mb 60")
                 assert kept

@@ -19,7 +19,7 @@ from tests.harness.metrics import metric
 from tests.harness.redis import RedisServer
 from tests.harness.waiting import eventually
 from tests.realtime.clients import events
-from tests.realtime.hub_server import RARE, NewProcess, Project
+from tests.realtime.hub_server import NO_HEAD_CHECK, NewProcess, Project
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +27,7 @@ SLOTS = 16384
 
 
 class TlsServer(RedisServer):
-    """A Redis that speaks TLS alone, with a certificate that it signed itself."""
+    """A Redis that accepts only TLS, with a self-signed certificate."""
 
     def __init__(self, folder: Path) -> None:
         key, self.certificate = folder / "key.pem", folder / "cert.pem"
@@ -55,7 +55,7 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 class Cluster:
-    """Three nodes; the slot of the bus is the second one's."""
+    """Three nodes; the second one owns the slot of the bus."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder, self.stack = folder, stack
@@ -91,7 +91,7 @@ class Cluster:
         return b"cluster_state:ok" in info and known in info
 
     def replicate(self, number: int) -> None:
-        """Add a node that takes over when another one dies."""
+        """Add a replica of a node, which takes over when the node dies."""
         self.start_node()
         self.meet(self.ports[-1])
         name = self.nodes[number].execute_command("CLUSTER", "MYID")
@@ -116,11 +116,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield Cluster(tmp_path_factory.mktemp("cluster"), stack)
 
 
-async def meet(process: NewProcess, url: str, other: str, project: Project) -> None:
-    """What one process commits the other one tells at once."""
+async def assert_connected(process: NewProcess, url: str, other: str, project: Project) -> None:
+    """Assert that each process publishes at once what either commits."""
     async with (
-        process(RedisBus(url), RARE) as worker,
-        process(RedisBus(other), RARE, receives_commits=False) as web,
+        process(RedisBus(url), NO_HEAD_CHECK) as worker,
+        process(RedisBus(other), NO_HEAD_CHECK, receives_commits=False) as web,
     ):
         async with events(web, project) as received:
             await received.ready()
@@ -131,36 +131,36 @@ async def meet(process: NewProcess, url: str, other: str, project: Project) -> N
                 await here.revision(await project.note(), within=2)
 
 
-async def test_the_bus_speaks_tls(
+async def test_the_bus_works_over_tls(
     process: NewProcess, database: str, secure: str, project: Project
 ) -> None:
-    await meet(process, secure, secure, project)
+    await assert_connected(process, secure, secure, project)
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_refused(database: str, secure: str) -> None:
+async def test_an_untrusted_certificate_is_refused(database: str, secure: str) -> None:
     bus = RedisBus(secure.partition("?")[0])
     assert not await bus.connected()
     await bus.server.close()
 
 
-async def test_processes_meet_over_a_cluster_whichever_node_they_were_told(
+async def test_processes_connect_over_a_cluster_through_any_node(
     process: NewProcess, database: str, cluster: Cluster, project: Project
 ) -> None:
     assert cluster.shard_channels(1) == 0
-    async with process(RedisBus(cluster.url(2)), RARE) as one:
+    async with process(RedisBus(cluster.url(2)), NO_HEAD_CHECK) as one:
         async with events(one, project) as received:
             await received.ready()
-            assert cluster.shard_channels(1) == 2, "the project's, and everybody's"
+            assert cluster.shard_channels(1) == 2, "the channel of the project, and the common one"
             assert cluster.shard_channels(0) == cluster.shard_channels(2) == 0
-    await meet(process, cluster.url(0), cluster.url(2), project)
+    await assert_connected(process, cluster.url(0), cluster.url(2), project)
 
 
 async def test_the_bus_follows_its_slot_to_another_node(
     process: NewProcess, database: str, cluster: Cluster, project: Project
 ) -> None:
     async with (
-        process(RedisBus(cluster.url(0)), RARE) as worker,
-        process(RedisBus(cluster.url(2)), RARE, receives_commits=False) as web,
+        process(RedisBus(cluster.url(0)), NO_HEAD_CHECK) as worker,
+        process(RedisBus(cluster.url(2)), NO_HEAD_CHECK, receives_commits=False) as web,
     ):
         assert worker.hubs
         async with events(web, project) as received:
@@ -183,8 +183,8 @@ async def test_a_replica_takes_over_when_the_node_of_the_bus_dies(
         cluster = Cluster(tmp_path, stack)
         cluster.replicate(1)
         async with (
-            process(RedisBus(cluster.url(0)), RARE) as worker,
-            process(RedisBus(cluster.url(2)), RARE, receives_commits=False) as web,
+            process(RedisBus(cluster.url(0)), NO_HEAD_CHECK) as worker,
+            process(RedisBus(cluster.url(2)), NO_HEAD_CHECK, receives_commits=False) as web,
         ):
             assert worker.hubs
             async with events(web, project) as received:
@@ -196,19 +196,19 @@ async def test_a_replica_takes_over_when_the_node_of_the_bus_dies(
                     await received.revision(await project.note(), within=10)
 
 
-async def test_limits_are_counted_where_the_bus_is_whichever_node_was_told(
+async def test_limits_are_counted_at_the_node_of_the_bus_through_any_node(
     database: str, cluster: Cluster
 ) -> None:
     buses = [RedisBus(cluster.url(number)) for number in range(3)]
     for bus in buses:
         await bus.server.locate()
     limiters = [Limiter(bus.server, redis_seconds=10.0) for bus in buses]
-    me = new_id()
+    user = new_id()
     for limiter in (*limiters, *limiters):
-        await limiter.hit("tries", me, max_hits=6, seconds=60)
+        await limiter.hit("tries", user, max_hits=6, seconds=60)
     for limiter in limiters:
         with pytest.raises(RateLimited):
-            await limiter.hit("tries", me, max_hits=6, seconds=60)
+            await limiter.hit("tries", user, max_hits=6, seconds=60)
     assert [limiter.fallbacks for limiter in limiters] == [0, 0, 0]
     for bus in buses:
         await bus.server.close()

@@ -1,4 +1,4 @@
-"""Whoever loses a role is told nothing that came later, on any transport."""
+"""A user who loses a role receives no later event, on any transport."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,8 +21,8 @@ def member(role: str | None, user: str = GUEST) -> tuple[str, object]:
 
 
 @asynccontextmanager
-async def being_written(project: Project, writers: int = 3) -> AsyncIterator[None]:
-    """Commit all the time until the block ends."""
+async def writing(project: Project, writers: int = 3) -> AsyncIterator[None]:
+    """Commit events continuously until the block ends."""
     stop = asyncio.Event()
 
     async def write() -> None:
@@ -46,7 +46,7 @@ async def test_revoke_race(
 ) -> None:
     guest: dict[str, Any] = {"user": GUEST, "role": held}
     async with (
-        being_written(project),
+        writing(project),
         events(here, project, **guest) as over_sse,
         socket(here, project, **guest) as (over_json, _),
         socket(here, project, packed=True, **guest) as (over_msgpack, _),
@@ -68,7 +68,9 @@ async def test_revoke_race(
         assert max((e["revision"] for e in late["events"]), default=0) < lost - 2
 
 
-async def test_a_raised_role_or_another_ones_ends_nothing(here: Process, project: Project) -> None:
+async def test_a_higher_role_or_that_of_another_user_ends_no_stream(
+    here: Process, project: Project
+) -> None:
     async with events(here, project, user=GUEST, role="viewer") as received:
         await received.ready()
         await project.commit(member("editor"))
@@ -88,10 +90,8 @@ async def test_revoke_race_of_a_long_poll_in_flight(here: Process, project: Proj
         assert (await waiting)["events"] == []
 
 
-async def test_a_role_lost_before_the_stream_joined_is_noticed(
-    here: Process, project: Project
-) -> None:
-    """The role was read at 1, and nobody here has seen what came then: it is asked for again."""
+async def test_a_role_lost_before_the_join_ends_the_stream(here: Process, project: Project) -> None:
+    """The role was read at revision 1, before the hub existed: it is rechecked."""
     await project.note()
     seen = project.cursor(1)
     await project.commit(member(None), ("scene.updated", {"secret": 1}))
@@ -102,7 +102,7 @@ async def test_a_role_lost_before_the_stream_joined_is_noticed(
         assert received.types == ["sync.revoked"]
 
 
-async def test_history_of_an_earlier_loss_is_no_loss(here: Process, project: Project) -> None:
+async def test_a_replayed_removal_ends_no_stream(here: Process, project: Project) -> None:
     await project.commit(member(None))
     await project.commit(member("editor"))
     seen = project.cursor(2)

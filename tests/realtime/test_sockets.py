@@ -1,4 +1,4 @@
-"""What a WebSocket client may say, and the codes with which it is answered."""
+"""The frames that a WebSocket client may send, and the close codes that it receives."""
 
 import asyncio
 
@@ -57,7 +57,7 @@ async def test_no_hello_closes_with_4408(process: NewProcess, project: Project) 
     assert received.code == 4408
 
 
-async def test_a_project_that_is_not_to_be_seen_closes_with_4404(here: Process) -> None:
+async def test_a_project_without_the_right_to_read_closes_with_4404(here: Process) -> None:
     async with connect(f"{here.sockets}/p/foreign/socket") as line:
         with pytest.raises(ConnectionClosed):
             await line.recv()
@@ -73,7 +73,7 @@ async def test_ping_is_answered(here: Process, project: Project, packed: bool) -
         await received.until(lambda received: "pong" in received.types)
 
 
-async def test_a_client_that_talks_too_much_is_slowed_down(here: Process, project: Project) -> None:
+async def test_a_client_with_too_many_frames_is_throttled(here: Process, project: Project) -> None:
     async with socket(here, project) as (received, line):
         await received.ready()
         loop = asyncio.get_running_loop()
@@ -85,7 +85,7 @@ async def test_a_client_that_talks_too_much_is_slowed_down(here: Process, projec
         assert not received.ended.is_set()
 
 
-async def test_without_a_subprotocol_json_is_spoken(here: Process, project: Project) -> None:
+async def test_without_a_subprotocol_json_is_sent(here: Process, project: Project) -> None:
     async with connect(f"{here.sockets}/p/{project.id}/socket") as line:
         await line.send('{"type":"hello"}')
         first = await line.recv()
@@ -108,7 +108,7 @@ async def test_slow_reader_of_a_socket(
                 await quick.revision(await project.note("x" * 100_000), within=1)
             await eventually(lambda: len(here.subscriptions) == 1, within=5)
             assert metric("reelroom_slow_kills_total") == kills + 1
-            await quick.revision(await project.note("still there"))
+            await quick.revision(await project.note("after the end of the slow one"))
             assert len(quick.logged) == 101
             with pytest.raises(ConnectionClosed):
                 while True:

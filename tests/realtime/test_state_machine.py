@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order: every client's list is the log, its state the snapshot."""
+"""Random sequences of faults: each client's events are the log, its state is the snapshot."""
 
 import asyncio
 import random
@@ -22,8 +22,8 @@ from tests.realtime.world import TRANSPORTS, World, three_servers
 
 pytestmark = pytest.mark.one_delivery
 
-CLIENTS = 8  # at once
-PATIENCE = 60.0  # seconds that one step may take
+MAX_CLIENTS = 8  # that follow at the same time
+STEP_SECONDS = 60.0  # the longest that one step may take
 SHORT = {"max_examples": 5, "stateful_step_count": 20}
 LONG = {"max_examples": 25, "stateful_step_count": 50}  # ten minutes or so
 
@@ -32,7 +32,7 @@ which = st.integers(0, 1)
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("size", [SHORT, pytest.param(LONG, marks=pytest.mark.long)])
-async def test_every_client_is_in_sync_whatever_happens(
+async def test_every_client_is_in_sync_after_random_faults(
     database: str, redis_server: RedisServer, size: dict[str, int], request: pytest.FixtureRequest
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -42,7 +42,7 @@ async def test_every_client_is_in_sync_whatever_happens(
 
         class Machine(Following):
             def wait(self, work: Coroutine[Any, Any, None]) -> None:
-                asyncio.run_coroutine_threadsafe(work, loop).result(PATIENCE)
+                asyncio.run_coroutine_threadsafe(work, loop).result(STEP_SECONDS)
 
             def make(self) -> World:
                 return World([one, two], mute, redis_server)
@@ -68,9 +68,9 @@ async def test_every_client_is_in_sync_whatever_happens(
 
 
 class Following(RuleBasedStateMachine):
-    """People change a project, follow it, and are cut off; servers and Redis come and go."""
+    """Clients change and follow a project and are cut off; servers and Redis stop and start."""
 
-    steps = 0  # of all that were run
+    steps = 0  # in all examples
 
     def wait(self, work: Coroutine[Any, Any, None]) -> None:
         raise NotImplementedError
@@ -88,7 +88,7 @@ class Following(RuleBasedStateMachine):
         Following.steps += 1
 
     @initialize()
-    def everybody_joins(self) -> None:
+    def join_all(self) -> None:
         self.change_role("editor")
         self.edit("add", 0)
         for transport in TRANSPORTS:
@@ -111,13 +111,13 @@ class Following(RuleBasedStateMachine):
     def burst(self, size: int) -> None:
         self.wait(self.world.burst(size))
 
-    @precondition(lambda self: len(self.world.clients) < CLIENTS)
+    @precondition(lambda self: len(self.world.clients) < MAX_CLIENTS)
     @rule(transport=st.sampled_from(TRANSPORTS), guest=st.booleans(), from_zero=st.booleans())
     def join(self, transport: str, guest: bool, from_zero: bool) -> None:
         self.wait(self.world.join(transport, guest=guest, from_zero=from_zero))
 
     @precondition(lambda self: self.world.clients)
-    @rule(number=st.integers(0, CLIENTS))
+    @rule(number=st.integers(0, MAX_CLIENTS))
     def leave(self, number: int) -> None:
         clients = self.world.clients
         self.wait(clients.pop(number % len(clients)).close())
@@ -149,7 +149,7 @@ class Following(RuleBasedStateMachine):
             admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
 
     @rule()
-    def redis_goes_or_comes(self) -> None:
+    def toggle_redis(self) -> None:
         if self.world.redis.running:
             self.world.redis.kill()
         else:

@@ -1,4 +1,4 @@
-"""The end of the log: handed over by who commits here, else read, and read for many at once."""
+"""How hubs get new rows: from a commit of this process, or in a read for many hubs at once."""
 
 import asyncio
 import random
@@ -11,15 +11,12 @@ import pytest
 
 from app.realtime import log
 from app.realtime.bus.local import LocalBus
-from app.realtime.limits import Limits
 from app.realtime.log import LogReader, _is_open
 from tests.harness.database import DB
 from tests.harness.metrics import metric
 from tests.harness.waiting import eventually
 from tests.realtime.clients import events, socket
-from tests.realtime.hub_server import NewProcess, Process, Project, open_project
-
-DEAF = Limits(head_check=3600.0)
+from tests.realtime.hub_server import NO_HEAD_CHECK, NewProcess, Process, Project, open_project
 
 
 def reads(use: str) -> float:
@@ -30,10 +27,10 @@ async def rows_of(project: Project, after: int) -> list[log.Row]:
     return await log.read(DB, project.id, after)
 
 
-async def test_what_is_committed_here_is_told_without_a_read(
+async def test_a_commit_of_this_process_is_published_without_a_read(
     process: NewProcess, project: Project
 ) -> None:
-    async with process(LocalBus(), DEAF) as here, events(here, project) as received:
+    async with process(LocalBus(), NO_HEAD_CHECK) as here, events(here, project) as received:
         await received.ready()
         handed, read = reads("handed"), reads("follow")
         for size in (1, 3, 1):
@@ -42,15 +39,15 @@ async def test_what_is_committed_here_is_told_without_a_read(
     assert received.logged == await project.logged()
 
 
-async def test_what_is_handed_over_is_what_the_log_holds_byte_for_byte(
+async def test_rows_handed_over_by_a_commit_are_encoded_as_those_of_the_log(
     process: NewProcess, project: Project
 ) -> None:
     odd = {"z": 1.50, "a": '\u2028 \U0001f600 \\ "', "n": [1e30, -0.0, None, {"b": [], "a": {}}]}
-    async with process(LocalBus(), DEAF) as here, events(here, project) as received:
+    async with process(LocalBus(), NO_HEAD_CHECK) as here, events(here, project) as received:
         await received.ready()
         await project.commit(("scene.updated", odd), ("message.created", {"a": 2, "a ": 1}))
         await received.revision(await project.note("last"))
-    async with process(LocalBus(), DEAF) as other:
+    async with process(LocalBus(), NO_HEAD_CHECK) as other:
         async with events(other, project, after=project.cursor(0)) as again:
             await again.ready()
     first, second = ([line for line in h.raw.split(b"\n\n") if b"\nid: " in line]
@@ -59,10 +56,10 @@ async def test_what_is_handed_over_is_what_the_log_holds_byte_for_byte(
     assert first == second
 
 
-async def test_a_gap_before_what_is_handed_over_is_read_from_the_log(
+async def test_a_gap_before_rows_handed_over_is_read_from_the_log(
     process: NewProcess, project: Project
 ) -> None:
-    async with process(LocalBus(), DEAF) as here, events(here, project) as received:
+    async with process(LocalBus(), NO_HEAD_CHECK) as here, events(here, project) as received:
         await received.ready()
         await received.revision(await project.note("here"))
         with here.missing_commits():
@@ -71,18 +68,18 @@ async def test_a_gap_before_what_is_handed_over_is_read_from_the_log(
         await received.revision(await project.note("here again"))
         assert (reads("handed") - handed, reads("follow") - read) == (0, 1)
         with here.missing_commits():
-            told = await project.note("elsewhere")
-        here.hint(project.id, told)  # the word of another process
+            hinted = await project.note("elsewhere")
+        here.hint(project.id, hinted)  # as another process does
         await received.revision(await project.note("and here", size=2))
     assert received.logged == await project.logged()
 
 
-async def test_rows_twice_late_out_of_order_or_of_another_history_are_not_told(
+async def test_duplicate_late_unordered_and_foreign_rows_are_not_published(
     process: NewProcess,
     project: Project,
 ) -> None:
     chance = random.Random(7)
-    async with process(LocalBus(), DEAF) as here, events(here, project) as received:
+    async with process(LocalBus(), NO_HEAD_CHECK) as here, events(here, project) as received:
         await received.ready()
         await received.revision(await project.note())
         here.hint(project.id, 2, [_changed(await rows_of(project, 0), 2, "forged")])
@@ -104,11 +101,11 @@ def _changed(rows: Sequence[log.Row], revision: int, epoch: str) -> log.Row:
     return rows[0]._replace(revision=revision, commit=revision, epoch=epoch)
 
 
-async def test_events_in_two_hundred_projects_at_once_are_a_few_queries(
+async def test_events_of_two_hundred_projects_take_a_few_queries(
     process: NewProcess, database: str
 ) -> None:
     projects = [await open_project() for _ in range(200)]
-    async with process(LocalBus(), DEAF, receives_commits=False) as here:
+    async with process(LocalBus(), NO_HEAD_CHECK, receives_commits=False) as here:
         for project in projects:
             await here.hubs.ensure_ready(project.id)
             await project.note(size=2)
@@ -120,11 +117,9 @@ async def test_events_in_two_hundred_projects_at_once_are_a_few_queries(
         assert metric("reelroom_log_queries_total") - queries <= 3
 
 
-async def test_many_projects_that_lack_a_lot_get_all_of_it(
-    process: NewProcess, database: str
-) -> None:
+async def test_many_projects_far_behind_catch_up(process: NewProcess, database: str) -> None:
     projects = [await open_project() for _ in range(12)]
-    async with process(LocalBus(), DEAF, receives_commits=False) as here:
+    async with process(LocalBus(), NO_HEAD_CHECK, receives_commits=False) as here:
         for project in projects:
             await here.hubs.ensure_ready(project.id)
             for _ in range(3):
@@ -135,7 +130,7 @@ async def test_many_projects_that_lack_a_lot_get_all_of_it(
         await eventually(lambda: all(hub.head == 75 for hub in hubs))
 
 
-async def test_the_readers_connection_is_given_back_and_replaced(project: Project) -> None:
+async def test_the_connection_of_the_reader_is_released_and_replaced(project: Project) -> None:
     reader, pool = LogReader(DB), DB.pool
     await project.note()
     assert len(await reader.get(project.id, 0)) == 1
@@ -151,7 +146,7 @@ async def test_the_readers_connection_is_given_back_and_replaced(project: Projec
     await reader.close()
 
 
-async def test_a_page_ends_where_a_transaction_does(project: Project) -> None:
+async def test_a_page_ends_at_the_end_of_a_transaction(project: Project) -> None:
     for _ in range(3):
         await project.note(size=3)
     places = [(project.id, after) for after in (0, 3, 9)]
@@ -162,11 +157,11 @@ async def test_a_page_ends_where_a_transaction_does(project: Project) -> None:
 
 
 @pytest.mark.one_delivery  # ASGI shows no transport
-async def test_what_waits_in_the_transport_goes_first(
+async def test_bytes_buffered_by_the_transport_are_sent_first(
     process: NewProcess, project: Project
 ) -> None:
     """The client drains its socket while the transport holds bytes, and an event is published."""
-    async with process(LocalBus(), DEAF) as here:
+    async with process(LocalBus(), NO_HEAD_CHECK) as here:
         host, port = here.address.removeprefix("http://").split(":")
         with sockets.socket() as line:
             line.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 8192)  # does not grow then
@@ -179,36 +174,36 @@ async def test_what_waits_in_the_transport_goes_first(
             await eventually(lambda: subscription.at is not None)
             while not transport.get_write_buffer_size():
                 await project.note("x" * 8000)
-                await asyncio.sleep(0.02)  # the kernel takes what it takes
+                await asyncio.sleep(0.02)  # until the kernel's buffers are full
             with here.missing_commits():
                 last = await project.note("last")
             rows = await rows_of(project, last - 1)
-            told = _drained(line, turns=50)  # the server gets none
+            received = _drain(line, turns=50)  # the loop does not run meanwhile
             assert transport.get_write_buffer_size()
             here.hint(project.id, last, rows)
             async with asyncio.timeout(10):
-                while b'"text": "last"' not in told:
-                    told += _drained(line)
+                while b'"text": "last"' not in received:
+                    received += _drain(line)
                     await asyncio.sleep(0.001)
-    assert told.count(b"x" * 8000) == last - 1  # each whole
+    assert received.count(b"x" * 8000) == last - 1  # each complete
     numbers = [
-        int(part.split(b"\n")[0]) for part in told.split(f"id: {project.epoch}.".encode())[1:]
+        int(part.split(b"\n")[0]) for part in received.split(f"id: {project.epoch}.".encode())[1:]
     ]
     assert numbers == list(range(1, last + 1))
 
 
-def _drained(line: sockets.socket, turns: int = 1) -> bytes:
-    told = b""
+def _drain(line: sockets.socket, turns: int = 1) -> bytes:
+    received = b""
     while turns:
         try:
-            told += line.recv(1 << 20)
+            received += line.recv(1 << 20)
         except BlockingIOError:
             turns -= 1
             time.sleep(0.001)
-    return told
+    return received
 
 
-async def test_what_the_server_itself_sends_on_a_socket_keeps_its_place(
+async def test_control_frames_of_the_server_do_not_reorder_events(
     here: Process, project: Project
 ) -> None:
     async with socket(here, project) as (received, speaker):

@@ -1,4 +1,4 @@
-"""One busy project, followed over every transport through a bad network: all tell the same."""
+"""All transports deliver the same events of one busy project through a faulty network."""
 
 import asyncio
 import hashlib
@@ -26,16 +26,16 @@ pytestmark = pytest.mark.one_delivery
 
 TRANSPORTS: tuple[Transport, ...] = ("sse", "socket", "msgpack", "poll")
 CHANGES = 60
-LATE = 8  # clients that join in between
-PATIENCE = 60.0  # seconds until everybody has everything
-REMOVED = 6.0  # seconds: two until the stream ends, and the client's wait before it asks why
+LATE_CLIENTS = 8  # which join between the changes
+CATCH_UP_SECONDS = 60.0  # until every client must have caught up
+REMOVAL_SECONDS = 6.0  # two until the stream ends, and the client's delay before it reconnects
 
 
 @pytest.fixture(scope="module")
 async def served(
     new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Reelroom]:
-    """A server in a process of its own; at the end its data is checked."""
+    """A server in a process of its own; `reelroom check` verifies its data at the end."""
     folder = tmp_path_factory.mktemp("agreeing")
     async with started(cwd=folder, DATABASE_URL=await new_database()) as server:
         yield server
@@ -54,12 +54,12 @@ def hash_of(value: Any) -> str:
 
 
 class Client:
-    """One who follows, and the list of what it was told."""
+    """A subscriber, and the durable events that it received."""
 
     def __init__(self, transport: Transport, feed: ProjectFeed) -> None:
         self.transport = transport
         self.feed = feed
-        self.told: list[tuple[int, str]] = []
+        self.received: list[tuple[int, str]] = []
         self.first = -1  # the revision of its snapshot
         self.task = asyncio.create_task(self._read())
 
@@ -77,11 +77,11 @@ class Client:
                 self.first = update.state["revision"]
             for event in update.events:
                 if "revision" in event:
-                    self.told.append((event["revision"], hash_of(event)))
+                    self.received.append((event["revision"], hash_of(event)))
 
 
-class Crowd:
-    """Clients of a project, each transport behind a bad network of its own."""
+class SubscriberGroup:
+    """Clients of a project, each transport behind a faulty network of its own."""
 
     def __init__(self, project: str, stack: AsyncExitStack) -> None:
         self.project = project
@@ -89,7 +89,7 @@ class Crowd:
         self.proxies: dict[Transport, FaultProxy] = {}
         self._stack = stack
 
-    async def build(self, port: int) -> None:
+    async def start_proxies(self, port: int) -> None:
         for transport in TRANSPORTS:
             proxy = FaultProxy("127.0.0.1", port)
             self.proxies[transport] = await self._stack.enter_async_context(proxy.running())
@@ -100,7 +100,7 @@ class Crowd:
         self.clients.append(Client(transport, await self._stack.enter_async_context(line)))
 
     def disturb(self, chance: random.Random) -> None:
-        """Cut a connection somewhere, or all of a transport, or delay it."""
+        """Inject a random fault into one transport: a cut, a reset or a delay."""
         proxy = chance.choice([*self.proxies.values()])
         match chance.choice(["cut", "cut", "reset", "delay", "none"]):
             case "cut":
@@ -110,50 +110,50 @@ class Crowd:
             case "delay":
                 proxy.delay = chance.choice([0.0, 0.02])
 
-    async def all_join(self, token: str = LOCAL_TOKEN) -> None:
+    async def join_all(self, token: str = LOCAL_TOKEN) -> None:
         for transport in TRANSPORTS:
             await self.join(transport, token)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(CATCH_UP_SECONDS):
             while any(client.feed.connection != "live" for client in self.clients):
                 await asyncio.sleep(0.02)
 
     async def reach(self, head: int, epoch: str | None = None) -> None:
-        """Wait until everybody is there; those who wait to try again do it now."""
+        """Wait until all clients have the revision; wake those that delay a reconnect."""
         for proxy in self.proxies.values():
             proxy.cut_after, proxy.delay = None, 0.0
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(CATCH_UP_SECONDS):
             while late := [client for client in self.clients if not client.has(head, epoch)]:
                 for client in late:
                     assert not client.task.done(), (client.transport, client.task)
                     client.feed.wake()
                 await asyncio.sleep(0.3)
 
-    async def leave(self) -> None:
+    async def close(self) -> None:
         for client in self.clients:
             client.task.cancel()
         await asyncio.gather(*(client.task for client in self.clients), return_exceptions=True)
 
 
-async def crowd_of(project: str, owner: Person, stack: AsyncExitStack) -> Crowd:
-    crowd = Crowd(project, stack)
-    await crowd.build(owner.base_url.port or 0)
-    return crowd
+async def group_of(project: str, owner: Person, stack: AsyncExitStack) -> SubscriberGroup:
+    group = SubscriberGroup(project, stack)
+    await group.start_proxies(owner.base_url.port or 0)
+    return group
 
 
 async def log_of(owner: Person, project: str, epoch: str) -> list[tuple[int, str]]:
-    """The truth: the whole log, by plain requests."""
-    told: list[tuple[int, str]] = []
+    """The whole log, by plain requests: what every client must have received."""
+    log: list[tuple[int, str]] = []
     after = f"{epoch}.0"
     while True:
         page = await owner.get(f"/api/projects/{project}/changes", params={"after": after})
         events = page.json()["data"]["events"]
         if not events:
-            return told
-        told += [(event["revision"], hash_of(event)) for event in events]
+            return log
+        log += [(event["revision"], hash_of(event)) for event in events]
         after = page.json()["data"]["cursor"]
 
 
-async def test_all_transports_tell_the_same_through_cuts_and_joins(owner: Person) -> None:
+async def test_all_transports_deliver_the_same_through_faults_and_late_joins(owner: Person) -> None:
     seed = random.randrange(10**6)
     print(f"{seed=}")  # shown when the test fails
     chance = random.Random(seed)
@@ -163,69 +163,69 @@ async def test_all_transports_tell_the_same_through_cuts_and_joins(owner: Person
         )
         project = BusyProject(owner, editor, chance)
         await project.open("Busy")
-        crowd = await crowd_of(project.id, owner, stack)
-        await crowd.all_join()
-        joins = sorted(chance.sample(range(CHANGES), LATE))
+        group = await group_of(project.id, owner, stack)
+        await group.join_all()
+        joins = sorted(chance.sample(range(CHANGES), LATE_CLIENTS))
         await project.ask()
         for number in range(CHANGES):
             if number in joins:
-                await crowd.join(chance.choice(TRANSPORTS))
-            crowd.disturb(chance)
+                await group.join(chance.choice(TRANSPORTS))
+            group.disturb(chance)
             await project.change()
         snapshot = await owner.do("GET", f"/api/projects/{project.id}/snapshot")
-        await crowd.reach(snapshot["revision"])
-        await crowd.leave()
-        truth = await log_of(owner, project.id, snapshot["epoch"])
-        assert [revision for revision, _ in truth] == [*range(1, snapshot["revision"] + 1)]
-        for client in crowd.clients:
+        await group.reach(snapshot["revision"])
+        await group.close()
+        log = await log_of(owner, project.id, snapshot["epoch"])
+        assert [revision for revision, _ in log] == [*range(1, snapshot["revision"] + 1)]
+        for client in group.clients:
             where = (seed, client.transport, client.first)
-            assert client.told == truth[client.first :], where
+            assert client.received == log[client.first :], where
             assert client.feed.resets == 0, where
             assert client.feed.state, where
             assert_parts(as_snapshot(client.feed.state), snapshot)
-    assert {client.transport for client in crowd.clients} == set(TRANSPORTS)
-    assert sum(proxy.connections for proxy in crowd.proxies.values()) > len(crowd.clients) + 10
+    assert {client.transport for client in group.clients} == set(TRANSPORTS)
+    assert sum(proxy.connections for proxy in group.proxies.values()) > len(group.clients) + 10
 
 
-async def test_a_restored_database_is_noticed_on_every_transport(
+async def test_a_restored_database_resets_clients_on_every_transport(
     served: Reelroom, owner: Person
 ) -> None:
-    """Its epoch is new: nobody applies the new history to the old state."""
+    """Its epoch is new: no client applies the new history to the old state."""
     async with AsyncExitStack() as stack:
         made = await owner.do("POST", "/api/projects", {"title": "Restored"})
         scenes = f"/api/projects/{made['id']}/scenes"
         await owner.do("POST", scenes, {"name": "Kept"})
-        crowd = await crowd_of(made["id"], owner, stack)
-        await crowd.all_join()
+        group = await group_of(made["id"], owner, stack)
+        await group.join_all()
         database = await asyncpg.connect(served.settings["DATABASE_URL"])
         await database.execute("update project set epoch = 'again' where id = $1", made["id"])
         await database.close()
         await owner.do("POST", scenes, {"name": "After"})
-        await owner.do("PATCH", f"/api/projects/{made['id']}", {"title": "Told its new epoch"})
+        await owner.do("PATCH", f"/api/projects/{made['id']}", {"title": "With its new epoch"})
         snapshot = await owner.do("GET", f"/api/projects/{made['id']}/snapshot")
         assert snapshot["cursor"].startswith("again.")
-        await crowd.reach(snapshot["revision"], "again")
-        await crowd.leave()
-        for client in crowd.clients:
+        await group.reach(snapshot["revision"], "again")
+        await group.close()
+        for client in group.clients:
             assert client.feed.resets == 1, client.transport
             assert client.feed.state
             assert_parts(as_snapshot(client.feed.state), snapshot)
 
 
-async def test_who_is_removed_is_told_nothing_more_on_any_transport(owner: Person) -> None:
+async def test_a_removed_member_receives_nothing_more_on_any_transport(owner: Person) -> None:
     async with AsyncExitStack() as stack:
         guest = await stack.enter_async_context(
             await registered_person(str(owner.base_url), "guest")
         )
         project = BusyProject(owner, guest, random.Random(1))
         await project.open("Left")
-        crowd = await crowd_of(project.id, owner, stack)
-        await crowd.all_join(guest.token)
+        group = await group_of(project.id, owner, stack)
+        await group.join_all(guest.token)
         await owner.do("DELETE", f"/api/projects/{project.id}/members/{guest.user_id}")
         snapshot = await owner.do("GET", f"/api/projects/{project.id}/snapshot")
         await owner.do("POST", f"/api/projects/{project.id}/scenes", {"name": "Secret"})
-        async with asyncio.timeout(REMOVED):
-            await asyncio.wait([client.task for client in crowd.clients])
-        for client in crowd.clients:
+        async with asyncio.timeout(REMOVAL_SECONDS):
+            await asyncio.wait([client.task for client in group.clients])
+        for client in group.clients:
             assert isinstance(client.task.exception(), RequestRefused), client.transport
             assert client.revision < snapshot["revision"], client.transport

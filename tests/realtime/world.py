@@ -1,4 +1,4 @@
-"""Whole servers on one database and one Redis, and clients that reconnect for ever."""
+"""Whole servers on one database and one Redis, and clients that reconnect until closed."""
 
 import asyncio
 import contextlib
@@ -26,8 +26,8 @@ from tests.harness.server import serving_reelroom
 
 TRANSPORTS = ("sse", "json", "msgpack", "poll")
 BROKEN = (httpx.TransportError, OSError, WebSocketException, TimeoutError)
-MAX_RECONNECT_SECONDS = 0.1  # before a client connects again
-SETTLED_SECONDS = 8.0  # in which everybody must have everything
+MAX_RECONNECT_SECONDS = 0.1  # the longest pause before a client reconnects
+SETTLE_SECONDS = 8.0  # until every client must have caught up
 
 
 def digest(data: Any) -> str:
@@ -35,7 +35,7 @@ def digest(data: Any) -> str:
 
 
 class Server:
-    """One server, as a process of its own would be, behind a network."""
+    """A server with hubs of its own, behind a proxy that injects network faults."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -46,7 +46,7 @@ class Server:
 
     @property
     def address(self) -> str:
-        """Where clients reach it, through the network."""
+        """Its address for clients, which leads through the proxy."""
         return f"http://127.0.0.1:{self.network.port}"
 
     async def start(self) -> None:
@@ -69,7 +69,7 @@ class Server:
 
 
 class Client:
-    """Follows over one transport through one server at a time; it fails for what does not fit."""
+    """Follows over one transport and one server at a time; fails at a wrong revision."""
 
     def __init__(self, world: "World", person: Person, transport: str, *, from_zero: bool) -> None:
         self.world, self.person, self.transport = world, person, transport
@@ -187,9 +187,9 @@ class Client:
 
 
 class World:
-    """One project, its owner and a guest who comes and goes, and everybody who follows.
+    """One project, its owner, a guest who is added and removed, and all clients that follow.
 
-    `mute` is a server without Redis: no other one gets hints of what is committed there.
+    `mute` is a server without Redis: the others get no hints of its commits.
     """
 
     def __init__(self, servers: list[Server], mute: Server, redis: RedisServer) -> None:
@@ -218,7 +218,7 @@ class World:
         guest: bool = False,
         server: Server | None = None,
     ) -> Any:
-        """The answer to a request of the owner, or the guest, to any of the servers."""
+        """Send a request of the owner, or of the guest, to any server; return the data."""
         server = server or random.choice(self.servers)
         headers = (self.guest if guest else self.owner).headers
         async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=20) as client:
@@ -245,13 +245,13 @@ class World:
             await self.ask("PATCH", base, {"title": f"title {number}"})
 
     async def edit_without_hint(self, number: int) -> None:
-        """A change as by a server that dies between its commit and its hint."""
+        """Commit a change without a hint, as a server does that dies after its commit."""
         name = {"name": f"n {number} \u2028 \U0001f600"}
         path = f"/api/projects/{self.project}/scenes"
         await self.ask("POST", path, name, server=self.mute)
 
     async def burst(self, size: int) -> None:
-        """Several changes at once, through both servers."""
+        """Commit several changes concurrently, through both servers."""
         names = [{"name": f"burst {number}"} for number in range(size)]
         path = f"/api/projects/{self.project}/scenes"
         await asyncio.gather(*(self.ask("POST", path, name) for name in names))
@@ -277,7 +277,7 @@ class World:
         await asyncio.sleep(0)
 
     async def settle(self) -> None:
-        """Assert that everybody who may soon has everything: what the log and the snapshot hold."""
+        """Assert that all clients with the right to read catch up with the log and the snapshot."""
         for server in self.servers:
             server.network.delay, server.network.cut_after = 0.0, None
         head = await self._head()
@@ -289,20 +289,20 @@ class World:
         assert [revision for revision, _ in truth] == list(range(1, head + 1))
         now = await self.ask("GET", f"/api/projects/{self.project}/snapshot")
         for client in self.clients:
-            may = client.person is self.owner or self.role is not None
-            if may:
+            may_read = client.person is self.owner or self.role is not None
+            if may_read:
                 await self._until_at(client, head)
             assert client.error is None, client.error
             start = client.first
             assert client.applied == truth[start : start + len(client.applied)], client
-            if may:
+            if may_read:
                 assert_shows(client.state, now)
             elif client.applied:
                 assert client.last < self.removed_at, f"{client} was removed at {self.removed_at}"
 
     async def _until_at(self, client: Client, head: int) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SETTLED_SECONDS):
+            async with asyncio.timeout(SETTLE_SECONDS):
                 while client.last < head and client.error is None:
                     await asyncio.sleep(0.01)
         assert client.error is None, client.error

@@ -53,12 +53,12 @@ def short_event(entry: Any) -> Any:
     members = ["type", "projectId", *place, *run, "requestId", "actorId", "at", "data"]
     if [*event] != members or event["at"] != "<time>Z" or not isinstance(event["data"], dict):
         return entry
-    words = [event["type"], f"of {event['projectId']}"]
+    parts = [event["type"], f"of {event['projectId']}"]
     if place:
-        words.append(f"{event['revision']} up to {event['commit']}")
+        parts.append(f"{event['revision']} up to {event['commit']}")
     if run:
-        words.append(f"run {event['runId']}")
-    head = ", ".join([*words, f"by {event['requestId']} of {event['actorId']}"])
+        parts.append(f"run {event['runId']}")
+    head = ", ".join([*parts, f"by {event['requestId']} of {event['actorId']}"])
     if "sse" not in entry:
         return {next(iter(entry)): head, "data": event["data"]}
     kind = f"event: {event['type']}"

@@ -58,7 +58,7 @@ EVENTS = [
     "sync.revoked",
     "project.snapshot",
 ]
-# All but INTERNAL_ERROR and STORAGE_ERROR, which nobody can bring about from outside, TIMEOUT and
+# All but INTERNAL_ERROR and STORAGE_ERROR, which no client can cause, TIMEOUT and
 # WORKER_LOST, which take minutes, and SERVICE_UNAVAILABLE, which takes a race.
 ERRORS = [
     "INVALID_INPUT",

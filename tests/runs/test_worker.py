@@ -1,4 +1,4 @@
-"""A worker with leases: its capacity, its cancellations and its drain, whatever the job is."""
+"""A worker with leases: its concurrency, cancellations and drain, for any kind of job."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from app.problems import DatabaseError, LeaseLost
 from app.runs.worker import LeasedWorker, Source
 
-FOR_EVER = 3600.0  # seconds
+FOREVER_SECONDS = 3600.0  # longer than any test
 
 
 class Letters(LeasedWorker[str]):
-    """Works on the letters in `queue`; `log` has what became of each."""
+    """A worker whose jobs are the letters in `queue`; `log` has the outcome of each."""
 
     def __init__(self, queue: str = "", *, concurrency: int = 4, grace: float = 0.1) -> None:
         super().__init__(concurrency=concurrency, grace=grace)
@@ -21,7 +21,7 @@ class Letters(LeasedWorker[str]):
         self.on_cancel: Callable[[], None] = lambda: None
 
     def sources(self) -> list[Source[str]]:
-        return [Source("letters", self._claim, FOR_EVER, wakes=True)]
+        return [Source("letters", self._claim, FOREVER_SECONDS, wakes=True)]
 
     async def _claim(self, worker: str) -> str | None:
         return self.queue.pop(0) if self.queue else None
@@ -38,7 +38,7 @@ class Letters(LeasedWorker[str]):
     async def perform(self, lease: str) -> None:
         self.begun.append(lease)
         try:
-            await asyncio.sleep(FOR_EVER)
+            await asyncio.sleep(FOREVER_SECONDS)
         except asyncio.CancelledError:
             self.log.append(f"{lease} {'cancelled' if self.is_cancelled(lease) else 'stopped'}")
             self.on_cancel()
@@ -71,7 +71,7 @@ async def test_a_worker_begins_no_more_jobs_than_its_concurrency() -> None:
         await until(lambda: worker.begun == ["a", "b", "c"])  # the end of a job wakes the worker
 
 
-async def test_a_worker_at_its_capacity_still_runs_what_comes_before_claims() -> None:
+async def test_a_worker_at_its_capacity_still_runs_before_claims() -> None:
     worker = Letters("abc", concurrency=0)
     async with worker.running():
         await until(lambda: worker.looks == 1)
@@ -80,7 +80,7 @@ async def test_a_worker_at_its_capacity_still_runs_what_comes_before_claims() ->
     assert worker.queue == ["a", "b", "c"]
 
 
-async def test_a_drain_releases_the_leases_of_jobs_that_do_not_end_in_time() -> None:
+async def test_a_drain_releases_the_leases_of_unfinished_jobs() -> None:
     worker = Letters("ab")
     async with worker.running():
         await until(lambda: worker.begun == ["a", "b"])
@@ -89,8 +89,8 @@ async def test_a_drain_releases_the_leases_of_jobs_that_do_not_end_in_time() -> 
     ]  # fmt: skip
 
 
-async def test_a_cancelled_job_is_known_although_a_library_replaced_the_reason() -> None:
-    """As anyio does with a task that is opening a connection."""
+async def test_a_cancellation_is_recognized_after_a_library_replaced_its_reason() -> None:
+    """As anyio replaces it in a task that opens a connection."""
 
     def replace() -> None:
         raise asyncio.CancelledError("Cancelled via cancel scope")
@@ -104,14 +104,14 @@ async def test_a_cancelled_job_is_known_although_a_library_replaced_the_reason()
     assert worker.log == ["a cancelled", "a ended"]
 
 
-async def test_a_job_whose_lease_is_lost_is_stopped_and_its_lease_not_released() -> None:
+async def test_a_job_that_lost_its_lease_is_stopped_without_a_release() -> None:
     worker = Letters("a")
     async with worker.running():
         await until(lambda: "a ended" in worker.log)  # at the first renewal
     assert worker.log == ["a stopped", "a ended"]
 
 
-async def test_a_job_that_meets_a_problem_is_released_for_another_attempt() -> None:
+async def test_a_job_that_raises_a_problem_is_released_for_another_attempt() -> None:
     class Failing(Letters):
         async def perform(self, lease: str) -> None:
             raise DatabaseError

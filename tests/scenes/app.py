@@ -1,4 +1,4 @@
-"""The routes of projects and scenes alone, to be listed and described."""
+"""An app with the routes of projects and scenes alone, for tests that list them."""
 
 from litestar import Litestar, Router
 from litestar.datastructures import State

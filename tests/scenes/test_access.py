@@ -24,7 +24,7 @@ BODIES: dict[str, Any] = {
     "scene.trim": {"duration": 5},
 }
 QUERIES = {"iteration.batch": f"?messageIds={new_id()}"}
-# A viewer may leave, and nothing else; the target here is somebody else.
+# A viewer may remove only themselves; here the target is another member.
 EXCEPTIONS = {"member.delete": "owner"}
 
 
@@ -62,7 +62,7 @@ async def test_a_route_is_open_to_its_role_and_those_above(
         "editor": await studio.member(ann, project_id, "ed", "editor"),
         "stranger": await studio.person("sam"),
         "owner": ann,
-        "nobody": studio.nobody(),
+        "anonymous": studio.anonymous(),
     }
     mia = await studio.member(ann, project_id, "mia", "editor")
     scene = await ann.scene(project_id)
@@ -76,7 +76,7 @@ async def test_a_route_is_open_to_its_role_and_those_above(
     }
     before = await snapshot_of(project_id)
     needed = EXCEPTIONS.get(operation, access)
-    refused = {"nobody": (401, "UNAUTHORIZED")}
+    refused = {"anonymous": (401, "UNAUTHORIZED")}
     if needed in RANK:
         refused["stranger"] = (404, "NOT_FOUND")
         refused |= {role: (403, "FORBIDDEN") for role in RANK if RANK[role] < RANK[needed]}
@@ -95,14 +95,14 @@ async def test_a_route_is_open_to_its_role_and_those_above(
     ("operation", "access", "method", "path"),
     [route for route in routes() if "{" in route[3]],
 )
-async def test_an_id_that_is_none_is_not_found(
+async def test_an_invalid_id_is_not_found(
     studio: Studio, operation: str, access: str, method: str, path: str
 ) -> None:
     ann = await studio.person("ann")
     for strange in ("1", new_id(), "'; drop table scene; --"):
         ids = {"project_id": strange, "scene_id": strange, "user_id": "mia", "token": strange}
         if operation == "scene.reorder":
-            continue  # its body names ids as well: tested with the order
+            continue  # its body has ids as well; the test of the order covers it
         answer = await call(ann, operation, method, path, ids)
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
 

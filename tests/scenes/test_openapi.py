@@ -1,4 +1,4 @@
-"""The description of these routes is true."""
+"""The OpenAPI description of these routes matches their behaviour."""
 
 from typing import Any
 

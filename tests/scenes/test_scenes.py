@@ -21,7 +21,7 @@ async def iterations(person: Person, scene_id: str) -> list[dict[str, Any]]:
     return found
 
 
-async def test_add_scene_makes_a_blank_one_that_is_numbered(studio: Studio) -> None:
+async def test_a_scene_without_fields_is_blank_and_numbered(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     path = f"/api/projects/{project_id}/scenes"
@@ -40,10 +40,10 @@ async def test_add_scene_makes_a_blank_one_that_is_numbered(studio: Studio) -> N
     names = [(await ann.scene(project_id))["name"] for _ in range(2)]
     assert names == ["Scene 2", "Scene 3"]
     await ann.do("DELETE", f"/api/scenes/{scene['id']}")
-    assert (await ann.scene(project_id))["name"] == "Scene 4", "3 is what they are, and in use"
+    assert (await ann.scene(project_id))["name"] == "Scene 4", "the name with 3 is in use"
 
 
-async def test_a_scene_is_made_as_it_was_sent_to_the_byte(studio: Studio) -> None:
+async def test_a_scene_is_created_exactly_as_it_was_sent(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     code = "a\r\nb\n\u2028 é e\u0301 👩‍👩‍👧 </script>\t\\u0041"
@@ -100,7 +100,7 @@ async def test_a_patch_is_one_iteration_or_none(
     assert sorted(events[0].data["changed"]) == sorted(changed)
 
 
-async def test_of_two_who_saw_the_same_revision_one_wins(studio: Studio) -> None:
+async def test_of_two_changes_of_the_same_revision_one_wins(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     scene = await ann.scene(project_id)
@@ -147,7 +147,7 @@ async def test_every_change_checks_the_base_revision(studio: Studio) -> None:
     assert (await ann.do("GET", path))["revision"] == 1
 
 
-async def test_delete_and_restore_keep_id_content_and_place(studio: Studio) -> None:
+async def test_delete_and_restore_keep_id_content_and_position(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     ids = [(await ann.scene(project_id))["id"] for _ in range(3)]
@@ -171,7 +171,7 @@ async def test_delete_and_restore_keep_id_content_and_place(studio: Studio) -> N
     assert kinds == ["restore", "delete", "create"]
 
 
-async def test_a_duplicate_stands_behind_its_original(studio: Studio) -> None:
+async def test_a_duplicate_follows_its_original(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     first = await ann.scene(project_id, name="x" * 200, tsxCode=CODE, duration=7, props={"a": 1})
@@ -188,7 +188,7 @@ async def test_a_duplicate_stands_behind_its_original(studio: Studio) -> None:
     assert (iteration["operationType"], iteration["before"]) == ("duplicate", None)
 
 
-async def test_a_split_gives_two_scenes_that_last_as_long_together(studio: Studio) -> None:
+async def test_a_split_keeps_the_total_duration(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     scene = await ann.scene(project_id, duration=100, props={"title": "Hi"})
@@ -215,7 +215,7 @@ async def test_a_split_gives_two_scenes_that_last_as_long_together(studio: Studi
     assert await ann.refused("POST", path, {"atFrame": 0}) == (422, "VALIDATION_FAILED")
 
 
-async def test_trim_changes_the_duration_alone(studio: Studio) -> None:
+async def test_a_trim_changes_only_the_duration(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     scene = await ann.scene(project_id)
@@ -255,16 +255,16 @@ async def test_a_new_order_names_each_live_scene_once(studio: Studio) -> None:
     for scene_ids, expected in refused:
         assert await ann.refused("PUT", path, {"sceneIds": scene_ids}) == expected
     assert await snapshot_of(project_id) == before
-    wanted = [ids[2], ids[0].upper(), ids[1]]
+    new_order = [ids[2], ids[0].upper(), ids[1]]
     async with studio.watching(project_id) as events:
-        page = await ann.do("PUT", path, {"sceneIds": wanted})
-        await ann.do("PUT", path, {"sceneIds": wanted})
-    wanted[1] = ids[0]
-    assert [scene["id"] for scene in page["items"]] == wanted == await ann.order(project_id)
+        page = await ann.do("PUT", path, {"sceneIds": new_order})
+        await ann.do("PUT", path, {"sceneIds": new_order})
+    new_order[1] = ids[0]
+    assert [scene["id"] for scene in page["items"]] == new_order == await ann.order(project_id)
     assert [event.type for event in events] == ["scenes.reordered", "iteration.created"]
 
 
-async def test_an_order_is_stale_once_another_was_made(studio: Studio) -> None:
+async def test_an_order_is_stale_after_another_one(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     ids = [(await ann.scene(project_id))["id"] for _ in range(3)]
@@ -282,7 +282,7 @@ async def test_an_order_is_stale_once_another_was_made(studio: Studio) -> None:
     assert lost.json()["error"]["details"] == {"sceneIds": await ann.order(project_id)}
 
 
-async def test_scenes_created_at_once_get_consecutive_positions(studio: Studio) -> None:
+async def test_concurrently_created_scenes_get_consecutive_positions(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     async with studio.watching(project_id):
@@ -292,7 +292,7 @@ async def test_scenes_created_at_once_get_consecutive_positions(studio: Studio) 
     assert sorted(scene["name"] for scene in made) == sorted(f"Scene {n}" for n in range(1, 21))
 
 
-async def test_many_writers_at_once_leave_one_history(studio: Studio) -> None:
+async def test_concurrent_writers_leave_one_history(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     ids = [(await ann.scene(project_id))["id"] for _ in range(5)]
@@ -337,7 +337,7 @@ async def test_ten_equal_changes_with_one_key_have_one_effect(studio: Studio) ->
 
 
 def deep(levels: int) -> Any:
-    """Return an object of so many levels."""
+    """Return an object with `levels` levels."""
     value: Any = {}
     for _ in range(levels - 1):
         value = {"inside": value}
@@ -373,7 +373,7 @@ async def test_the_deepest_props_can_be_changed_and_deleted_again(studio: Studio
         ({"position": 0}, 400, "INVALID_INPUT"),
     ],
 )
-async def test_what_breaks_a_rule_changes_nothing(
+async def test_an_invalid_request_changes_nothing(
     studio: Studio, fields: dict[str, Any], status: int, code: str
 ) -> None:
     ann = await studio.person("ann")
@@ -386,7 +386,7 @@ async def test_what_breaks_a_rule_changes_nothing(
     assert await snapshot_of(project_id) == before
 
 
-async def test_a_history_is_read_page_by_page(studio: Studio) -> None:
+async def test_a_history_is_paginated(studio: Studio) -> None:
     ann = await studio.person("ann")
     scene = await ann.scene(await ann.project())
     path = f"/api/scenes/{scene['id']}"

@@ -1,4 +1,4 @@
-"""Snapshots: of now, of a revision, and together with the events after them."""
+"""Snapshots: of the head, of a revision, and together with the events after them."""
 
 import asyncio
 from typing import Any
@@ -52,7 +52,7 @@ async def test_an_unchanged_snapshot_is_not_sent_again(studio: Studio) -> None:
     assert changed.headers["etag"] != etag
 
 
-async def test_the_project_as_it_was_at_each_revision(studio: Studio) -> None:
+async def test_a_snapshot_of_each_revision(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     path = f"/api/projects/{project_id}/snapshot"
@@ -78,7 +78,7 @@ async def test_the_project_as_it_was_at_each_revision(studio: Studio) -> None:
         assert (await ann.refused("GET", f"{path}?at={wrong}"))[0] in (400, 422)
 
 
-async def test_any_snapshot_and_the_events_after_it_give_the_newest(studio: Studio) -> None:
+async def test_any_snapshot_and_the_events_after_it_give_the_latest(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     for number in range(4):
@@ -95,7 +95,7 @@ async def test_any_snapshot_and_the_events_after_it_give_the_newest(studio: Stud
         assert_parts(shown(state), now)
 
 
-async def test_a_snapshot_sees_one_moment_while_others_write(studio: Studio) -> None:
+async def test_a_snapshot_is_consistent_during_concurrent_writes(studio: Studio) -> None:
     ann = await studio.person("ann")
     project_id = await ann.project()
     over = asyncio.Event()
@@ -111,7 +111,7 @@ async def test_a_snapshot_sees_one_moment_while_others_write(studio: Studio) -> 
         await ann.scene(project_id)
     over.set()
     seen, events = await watcher, await events_of(project_id)
-    assert len({one["revision"] for one in seen}) > 1, "nothing was seen in between"
+    assert len({one["revision"] for one in seen}) > 1, "no snapshot was read between the writes"
     for one in seen:
         state = State()
         for event in events[: one["revision"]]:
@@ -120,7 +120,7 @@ async def test_a_snapshot_sees_one_moment_while_others_write(studio: Studio) -> 
 
 
 class Counting:
-    """A reader that counts its statements."""
+    """A reader that counts the statements that it runs."""
 
     def __init__(self, reader: Tx) -> None:
         self.reader, self.queries = reader, 0
@@ -157,7 +157,7 @@ async def test_the_number_of_queries_does_not_grow(studio: Studio) -> None:
     assert await queries_of(project_id) == few <= 6
 
 
-async def test_it_shows_the_last_hundred_messages_and_the_runs_that_are_not_over(
+async def test_a_snapshot_has_the_last_hundred_messages_and_the_open_runs(
     studio: Studio,
 ) -> None:
     ann = await studio.person("ann")

@@ -1,4 +1,4 @@
-"""An empty database for each test of the store: what migrates it is what is tested."""
+"""An empty database for each test of the store, whose migration is under test."""
 
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,7 +13,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 async def empty_database(postgres: Embedded) -> AsyncIterator[Callable[[], Awaitable[str]]]:
-    """Return a function that makes one more empty database and returns its DSN."""
+    """Return a function that creates one more empty database and returns its DSN."""
     connection = await asyncpg.connect(postgres.dsn)
     names: list[str] = []
 

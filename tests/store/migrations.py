@@ -1,4 +1,4 @@
-"""Migration files for the tests, and the shape of a database."""
+"""Migration files for the tests, and the schema of a database."""
 
 from pathlib import Path
 from typing import Any
@@ -66,5 +66,5 @@ async def run(dsn: str, sql: str) -> None:
 
 
 async def shape(dsn: str) -> Any:
-    """Return everything that two databases of the same schema have in common."""
+    """Return everything that is equal in two databases with the same schema."""
     return await ask(dsn, SHAPE)

@@ -1,4 +1,4 @@
-"""Callers that share a query or a piece of work get their answers, and fail or stop apart."""
+"""Callers that share a query or a task get their own results, failures and cancellations."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from app.store.concurrency import MAX_CONCURRENT_BATCHES, BatchLoader, SingleFli
 
 
 class Squares:
-    """A source of squares that answers when the test opens it; negative numbers have none."""
+    """A source of squares that answers once the test opens it; negative numbers have none."""
 
     def __init__(self, *, is_open: bool = False) -> None:
         self.batches: list[list[int]] = []
@@ -26,7 +26,7 @@ class Squares:
         return {key: key * key for key in keys if key >= 0}
 
 
-async def test_callers_that_ask_at_once_share_a_query() -> None:
+async def test_concurrent_callers_share_a_query() -> None:
     source = Squares(is_open=True)
     squares = BatchLoader("squares", source.load)
     found = await asyncio.gather(*(squares.get(key) for key in (3, 4, 3, -1)))
@@ -36,13 +36,13 @@ async def test_callers_that_ask_at_once_share_a_query() -> None:
     assert source.batches[1:] == [[5]]
 
 
-async def test_a_caller_is_never_answered_by_a_query_that_began_before_it_asked() -> None:
+async def test_a_caller_is_never_answered_by_a_query_that_began_before_its_call() -> None:
     source = Squares()
     squares = BatchLoader("squares", source.load, slow_seconds=-1.0)  # every query is slow
     answers = []
     for key in range(10):
         answers.append(asyncio.create_task(squares.get(key % 3)))
-        await asyncio.sleep(0)  # its query starts, if another one may
+        await asyncio.sleep(0)  # its query starts, unless it has to wait for the first
         await asyncio.sleep(0)
     assert [len(batch) for batch in source.batches] == [1] * MAX_CONCURRENT_BATCHES
     source.opened.set()
@@ -51,7 +51,7 @@ async def test_a_caller_is_never_answered_by_a_query_that_began_before_it_asked(
     assert len(source.batches) == MAX_CONCURRENT_BATCHES + 1
 
 
-async def test_a_cancelled_caller_cancels_nobody_else() -> None:
+async def test_a_cancelled_caller_cancels_no_other() -> None:
     source = Squares()
     squares = BatchLoader("squares", source.load)
     first, second = (asyncio.create_task(squares.get(2)) for _ in range(2))
@@ -83,7 +83,7 @@ async def test_a_second_query_starts_only_when_the_first_is_slow() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert source.batches == [[1]]
-    await asyncio.sleep(0.04)  # now the first is slow
+    await asyncio.sleep(0.04)  # the first query counts as slow now
     third = asyncio.create_task(squares.get(3))
     while len(source.batches) < 2:
         await asyncio.sleep(0)
@@ -92,7 +92,7 @@ async def test_a_second_query_starts_only_when_the_first_is_slow() -> None:
     assert list(await asyncio.gather(first, second, third)) == [1, 4, 9]
 
 
-async def test_a_caller_that_asks_when_a_query_has_just_ended_is_answered() -> None:
+async def test_a_caller_just_after_the_end_of_a_query_is_answered() -> None:
     source = Squares(is_open=True)
     squares = BatchLoader("squares", source.load)
     for number in range(20):
@@ -104,7 +104,7 @@ async def test_a_caller_that_asks_when_a_query_has_just_ended_is_answered() -> N
             assert await first == number * number
 
 
-async def test_a_cancelled_query_leaves_nobody_waiting() -> None:
+async def test_a_cancelled_query_leaves_no_caller_waiting() -> None:
     source = Squares()
     squares = BatchLoader("cancelled", source.load)
     for began in (False, True):
@@ -120,7 +120,7 @@ async def test_a_cancelled_query_leaves_nobody_waiting() -> None:
     assert await squares.get(3) == 9
 
 
-async def test_work_runs_once_for_all_who_ask_while_it_runs() -> None:
+async def test_a_task_runs_once_for_all_callers_while_it_runs() -> None:
     runs: list[str] = []
     opened = asyncio.Event()
     flight = SingleFlight[str]("work")
@@ -137,7 +137,7 @@ async def test_work_runs_once_for_all_who_ask_while_it_runs() -> None:
     assert [await second, await third] == ["done", "done"]
     assert runs == ["run"]
     assert await flight.get("key", work) == "done"
-    assert runs == ["run", "run"]  # no result is cached unless the number of them is given
+    assert runs == ["run", "run"]  # without a size no result is cached
 
 
 async def test_results_are_cached_until_they_are_cleared_and_problems_are_not() -> None:
@@ -155,5 +155,5 @@ async def test_results_are_cached_until_they_are_cleared_and_problems_are_not() 
     with pytest.raises(DatabaseError):
         await flight.get("key", work)
     assert await flight.get("key", work) == 2
-    assert await flight.get("other", work) == 3  # and the first key's result goes
+    assert await flight.get("other", work) == 3  # which evicts the result of the first key
     assert not results

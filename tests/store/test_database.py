@@ -1,4 +1,4 @@
-"""Transactions and the pool, against what PostgreSQL, the network and cancellation do to them."""
+"""Transactions and the pool under faults of PostgreSQL and the network, and cancellations."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -38,9 +38,9 @@ def all_idle() -> bool:
     return DB.pool.get_idle_size() == DB.pool.get_size()
 
 
-async def test_a_commit_that_fails_gives_its_connection_back() -> None:
-    """Piccolo's own transaction leaks it, and the pool runs dry."""
-    for _ in range(30):  # more than the pool holds
+async def test_a_failed_commit_releases_its_connection() -> None:
+    """Piccolo's own transaction leaks it, so that the pool runs out of connections."""
+    for _ in range(30):  # more than the size of the pool
         with pytest.raises(asyncpg.UniqueViolationError):
             async with DB.transaction() as tx:
                 await tx.execute(DEFERRED)
@@ -49,10 +49,10 @@ async def test_a_commit_that_fails_gives_its_connection_back() -> None:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-async def test_a_cancelled_transaction_rolls_back_and_gives_its_connection_back(
+async def test_a_cancelled_transaction_rolls_back_and_releases_its_connection(
     counter: None, times: int
 ) -> None:
-    """once while a statement runs, and once more while it rolls back."""
+    """It is cancelled while a statement runs, and again while it rolls back."""
     for _ in range(25):
         inside = asyncio.Event()
 
@@ -75,30 +75,30 @@ async def test_a_cancelled_transaction_rolls_back_and_gives_its_connection_back(
             await asyncio.sleep(0.01)
 
 
-async def test_what_waits_for_the_commit_runs_after_it_and_only_after_it(counter: None) -> None:
-    told: list[str] = []
+async def test_callbacks_run_after_the_commit_and_only_then(counter: None) -> None:
+    called: list[str] = []
     with pytest.raises(RuntimeError):
         async with DB.transaction() as tx:
-            tx.after_commit.append(lambda: told.append("never"))
+            tx.after_commit.append(lambda: called.append("never"))
             raise RuntimeError
     async with DB.transaction() as tx:
         with pytest.raises(RuntimeError):
             async with tx.savepoint():
-                tx.after_commit.append(lambda: told.append("undone"))
+                tx.after_commit.append(lambda: called.append("undone"))
                 raise RuntimeError
-        tx.after_commit.append(lambda: told.append("done"))
-        assert told == []
-    assert told == ["done"]
+        tx.after_commit.append(lambda: called.append("done"))
+        assert called == []
+    assert called == ["done"]
 
 
 class Proxied:
-    """A database behind a network that can misbehave."""
+    """A database behind a proxy that injects network faults."""
 
     def __init__(self, proxy: FaultProxy, database: Database) -> None:
         self.proxy, self.database = proxy, database
 
     async def count(self) -> int:
-        """The counter, asked again while connections of before the fault are found broken."""
+        """Read the counter; retry while the pool still has connections that the fault broke."""
         for _ in range(3):
             try:
                 return int(await self.database.fetchval("select n from counter"))
@@ -121,10 +121,10 @@ async def proxied(database_url: str) -> AsyncIterator[Proxied]:
             proxy.hold = False
 
 
-async def test_a_commit_whose_answer_is_lost_is_an_error_that_may_have_happened(
+async def test_a_commit_whose_answer_is_lost_is_an_error_with_unknown_outcome(
     counter: None, proxied: Proxied, database_url: str
 ) -> None:
-    """the row has the new value although the caller saw a failure: only a key can tell."""
+    """The row has the new value although the call failed: only an idempotency key can tell."""
 
     with pytest.raises(DatabaseError) as caught:
         async with proxied.database.transaction() as tx:
@@ -135,10 +135,10 @@ async def test_a_commit_whose_answer_is_lost_is_an_error_that_may_have_happened(
     assert await proxied.count() == 1
 
 
-async def test_a_network_that_swallows_everything_ends_in_an_error_not_in_a_hang(
+async def test_a_network_that_drops_every_packet_is_an_error_and_no_hang(
     counter: None, proxied: Proxied
 ) -> None:
-    """without a command timeout a statement waits for ever."""
+    """Without a command timeout a statement waits forever."""
     assert await proxied.count() == 0
     proxied.proxy.hold = True
     async with asyncio.timeout(10):
@@ -151,7 +151,7 @@ async def test_a_network_that_swallows_everything_ends_in_an_error_not_in_a_hang
 async def test_a_partitioned_client_loses_its_locks(
     counter: None, proxied: Proxied, database_url: str
 ) -> None:
-    """the server ends a transaction whose client is silent, so that others may go on."""
+    """The server ends the transaction of an unreachable client and releases its locks."""
     with pytest.raises((DatabaseError, ServiceUnavailable)):
         async with proxied.database.transaction() as tx:
             await tx.execute("update counter set n = 99")
@@ -164,7 +164,7 @@ async def test_a_partitioned_client_loses_its_locks(
     assert await proxied.count() == 1
 
 
-async def test_a_pool_that_is_used_up_answers_instead_of_waiting_for_ever(
+async def test_an_exhausted_pool_fails_instead_of_waiting_forever(
     proxied: Proxied,
 ) -> None:
     async def sleep() -> None:
@@ -172,14 +172,14 @@ async def test_a_pool_that_is_used_up_answers_instead_of_waiting_for_ever(
             await reader.fetchval("select pg_sleep(0.9)")
 
     sleepers = [asyncio.create_task(sleep()) for _ in range(12)]
-    await asyncio.sleep(0)  # they queue before us
+    await asyncio.sleep(0)  # they are queued first
     with pytest.raises(ServiceUnavailable) as caught:
         await proxied.database.fetchval("select 1")
     assert caught.value.retry_after
     await asyncio.gather(*sleepers, return_exceptions=True)
 
 
-async def test_a_server_that_closes_the_connection_is_an_error_that_may_be_tried_again(
+async def test_a_connection_closed_by_the_server_is_a_retryable_error(
     counter: None, proxied: Proxied, database_url: str
 ) -> None:
     with pytest.raises(DatabaseError):

@@ -1,4 +1,4 @@
-"""The embedded server: starts anywhere, survives every death, leaves nothing behind."""
+"""The embedded server: starts for any user, recovers from every kill, leaves no process."""
 
 import asyncio
 import os
@@ -91,7 +91,7 @@ def kill(child: subprocess.Popen[str]) -> None:
     child.communicate()
 
 
-def test_a_first_start_makes_everything_and_a_second_takes_under_a_second(tmp_path: Path) -> None:
+def test_a_second_start_has_the_data_and_takes_under_a_second(tmp_path: Path) -> None:
     with start(tmp_path) as first:
         assert first.dsn.endswith("/reelroom")
         value(first.dsn, "create table kept as select 7 as n")
@@ -103,7 +103,7 @@ def test_a_first_start_makes_everything_and_a_second_takes_under_a_second(tmp_pa
     assert gone(second.pid)
 
 
-def test_only_the_password_opens_it_and_only_from_this_machine(tmp_path: Path) -> None:
+def test_the_server_needs_its_password_and_listens_on_loopback_alone(tmp_path: Path) -> None:
     with start(tmp_path, durable=False) as server:
         assert stat.S_IMODE((tmp_path / "password").stat().st_mode) == 0o600
         secret = (tmp_path / "password").read_text()
@@ -118,7 +118,7 @@ def test_only_the_password_opens_it_and_only_from_this_machine(tmp_path: Path) -
 
 @as_root
 @pytest.mark.parametrize("route", identities_for_root(), ids=lambda route: route.prefix[0])
-def test_root_needs_no_other_mode_of_any_folder_above(
+def test_root_needs_no_changed_mode_of_any_parent_folder(
     route: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not shutil.which(route.prefix[0]):
@@ -136,7 +136,7 @@ def test_root_needs_no_other_mode_of_any_folder_above(
 
 
 @as_root
-def test_the_same_folder_opens_after_the_way_to_run_as_root_has_changed(
+def test_the_same_folder_opens_after_the_user_of_the_server_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for route in (*identities_for_root(), identities_for_root()[0]):
@@ -161,8 +161,8 @@ def test_root_starts_in_the_folder_of_a_user_and_leaves_it_to_that_user(
     with start(data, durable=False) as server:
         assert value(server.dsn, "select 1") == 1
     owners = {path.stat().st_uid for path in (data, *data.rglob("*"))}
-    nobody = pwd.getpwnam("nobody").pw_uid  # PostgreSQL runs only as a user that has a name
-    assert owners == ({owner} if owner < 54321 else {owner, nobody})
+    account = pwd.getpwnam("nobody").pw_uid  # PostgreSQL runs only as a user that has a name
+    assert owners == ({owner} if owner < 54321 else {owner, account})
 
 
 def test_a_server_that_lost_its_supervisor_still_stops(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_kill_9_of_the_server_itself_is_recovered(
 
 
 @pytest.mark.parametrize("kind", ["dead", "foreign", "zombie", "garbage"])
-def test_a_stale_pid_file_stops_nothing_and_nobody(kind: str, tmp_path: Path) -> None:
+def test_a_stale_pid_file_stops_no_process(kind: str, tmp_path: Path) -> None:
     start(tmp_path, durable=False).stop()
     other = subprocess.Popen(["sleep", "60" if kind == "foreign" else "0"])
     if kind == "dead":
@@ -254,7 +254,7 @@ def test_a_stale_pid_file_stops_nothing_and_nobody(kind: str, tmp_path: Path) ->
     other.wait()
 
 
-def test_a_second_reelroom_is_refused_and_told_where_the_first_is(
+def test_a_second_reelroom_is_refused_with_the_address_of_the_first(
     tmp_path: Path, reelroom: Callable[..., tuple[subprocess.Popen[str], int, str]]
 ) -> None:
     child, _, server_dsn = reelroom()
@@ -269,7 +269,7 @@ def test_a_second_reelroom_is_refused_and_told_where_the_first_is(
     start(tmp_path / "data").stop()
 
 
-def test_a_kill_at_any_moment_of_the_first_start_is_made_good_by_the_next(tmp_path: Path) -> None:
+def test_a_start_recovers_from_a_kill_at_any_time_of_the_first_start(tmp_path: Path) -> None:
     cluster = tmp_path / "data" / "database"
     moments = 0
     for delay in (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4):
@@ -282,7 +282,7 @@ def test_a_kill_at_any_moment_of_the_first_start_is_made_good_by_the_next(tmp_pa
             text=True,
         )
         wait_until(lambda: any((tmp_path / "data").glob("database.new-*")))
-        time.sleep(delay)  # the moment of the kill, not a hope
+        time.sleep(delay)  # the time of the kill, not a wait for a condition
         child.kill()
         child.communicate()
         moments += not cluster.exists()
@@ -307,7 +307,7 @@ def test_the_log_stays_bounded_and_keeps_no_values(tmp_path: Path) -> None:
     assert "xxx" not in log.read_text()
 
 
-def test_a_missing_or_unfitting_postgresql_is_named(tmp_path: Path) -> None:
+def test_a_missing_or_unsuitable_postgresql_is_named(tmp_path: Path) -> None:
     with pytest.raises(EmbeddedError, match="PG_BIN"):
         start(tmp_path, pg_bin=str(tmp_path / "nowhere"))
     with pytest.raises(EmbeddedError, match="PostgreSQL 14"):
@@ -344,7 +344,7 @@ def test_a_command_finds_the_server_that_runs(
     assert running_dsn(tmp_path) is None
 
 
-def test_stopping_twice_does_nothing_more(tmp_path: Path) -> None:
+def test_a_second_stop_does_nothing(tmp_path: Path) -> None:
     server = start(tmp_path, durable=False)
     server.stop()
     with start(tmp_path, durable=False) as other:

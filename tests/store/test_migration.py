@@ -1,4 +1,4 @@
-"""The runner of migrations: one at a time, each whole or not at all, and nothing lost."""
+"""The migration runner: one at a time, each one atomic, and without loss of data."""
 
 import asyncio
 import json
@@ -123,7 +123,7 @@ async def test_our_own_migrations_run(dsn: str) -> None:
     assert await pending(dsn) == []
 
 
-async def test_runners_that_start_together_take_turns(dsn: str, folder: Path) -> None:
+async def test_concurrent_runners_run_one_after_the_other(dsn: str, folder: Path) -> None:
     holder = await asyncpg.connect(dsn)
     await holder.execute("select pg_advisory_lock(hashtext('reelroom migrations'))")
     runners = [runner(dsn, folder) for _ in range(3)]
@@ -135,8 +135,8 @@ async def test_runners_that_start_together_take_turns(dsn: str, folder: Path) ->
     assert await ask(dsn, "select array_agg(name order by id) from migration") == ["0001", "0002"]
 
 
-async def test_a_runner_that_lost_its_turn_applies_nothing_twice(dsn: str, folder: Path) -> None:
-    """Even without the lock, the record comes first, and its primary key admits one runner."""
+async def test_a_runner_without_the_lock_applies_nothing_twice(dsn: str, folder: Path) -> None:
+    """Even without the lock, the primary key of the record admits one runner."""
     holder = await asyncpg.connect(dsn)
     await holder.execute("begin; create table person (x int)")  # the first statement waits for it
     first = asyncio.create_task(migrate(dsn, folder))
@@ -290,7 +290,7 @@ LOSSES = {
 async def test_a_reviewed_migration_that_loses_something_is_undone(
     case: tuple[str, ...], dsn: str, folder: Path, tmp_path: Path
 ) -> None:
-    """Equal numbers of rows prove nothing: every value that the file does not name must stay."""
+    """Equal row counts prove nothing: every value that the file does not name must stay."""
     sql, loss, *allowed = case
     await migrate(dsn, folder)
     before = await shape(dsn), await ask(dsn, "select * from person, project")
@@ -346,7 +346,7 @@ async def test_an_update_that_was_not_declared_is_undone(dsn: str, folder: Path)
     assert await migrate(dsn, folder) == ["0003_x"]
 
 
-async def test_what_is_applied_stays_as_it_was_and_is_known(dsn: str, folder: Path) -> None:
+async def test_an_applied_migration_must_exist_unchanged(dsn: str, folder: Path) -> None:
     await migrate(dsn, folder)
     path = folder / "0002_mail.py"
     text = path.read_text()
@@ -365,7 +365,7 @@ async def test_what_is_applied_stays_as_it_was_and_is_known(dsn: str, folder: Pa
         await migrate(dsn, folder)
 
 
-async def test_a_migration_that_comes_late_is_refused(dsn: str, tmp_path: Path) -> None:
+async def test_a_migration_before_an_applied_one_is_refused(dsn: str, tmp_path: Path) -> None:
     write(tmp_path / "m", "0002_b", "create table b (a int)")
     await migrate(dsn, tmp_path / "m")
     write(tmp_path / "m", "0001_a", "create table a (a int)")
@@ -382,7 +382,7 @@ async def test_a_failing_statement_undoes_its_migration_alone(dsn: str, folder: 
 
 
 @pytest.mark.parametrize("freed", [True, False], ids=["freed in time", "never freed"])
-async def test_a_table_in_use_is_waited_for_in_turns(freed: bool, dsn: str, folder: Path) -> None:
+async def test_a_locked_table_is_retried(freed: bool, dsn: str, folder: Path) -> None:
     await migrate(dsn, folder)
     write(folder, "0003_x", "alter table project add column x int")
     holder = await asyncpg.connect(dsn)
@@ -448,14 +448,14 @@ async def test_the_projects_own_piccolo_configuration_agrees_about_what_is_appli
     assert set(after.values()) == {"True"}
 
 
-async def piccolo(*words: str, **environment: str) -> str:
-    """Run `piccolo migrations` with these words; return what it printed."""
+async def piccolo(*arguments: str, **environment: str) -> str:
+    """Run `piccolo migrations` with these arguments; return its output."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "piccolo.main",
         "migrations",
-        *words,
+        *arguments,
         env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"} | environment,
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""What a migration file may contain, checked in its source alone."""
+"""The rules for migration files, which are checked in their source alone."""
 
 from pathlib import Path
 
@@ -94,7 +94,7 @@ def test_sql_that_can_lose_data_needs_a_review(sql: str, why: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize(("sql", "why"), NEVER.items())
-def test_some_sql_is_refused_whoever_reviewed_it(sql: str, why: str, tmp_path: Path) -> None:
+def test_some_sql_is_refused_even_when_reviewed(sql: str, why: str, tmp_path: Path) -> None:
     faults = check_source(write(tmp_path, "0001_a", sql, 'REVIEWED = "seen"'))
     assert why in "".join(faults)
 
@@ -140,7 +140,7 @@ def test_forwards_only_registers(before: str, after: str, why: str, tmp_path: Pa
     assert why in "".join(check_source(path))
 
 
-def test_numbers_are_unique_and_names_are_in_form(tmp_path: Path) -> None:
+def test_numbers_are_unique_and_names_have_their_format(tmp_path: Path) -> None:
     write(tmp_path, "0001_a", "create table a (a int)")
     write(tmp_path, "0001_b", "create table b (a int)")
     write(tmp_path, "2_c", "create table c (a int)")
@@ -149,7 +149,7 @@ def test_numbers_are_unique_and_names_are_in_form(tmp_path: Path) -> None:
     assert "2_c.py" in second
 
 
-def test_a_script_is_cut_where_its_statements_end() -> None:
+def test_a_script_is_split_at_the_ends_of_its_statements() -> None:
     script = """
         create table a (b text default ';'); -- one; two
         /* three; */ create function f() returns int language sql as $x$ select 1; $x$;

@@ -40,7 +40,7 @@ def test_playable_code_has_no_faults(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
+    ("code", "expected"),
     [
         ("", "empty"),
         (" \n\t ", "empty"),
@@ -83,10 +83,10 @@ def test_playable_code_has_no_faults(code: str) -> None:
         (having("window.parent.postMessage(1);"), "`window.parent`"),
     ],
 )
-def test_faults_are_named(code: str, words: str) -> None:
+def test_faults_are_named(code: str, expected: str) -> None:
     faults = find_faults(code)
     assert len(faults) == 1
-    assert words in faults[0]
+    assert expected in faults[0]
 
 
 def test_all_faults_of_one_code_are_listed_in_order() -> None:

@@ -199,7 +199,7 @@ async def _stale(ch: Chapter, model: Model, ann: Person) -> None:
 
 
 async def _rights(ch: Chapter, model: Model, ann: Person) -> None:
-    """Take the role of whoever began a turn away before its decision."""
+    """Remove the role of the user who began a turn before its decision."""
     for step in ("lowered", "removed"):
         project = await ch.project(ann, title=step)
         guest = await ch.person(step)
