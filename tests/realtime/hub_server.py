@@ -196,7 +196,7 @@ class Notice(msgspec.Struct, frozen=True):
 class Process:
     """Hubs, an app around them, and its address, as one process of a server has them.
 
-    `valid` is the result of rechecking any subscriber's rights.
+    `valid` is the result of rechecking any subscriber's rights, unless `recheck_error` is raised.
     """
 
     def __init__(self, bus: Bus, limits: Limits | None, receives_commits: bool) -> None:
@@ -208,6 +208,7 @@ class Process:
         self._bus = bus
         self.address = ""
         self.valid = True
+        self.recheck_error: Exception | None = None
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
@@ -284,6 +285,8 @@ class Process:
         query = request.query_params
 
         async def recheck() -> bool:
+            if self.recheck_error:
+                raise self.recheck_error
             return self.valid
 
         seen = query.get("seen")

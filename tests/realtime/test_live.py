@@ -2,15 +2,16 @@
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.realtime import log
 from app.realtime.bus.local import LocalBus
 from app.realtime.events import LiveEvent
-from app.realtime.live import utf16_length
+from app.realtime.live import GrowingText, utf16_length
 from app.realtime.publisher import join_deltas
 from app.store.ids import new_id
 from tests.harness.database import DB
@@ -244,6 +245,13 @@ def _delta(call: str, offset: int, text: str) -> LiveEvent:
         attempt=1,
         after=0,
     )
+
+
+def test_what_is_no_text_leaves_a_growing_text_as_it_was() -> None:
+    growing = GrowingText("abc")
+    with pytest.raises(AttributeError):
+        growing.append(cast(Any, 5))
+    assert (growing.text, growing.offset) == ("abc", 3)
 
 
 async def test_a_delayed_delta_is_published_before_a_later_commit(

@@ -126,7 +126,11 @@ async def test_poison_event(
                 b"{", b"", b"\xff\x00", b"x" * 2_000_000, b"[]", b'{"sender":"x","word":{}}',
                 b'{"sender":"x","word":{"type":"hint","revision":"1"}}',
                 b'{"sender":"x","word":{"type":"live","event":{}}}',
+                b'{"sender":"x","word":' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+                b'{"sender":"x","word":{"type":"hint","revision":1,"epoch":"%b","rows":[[1,1,"x",{},'
+                b'null,"r","a","0001-01-01T00:00:00+14:00"]]}}' % project.epoch.encode(),
             ]  # fmt: skip
+            disconnected = count("disconnected")
             with redis_server.admin as admin:
                 for message in poison:
                     admin.publish(channel, message)
@@ -137,6 +141,7 @@ async def test_poison_event(
                         b'{"sender":"x","word":{"type":"hint","revision":%d}}' % revision,
                     )
             await eventually(lambda: count("poison") >= before + len(poison) + 1)
+            assert count("disconnected") == disconnected
             await received.revision(await project.note(size=3), within=1)
             assert received.logged == await project.logged()
 
