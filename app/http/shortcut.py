@@ -12,7 +12,7 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler, WebsocketRoute
 
 from app.http.policy import check_access, handlers_of
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 SHORTCUT = "shortcut"  # in a handler's opt
 CLOSED_BY_BUG = 4500
@@ -76,9 +76,9 @@ class Shortcuts:
         except WebSocketException as error:
             await send({"type": "websocket.close", "code": error.code, "reason": error.detail})
         except OSError:
-            log.debug("the client of %s left before it was answered", scope["path"])
+            logger.debug("the client of %s left before it was answered", scope["path"])
         except Exception:
-            log.exception("a socket on %s failed", scope["path"])
+            logger.exception("a socket on %s failed", scope["path"])
             await send({"type": "websocket.close", "code": CLOSED_BY_BUG, "reason": ""})
 
 

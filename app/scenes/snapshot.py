@@ -7,7 +7,7 @@ from app.problems import InvalidInput, NotFound
 from app.projects.members import list_members
 from app.projects.model import Member, Project
 from app.projects.projects import find_project
-from app.projects.replay import MAX_MESSAGES, NOT_SHOWN, State, replay, shown
+from app.projects.replay import MAX_MESSAGES, NOT_SHOWN, State, replay, snapshot_parts
 from app.realtime.events import Cursor, Event
 from app.realtime.hub import EncodedSnapshot
 from app.realtime.log import PAGE_EVENTS, head_of
@@ -85,7 +85,9 @@ async def snapshot_at(reader: Reader, project_id: str, revision: int) -> Encoded
         "epoch": head.epoch,
         "revision": revision,
     }
-    return EncodedSnapshot(head.epoch, revision, msgspec.json.encode(cursor | shown(state)))
+    return EncodedSnapshot(
+        head.epoch, revision, msgspec.json.encode(cursor | snapshot_parts(state))
+    )
 
 
 async def replayed(reader: Reader, project_id: str, revision: int) -> State:

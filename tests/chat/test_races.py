@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from app.projects.replay import State, replay, shown
+from app.projects.replay import State, replay, snapshot_parts
 from app.realtime.events import Event
 from tests.conftest import NewDatabase
 from tests.harness.person import Person
@@ -63,7 +63,7 @@ async def test_commit_during_snapshot(person: Person) -> None:
         known = [event for event in events if event["revision"] <= snapshot["revision"]]
         assert len(known) == snapshot["revision"] - first["revision"]
         assert not known or known[-1]["commit"] == known[-1]["revision"], "half a transaction"
-        names = [scene["name"] for scene in shown(folded(start, known))["scenes"]]
+        names = [scene["name"] for scene in snapshot_parts(folded(start, known))["scenes"]]
         assert names == [scene["name"] for scene in snapshot["scenes"]]
 
 

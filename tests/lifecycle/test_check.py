@@ -1,4 +1,4 @@
-"""The check finds each broken promise, and nothing in data that keeps them all."""
+"""The check finds each violated invariant, and no violation in valid data."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
