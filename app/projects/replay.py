@@ -6,9 +6,9 @@ import msgspec
 
 from app.realtime.events import Event
 
-MAX_MESSAGES = 100  # the newest, that a snapshot shows
-# Events that change nothing that a snapshot shows.
-NOT_SHOWN = [
+MAX_MESSAGES = 100  # in a snapshot; older ones are left out
+# Events that change nothing in a snapshot.
+EVENTS_OUTSIDE_SNAPSHOT = [
     "iteration.created",
     "tool.started",
     "tool.finished",
@@ -49,7 +49,7 @@ def replay(state: State, event: Event) -> State:
 
 
 def snapshot_parts(state: State) -> Json:
-    """Return the part of a snapshot that events make: all but cursor, epoch and revision."""
+    """Return the parts of a snapshot except cursor, epoch and revision."""
     return {
         "project": state.project,
         "members": sorted(state.members.values(), key=lambda member: str(member["userId"])),
