@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 from app import serve as service
-from app.prepare import Refused, data_dir, database
+from app.prepare import CommandError, data_dir, open_database
 from app.settings import Settings
 from app.store.binaries import EmbeddedError
 
-STOPPING = (signal.SIGTERM, signal.SIGINT)
+SHUTDOWN_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -23,38 +23,39 @@ def main(arguments: list[str] | None = None) -> None:
     from app.problems import Problem
     from app.store.migration import MigrationError
 
-    for number in STOPPING:
-        signal.signal(number, _leave)
+    for number in SHUTDOWN_SIGNALS:
+        signal.signal(number, _exit_on_signal)
     options = _parser().parse_args(arguments)
     try:
-        sys.exit(options.command(_settings(), options))
-    except (Refused, EmbeddedError, MigrationError) as refusal:
-        sys.exit(_say(f"reelroom: {refusal}", 2))
+        sys.exit(options.command(_read_settings(), options))
+    except (CommandError, EmbeddedError, MigrationError) as error:
+        sys.exit(_print_error(str(error), 2))
     except Problem as problem:
-        sys.exit(_say(f"reelroom: {problem.message}", 1))
+        sys.exit(_print_error(problem.message, 1))
 
 
-def _settings() -> Settings:
+def _read_settings() -> Settings:
     try:
         settings = Settings.read()
     except msgspec.ValidationError as error:
-        said, _, where = str(error).partition(" - at ")
-        raise Refused(f"{where[3:-1].upper()} is wrong: {said}") from error
+        reason, _, path = str(error).partition(" - at ")
+        raise CommandError(f"{path[3:-1].upper()} is wrong: {reason}") from error
     if settings.log_level.upper() not in logging.getLevelNamesMapping():
-        raise Refused(f"LOG_LEVEL is wrong: {settings.log_level} is no level")
+        raise CommandError(f"LOG_LEVEL is wrong: {settings.log_level} is no level")
     if settings.redis_url and not re.match("(redis|rediss|unix)://.", settings.redis_url):
-        raise Refused("REDIS_URL is wrong: it begins with redis:// or rediss://")
+        raise CommandError("REDIS_URL is wrong: it begins with redis:// or rediss://")
     return settings
 
 
-def _leave(number: int, frame: Any) -> None:
-    for other in STOPPING:  # the way out takes a moment, and needs no second telling
+def _exit_on_signal(number: int, frame: Any) -> None:
+    """Exit with status 0, ignoring further signals during the shutdown."""
+    for other in SHUTDOWN_SIGNALS:
         signal.signal(other, signal.SIG_IGN)
     raise SystemExit(0)
 
 
-def _say(text: str, status: int) -> int:
-    print(text, file=sys.stderr)
+def _print_error(message: str, status: int) -> int:
+    print(f"reelroom: {message}", file=sys.stderr)
     return status
 
 
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 
     one = commands.add_parser("serve", help="serve the studio (the default)")
     one.add_argument("--workers", type=int, help="processes; more than one needs REDIS_URL")
-    one.add_argument("--no-runs", action="store_true", help="leave the runs to `reelroom worker`")
+    one.add_argument("--no-runs", action="store_true", help="leave runs to `reelroom worker`")
     one.set_defaults(command=serve)
 
     one = commands.add_parser("migrate", help="bring the database's schema up to date")
@@ -76,24 +77,24 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("worker", help="work on runs without serving")
     one.set_defaults(command=work)
 
-    one = commands.add_parser("check", help="prove the invariants of the data")
+    one = commands.add_parser("check", help="check the invariants of the data")
     one.set_defaults(command=check_data)
 
-    one = commands.add_parser("user", help="make an account, set a password, get a login link")
+    one = commands.add_parser("user", help="create an account, set a password, get a login link")
     one.add_argument("action", choices=["create", "password", "login"])
     one.add_argument(
         "email",
         nargs="?",
         help="the account's e-mail address, or for password and login its id; "
-        "login without one is for the local admin",
+        "default for login: the local admin",
     )
-    one.add_argument("--name", default="", help="for create: shown to others; default the e-mail")
+    one.add_argument("--name", default="", help="for create: the display name; default: the e-mail")
     one.add_argument("--admin", action="store_true", help="for create: an administrator's account")
     one.set_defaults(command=manage_user)
 
     one = commands.add_parser("token", help="issue an API token")
     one.add_argument("email", help="an e-mail or a user id")
-    one.add_argument("--name", default="command line", help="of the token")
+    one.add_argument("--name", default="command line", help="name of the token")
     one.set_defaults(command=issue_token)
     return parser
 
@@ -108,20 +109,20 @@ def serve(settings: Settings, options: argparse.Namespace) -> int:
 def migrate_database(settings: Settings, options: argparse.Namespace) -> int:
     from app.store.migration import migrate
 
-    with database(settings, makes=True) as ready:
-        assert ready.database_url is not None
-        names = asyncio.run(migrate(ready.database_url, backups=data_dir(settings) / "backups"))
+    with open_database(settings, create=True) as connected:
+        assert connected.database_url is not None
+        names = asyncio.run(migrate(connected.database_url, backups=data_dir(settings) / "backups"))
     print(f"applied: {', '.join(names)}" if names else "the schema is up to date")
     return 0
 
 
 def work(settings: Settings, options: argparse.Namespace) -> int:
     if settings.database_url is None or settings.redis_url is None:
-        raise Refused("a worker apart from the server needs DATABASE_URL and REDIS_URL")
-    from app.logs import set_up
+        raise CommandError("a worker apart from the server needs DATABASE_URL and REDIS_URL")
+    from app.logs import configure_logging
     from app.main import run_worker
 
-    set_up(settings.log_level)
+    configure_logging(settings.log_level)
     asyncio.run(run_worker(settings))
     return 0
 
@@ -130,36 +131,36 @@ def check_data(settings: Settings, options: argparse.Namespace) -> int:
     from app.lifecycle.check import check
     from app.store.database import Database
 
-    async def look(dsn: str) -> int:
+    async def check_database(dsn: str) -> int:
         async with (
             Database().opened(dsn, connections=1) as db,
             db.reading(snapshot=True) as reader,
         ):
-            found = await check(reader)
-        for violation in found:
+            violations = await check(reader)
+        for violation in violations:
             print(violation)
-        print(f"{len(found)} violations" if found else "all invariants hold")
-        return 1 if found else 0
+        print(f"{len(violations)} violations" if violations else "all invariants hold")
+        return 1 if violations else 0
 
-    with database(settings) as ready:
-        assert ready.database_url is not None
-        return asyncio.run(look(ready.database_url))
+    with open_database(settings) as connected:
+        assert connected.database_url is not None
+        return asyncio.run(check_database(connected.database_url))
 
 
 def manage_user(settings: Settings, options: argparse.Namespace) -> int:
     from app.auth.commands import manage_user as manage
 
-    with database(settings) as ready:
+    with open_database(settings) as connected:
         return asyncio.run(
-            manage(ready, options.action, options.email, options.name, options.admin)
+            manage(connected, options.action, options.email, options.name, options.admin)
         )
 
 
 def issue_token(settings: Settings, options: argparse.Namespace) -> int:
     from app.auth.commands import print_new_token
 
-    with database(settings) as ready:
-        return asyncio.run(print_new_token(ready, options.email, options.name))
+    with open_database(settings) as connected:
+        return asyncio.run(print_new_token(connected, options.email, options.name))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What operators ask: is it alive, is it ready, and its figures."""
+"""The routes for operators: liveness, readiness and metrics."""
 
 import asyncio
 from typing import Any
@@ -13,7 +13,7 @@ from app.http.request import AnyRequest
 from app.problems import Problem
 from app.store.database import Database
 
-PATIENCE = 2.0  # seconds for each of the parts
+CHECK_TIMEOUT_SECONDS = 2.0  # of the check of PostgreSQL, and of that of Redis
 
 
 class Health(msgspec.Struct, kw_only=True):
@@ -39,7 +39,7 @@ async def live() -> dict[str, str]:
 )
 async def ready(request: AnyRequest) -> Response[Health]:
     database, redis = await asyncio.gather(
-        _database(request.app.state.db), _redis(request.app.state.redis)
+        _ping_database(request.app.state.db), _ping_redis(request.app.state.redis)
     )
     status = "down" if not database else "degraded" if redis is False else "ok"
     health = Health(status=status, database=database, redis=redis)
@@ -66,21 +66,21 @@ async def metrics() -> Response[bytes]:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _database(database: Database) -> bool:
+async def _ping_database(database: Database) -> bool:
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
             return bool(await database.fetchval("select 1"))
     except (Problem, TimeoutError):
         return False
 
 
-async def _redis(redis: Any) -> bool | None:
+async def _ping_redis(redis: Any) -> bool | None:
     if redis is None:
         return None
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
             return bool(await redis.ping())
-    except Exception:  # noqa: BLE001  whatever it is, Redis is not there
+    except Exception:  # noqa: BLE001  any error means that Redis is unavailable
         return False
 
 

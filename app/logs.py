@@ -1,4 +1,4 @@
-"""One JSON line for each thing worth knowing, on standard error."""
+"""Logging: one JSON object on a line of standard error for each record."""
 
 import logging
 import sys
@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 
 import msgspec
 
-QUIET = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "uvicorn.error", "websockets")
-FIELDS = ("request_id", "method", "path", "status", "milliseconds", "run_id")
+VERBOSE_LIBRARIES = (  # which log only warnings and errors
+    "httpx", "httpx2", "httpcore", "httpcore2", "openai", "uvicorn.error", "websockets",
+)  # fmt: skip
+EXTRA_FIELDS = ("request_id", "method", "path", "status", "milliseconds", "run_id")
 
 
 class JsonFormatter(logging.Formatter):
-    """Newlines and control characters of a message cannot forge a line: it is JSON."""
+    """Formats a record as JSON, which escapes newlines, so that no message can forge a line."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -21,7 +23,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        for name in FIELDS:
+        for name in EXTRA_FIELDS:
             if (value := getattr(record, name, None)) is not None:
                 line[name] = value
         if record.exc_info:
@@ -29,10 +31,10 @@ class JsonFormatter(logging.Formatter):
         return msgspec.json.encode(line).decode()
 
 
-def set_up(level: str) -> None:
-    """Send everything from `level` up to standard error; chatty libraries only from WARNING."""
+def configure_logging(level: str) -> None:
+    """Log records from `level` up to standard error; some libraries only from WARNING up."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in QUIET:
+    for name in VERBOSE_LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)

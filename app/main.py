@@ -1,4 +1,4 @@
-"""Builds the app: the one place that knows every slice."""
+"""Builds the app and its components; the only module that imports every slice."""
 
 import asyncio
 import contextlib
@@ -54,7 +54,7 @@ from app.scenes.snapshot import read_snapshot
 from app.settings import Settings
 from app.store.database import Database
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 OPENAPI = OpenAPIConfig(
     title="Reelroom",
@@ -67,15 +67,15 @@ OPENAPI = OpenAPIConfig(
 )
 
 
-class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What lives as long as the process does.
+class Components(msgspec.Struct, frozen=True, kw_only=True):
+    """The components that exist once in a process.
 
-    `opens` is False when the database was given: then whoever gave it opens and closes it.
+    `owns_database` is False for a database that the caller opens and closes.
     """
 
     settings: Settings
     database: Database
-    opens: bool
+    owns_database: bool
     credentials: Credentials
     redis: Any
     hubs: Hubs
@@ -85,10 +85,11 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     waiting: Waiting
 
 
-def make_parts(
+def build_components(
     settings: Settings, database: Database | None = None, limits: Limits | None = None
-) -> Parts:
-    redis, bus = _over_redis(settings.redis_url) if settings.redis_url else (None, LocalBus())
+) -> Components:
+    """Build the components of a process, none of them started yet."""
+    redis, bus = _redis_bus(settings.redis_url) if settings.redis_url else (None, LocalBus())
     db = database or Database()
     broadcasts = (RunQueued, GenerationQueued, CancelRequested, AccessRevoked)
     hubs = Hubs(
@@ -101,10 +102,10 @@ def make_parts(
     )
     provider = choose_provider(settings)
     runner = Runner(db, provider, hubs)
-    return Parts(
+    return Components(
         settings=settings,
         database=db,
-        opens=database is None,
+        owns_database=database is None,
         credentials=Credentials(db, settings),
         redis=redis,
         hubs=hubs,
@@ -116,24 +117,24 @@ def make_parts(
 
 
 @asynccontextmanager
-async def living(parts: Parts, *, run_jobs: bool) -> AsyncIterator[None]:
-    """The database, the bus and the runner, opened in this order and closed in reverse."""
-    settings = parts.settings
+async def running(components: Components, *, run_jobs: bool) -> AsyncIterator[None]:
+    """Start the database, the bus and the workers in this order; stop them in reverse."""
+    settings = components.settings
     async with AsyncExitStack() as stack:
-        if parts.opens:
+        if components.owns_database:
             if settings.database_url is None:
-                raise RuntimeError("DATABASE_URL is needed here; `reelroom serve` brings its own")
+                raise RuntimeError("DATABASE_URL is not set; only `reelroom serve` can do without")
             await stack.enter_async_context(
-                parts.database.opened(
+                components.database.opened(
                     settings.database_url, connections=settings.database_connections
                 )
             )
-        stack.push_async_callback(parts.provider.close)
-        await stack.enter_async_context(parts.hubs.serving())
-        stack.enter_context(_connected_signals(parts))
+        stack.push_async_callback(components.provider.close)
+        await stack.enter_async_context(components.hubs.serving())
+        stack.enter_context(_connected_signals(components))
         if run_jobs:
-            await stack.enter_async_context(parts.generation_worker.running())
-            await stack.enter_async_context(parts.runner.running())
+            await stack.enter_async_context(components.generation_worker.running())
+            await stack.enter_async_context(components.runner.running())
         yield
 
 
@@ -146,17 +147,17 @@ def create_app(
 ) -> ASGIApp:
     """Build the whole server as an ASGI app.
 
-    Without `database` the app opens and closes its own, at `settings.database_url`; a given one
-    is open for as long as the app is served. `run_jobs=False` leaves the runs to other
-    processes. `limits` replace those of the subscriptions. Raises `UndeclaredRoute` when a route
-    does not declare what it does and who may call it.
+    Without `database` the app opens and closes its own, at `settings.database_url`; the caller
+    keeps a given one open while the app is served. `run_jobs=False` leaves runs to other
+    processes. `limits` replace the default limits of subscriptions. Raises `UndeclaredRoute` when
+    a route does not declare its operation and its access.
     """
-    parts = make_parts(settings or Settings.read(), database, limits)
+    components = build_components(settings or Settings.read(), database, limits)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with living(parts, run_jobs=run_jobs):
-            with _ending_answers_at_exit(parts.hubs, parts.waiting):
+        async with running(components, run_jobs=run_jobs):
+            with _closing_streams_on_signal(components.hubs, components.waiting):
                 yield
 
     routes = [
@@ -176,56 +177,56 @@ def create_app(
         lifespan=[lifespan],
         state=State(
             {
-                "settings": parts.settings,
-                "db": parts.database,
-                "limiter": Limiter(parts.redis),
-                "redis": parts.redis,
-                "hubs": parts.hubs,
-                "accesses": AccessLookups(parts.database),
-                CREDENTIALS: parts.credentials,
+                "settings": components.settings,
+                "db": components.database,
+                "limiter": Limiter(components.redis),
+                "redis": components.redis,
+                "hubs": components.hubs,
+                "accesses": AccessLookups(components.database),
+                CREDENTIALS: components.credentials,
             }
         ),
         dependencies={
-            "caller": Provide(parts.credentials.provide_caller),
-            "db": Provide(lambda: parts.database, sync_to_thread=False),
-            "waiting": Provide(lambda: parts.waiting, sync_to_thread=False),
-            "hubs": Provide(lambda: parts.hubs, sync_to_thread=False),
+            "caller": Provide(components.credentials.provide_caller),
+            "db": Provide(lambda: components.database, sync_to_thread=False),
+            "waiting": Provide(lambda: components.waiting, sync_to_thread=False),
+            "hubs": Provide(lambda: components.hubs, sync_to_thread=False),
         },
         exception_handlers=HANDLERS,
         openapi_config=OPENAPI,
         logging_config=None,
     )
     check_routes(app)
-    return cast(ASGIApp, Guard(Shortcuts(app), parts.settings))
+    return cast(ASGIApp, Guard(Shortcuts(app), components.settings))
 
 
 def create_web_app() -> ASGIApp:
-    """For a web process whose runs are worked on by `reelroom worker`."""
+    """Build the app of a process that leaves runs to `reelroom worker`."""
     return create_app(run_jobs=False)
 
 
 async def run_worker(settings: Settings) -> None:
     """Work on runs until SIGTERM or SIGINT."""
-    parts = make_parts(settings)
-    over = asyncio.Event()
+    components = build_components(settings)
+    shutdown = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, over.set)
-    async with living(parts, run_jobs=True):
-        log.info("the worker is ready")
-        await over.wait()
+        loop.add_signal_handler(number, shutdown.set)
+    async with running(components, run_jobs=True):
+        logger.info("the worker is ready")
+        await shutdown.wait()
 
 
-def _over_redis(url: str) -> tuple[Any, Bus]:
-    """What limits and health ask, and the bus."""
-    from app.realtime.bus.redis import RedisBus  # late: most servers of one process do without
+def _redis_bus(url: str) -> tuple[Any, Bus]:
+    """Return the Redis client of the rate limits and the health check, and the bus."""
+    from app.realtime.bus.redis import RedisBus  # late: most single-process servers need no Redis
 
     bus = RedisBus(url)
     return bus.server, bus
 
 
 def choose_provider(settings: Settings) -> Provider:
-    """The configured model, or the offline one when there is no key."""
+    """Return the configured model, or the offline model when none is configured."""
     if settings.openai_api_key is None and settings.openai_base_url is None:
         return OfflineModel()
     from app.brain.openai import OpenAiModel  # late: importing the SDK takes half a second
@@ -238,17 +239,18 @@ def choose_provider(settings: Settings) -> Provider:
 
 
 @contextlib.contextmanager
-def _connected_signals(parts: Parts) -> Iterator[None]:
-    """Connect what is sent after commits to its receivers, here and in the other processes."""
-    hubs, runner, generation_worker = parts.hubs, parts.runner, parts.generation_worker
+def _connected_signals(components: Components) -> Iterator[None]:
+    """Connect the signals sent after commits to their receivers in this and other processes."""
+    hubs, runner = components.hubs, components.runner
+    generation_worker = components.generation_worker
     receivers: list[tuple[type[Any], Callable[[Any], None]]] = [
         (RunQueued, lambda _: runner.wake()),
         (GenerationQueued, lambda _: generation_worker.wake()),
         (CancelRequested, lambda message: runner.cancel(message.run_id)),
         (AccessRevoked, lambda message: hubs.recheck_user(message.user_id)),
     ]
-    signals = parts.database.signals
-    disconnects = [signals.connect(LogGrew, parts.waiting.log_grew)]
+    signals = components.database.signals
+    disconnects = [signals.connect(LogGrew, components.waiting.log_grew)]
     for kind, receive in receivers:
         disconnects += [
             signals.connect(kind, receive),
@@ -263,10 +265,13 @@ def _connected_signals(parts: Parts) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ending_answers_at_exit(hubs: Hubs, waiting: Waiting) -> Iterator[None]:
-    """End what may stay open at the signal: uvicorn waits for it before it shuts the app down."""
+def _closing_streams_on_signal(hubs: Hubs, waiting: Waiting) -> Iterator[None]:
+    """Close streams and waiting requests at SIGTERM or SIGINT.
+
+    Uvicorn waits for open connections to end before it shuts the app down.
+    """
     loop = asyncio.get_running_loop()
-    kept: dict[int, Any] = {}
+    replaced: dict[int, Any] = {}
 
     def close() -> None:
         hubs.close()
@@ -274,17 +279,15 @@ def _ending_answers_at_exit(hubs: Hubs, waiting: Waiting) -> Iterator[None]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(close)
-        before = kept[number]
-        if callable(before):
-            before(number, frame)
+        replaced[number](number, frame)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        found = signal.getsignal(number)
-        if callable(found):
-            kept[number] = found
+        handler = signal.getsignal(number)
+        if callable(handler):
+            replaced[number] = handler
             signal.signal(number, handle)
     try:
         yield
     finally:
-        for kind, handler in kept.items():
-            signal.signal(kind, handler)
+        for signum, previous in replaced.items():
+            signal.signal(signum, previous)

@@ -1,4 +1,4 @@
-"""The browser client's files: its pages, their assets, and the preview frame."""
+"""The routes of the browser client's files: its pages, their assets and the preview frame."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ NOT_BUILT = """<!doctype html><meta charset="utf-8"><title>Reelroom</title>
 The API is described at <a href="/schema/openapi.json">/schema</a>.</p>
 """
 
-# What runs in the frame is untrusted: it may draw, and nothing else. It has an opaque origin.
+# The code in the frame is untrusted: it has an opaque origin, and neither network nor storage.
 FRAME_POLICY = (
     "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval';"
     " style-src 'unsafe-inline'; img-src data: blob:; font-src data:; media-src blob:;"
@@ -31,13 +31,13 @@ FRAME_POLICY = (
     include_in_schema=False,
 )
 async def index() -> Response[bytes]:
-    """The studio; which of its views is the address's matter."""
+    """Return the page of the studio, which chooses its view by the path."""
     return _page("index.html", {"cache-control": "no-cache"})
 
 
 @get("/preview", **declare("preview.read", "public"), include_in_schema=False)
 async def preview() -> Response[bytes]:
-    """The sandboxed frame that plays a scene."""
+    """Return the page of the sandboxed frame that plays a scene."""
     headers = {
         "content-security-policy": FRAME_POLICY,
         "cache-control": "no-cache",
@@ -56,7 +56,7 @@ def _page(name: str, headers: dict[str, str]) -> Response[bytes]:
 
 
 def assets() -> list[Any]:
-    """Hashed files, for ever; nothing when the client was not built."""
+    """Return the router of the hashed asset files; none when the client was not built."""
     folder = DIST / "assets"
     if not folder.is_dir():
         return []

@@ -1,4 +1,4 @@
-"""Every table, and where its migrations live."""
+"""Piccolo's app configuration: the tables and the folder of the migrations."""
 
 from pathlib import Path
 

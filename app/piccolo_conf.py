@@ -1,4 +1,4 @@
-"""What Piccolo's command line reads: `PICCOLO_CONF=app.piccolo_conf piccolo migrations check`."""
+"""Piccolo's configuration: `PICCOLO_CONF=app.piccolo_conf piccolo migrations check`."""
 
 from piccolo.conf.apps import AppRegistry
 

@@ -1,4 +1,4 @@
-"""The database before it is used: whose it is, whether it answers, and its schema."""
+"""Opens the database of a command, embedded or external, and prepares its schema."""
 
 import threading
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ from app.store import embedded
 from app.store.binaries import EmbeddedError
 from app.store.cluster import AlreadyRunningError, read_major
 
-ANSWER = 5.0  # seconds that the database may take to take a connection
+CONNECT_TIMEOUT_SECONDS = 5.0
 
-AWAY = (
+UNAVAILABLE_ERRORS = (  # temporary: the connection is attempted again
     OSError,
     TimeoutError,
     asyncpg.CannotConnectNowError,
@@ -28,7 +28,7 @@ AWAY = (
     asyncpg.CrashShutdownError,
     asyncpg.QueryCanceledError,
 )
-WRONG = (
+CONFIGURATION_ERRORS = (  # permanent: DATABASE_URL must be corrected
     asyncpg.ClientConfigurationError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
@@ -37,46 +37,48 @@ WRONG = (
 )
 
 
-class Refused(Exception):
-    """Said on the way out; the command ends with status 2."""
+class CommandError(Exception):
+    """The command cannot run as given; it prints the message and exits with status 2."""
 
 
-class DatabaseAway(Exception):
-    """The database takes no connections now."""
+class DatabaseUnavailable(Exception):
+    """The database accepts no connections at the moment."""
 
 
 class Service(Protocol):
-    """Who serves from the database."""
+    """A server that uses the database; `url` is its own address."""
 
     url: str
 
     def fail(self, failure: Exception) -> None:
-        """Called when the database is gone for good."""
+        """Shut down with this error, since the embedded PostgreSQL has ended."""
 
 
 def data_dir(settings: Settings) -> Path:
+    """Return the folder of the embedded database and of the backups."""
     return Path(settings.reelroom_data_dir or platformdirs.user_data_dir("reelroom", False))
 
 
 @contextmanager
-def database(
-    settings: Settings, service: Service | None = None, *, makes: bool = False
+def open_database(
+    settings: Settings, service: Service | None = None, *, create: bool = False
 ) -> Iterator[Settings]:
-    """The settings with a `database_url`: the given one, or that of our own PostgreSQL.
+    """Yield the settings with a `database_url`, starting the embedded PostgreSQL if none is set.
 
-    Our own is made if it is not there yet, for a service and for whom `makes` it; everybody else
-    is `Refused`: an empty one would only hide that the server's is in another folder.
+    An embedded database that does not exist is created for a `service`, or with `create`. Other
+    commands raise `CommandError`: the server's database is probably in another folder.
 
-    When a Reelroom already serves from the data folder its database is used; unless a service of
-    our own is to use it: then those who come after us are told its address, and it ends when
-    PostgreSQL does.
+    When another process already runs the embedded PostgreSQL, its database is used, and `host`
+    and `port` are those of its server. A `service` raises `AlreadyRunningError` instead. The
+    address of a `service` is published in the data folder, and the service fails when PostgreSQL
+    ends.
     """
     if settings.database_url is not None:
         yield settings
         return
     folder = data_dir(settings)
-    if service is None and not makes and read_major(folder / "database") is None:
-        raise Refused(
+    if service is None and not create and read_major(folder / "database") is None:
+        raise CommandError(
             f"there is no database in {folder}: start `reelroom` first, or set REELROOM_DATA_DIR"
             " or DATABASE_URL to what the server has"
         )
@@ -86,35 +88,37 @@ def database(
         dsn = embedded.running_dsn(folder)
         if service is not None or dsn is None:
             raise
-        at = urlsplit(running.url or "")
+        address = urlsplit(running.url or "")
         yield msgspec.structs.replace(
             settings,
             database_url=dsn,
-            host=at.hostname or settings.host,
-            port=at.port or settings.port,
+            host=address.hostname or settings.host,
+            port=address.port or settings.port,
         )
         return
     except OSError as error:
-        raise Refused(f"the data folder {folder} can't be used: {error.strerror}") from error
+        raise CommandError(f"the data folder {folder} can't be used: {error.strerror}") from error
     try:
         if service is not None:
             server.announce(service.url + "/")
-            watch = [server, service, folder / "postgres.log"]
-            threading.Thread(target=_end_with_postgres, args=watch, daemon=True).start()
+            arguments = [server, service, folder / "postgres.log"]
+            threading.Thread(target=_fail_with_postgres, args=arguments, daemon=True).start()
         yield msgspec.structs.replace(settings, database_url=server.dsn)
     finally:
         server.stop()
 
 
-def _end_with_postgres(server: embedded.Embedded, service: Service, log: Path) -> None:
+def _fail_with_postgres(server: embedded.Embedded, service: Service, log: Path) -> None:
     server.wait()
     service.fail(EmbeddedError(f"PostgreSQL has ended by itself, see {log}"))
 
 
-async def prepare(settings: Settings, *, migrates: bool) -> str | None:
-    """Migrate in local mode, insist on it elsewhere; return the path of a local login link.
+async def prepare_database(settings: Settings, *, migrates: bool) -> str | None:
+    """Bring the schema up to date and return the path of a login link in local mode, else None.
 
-    Raises `DatabaseAway`, and `Refused` when the database will never do.
+    Without `migrates` a schema that is not up to date raises `CommandError`, as does a
+    `DATABASE_URL` that cannot be used. Raises `DatabaseUnavailable` when the database does not
+    answer.
     """
     from app.auth.local import begin_local_mode
     from app.problems import DatabaseError, ServiceUnavailable
@@ -124,16 +128,18 @@ async def prepare(settings: Settings, *, migrates: bool) -> str | None:
     dsn = settings.database_url
     assert dsn is not None
     try:
-        connection = await asyncpg.connect(dsn, timeout=ANSWER)
+        connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_SECONDS)
         await connection.close()
         if migrates:
             await migrate(dsn, backups=data_dir(settings) / "backups")
-        elif waiting := await pending(dsn):
-            raise Refused(f"the database lacks {', '.join(waiting)}: run `reelroom migrate` first")
+        elif names := await pending(dsn):
+            raise CommandError(
+                f"the database lacks {', '.join(names)}: run `reelroom migrate` first"
+            )
         async with Database().opened(dsn, connections=1) as db, db.transaction() as tx:
             return await begin_local_mode(tx, settings)
-    except WRONG as error:
-        raise Refused(f"DATABASE_URL can't be used: {error}") from error
-    except (*AWAY, DatabaseError, ServiceUnavailable) as error:
-        said = str(error) or type(error).__name__
-        raise DatabaseAway(f"the database does not answer ({said})") from error
+    except CONFIGURATION_ERRORS as error:
+        raise CommandError(f"DATABASE_URL can't be used: {error}") from error
+    except (*UNAVAILABLE_ERRORS, DatabaseError, ServiceUnavailable) as error:
+        reason = str(error) or type(error).__name__
+        raise DatabaseUnavailable(f"the database does not answer ({reason})") from error

@@ -1,4 +1,4 @@
-"""Every error that a client can meet, with the code, status and retry advice of the contract.
+"""The errors that clients receive, each with its code, HTTP status and whether to retry.
 
     Problem
     ├── InvalidInput 400          ├── PayloadTooLarge 413        ├── AiError 502
@@ -97,7 +97,7 @@ class ValidationFailed(Problem):
 
     @classmethod
     def at(cls, path: str, rule: str, message: str) -> "ValidationFailed":
-        """One broken rule, at a field's path on the wire such as `scenes.0.duration`."""
+        """Return the error for one broken rule; `path` is like `scenes.0.duration`."""
         return cls(message, details=[{"path": path, "rule": rule, "message": message}])
 
 
@@ -142,7 +142,7 @@ class ProjectBusy(Conflict):
 
 
 class LeaseLost(Exception):
-    """Another worker owns this run now; whatever this one still holds is discarded."""
+    """The lease expired and another worker claimed the job; this attempt writes nothing more."""
 
 
 class StaleBase(Problem):

@@ -1,4 +1,4 @@
-"""`reelroom serve`: its socket, its processes, and the line that says it is ready."""
+"""The command `reelroom serve`: binds the socket, prepares the database and runs the processes."""
 
 import asyncio
 import gc
@@ -17,63 +17,60 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
-from app.prepare import DatabaseAway, Refused, database, prepare
-from app.settings import WORKERS_MOST, Settings
+from app.prepare import CommandError, DatabaseUnavailable, open_database, prepare_database
+from app.settings import MAX_WORKERS, Settings
 
-GRACE = 4  # seconds that requests under way get at shutdown; runs get some more after them
-LEAVE = 12.0  # seconds after which a worker whose parent died ends in any case
-FRAME_MOST = 64 * 1024  # bytes of a WebSocket frame from a client
-AGAIN = 1.0  # seconds between two looks for a database that is away
-COLLECT = 5_000, 20, 20  # new objects, and passes over young ones, between two collections
+REQUEST_GRACE_SECONDS = 4  # for open requests at shutdown; runs are drained after them
+ORPHAN_EXIT_SECONDS = 12.0  # until a worker process whose parent died exits without shutdown
+STALLED_CONNECTION_SECONDS = 60  # that a client takes nothing of what was sent, then it is reset
+MAX_FRAME_BYTES = 64 * 1024  # of a WebSocket frame from a client
+DATABASE_RETRY_SECONDS = 1.0  # between attempts to reach an unavailable database
+GC_THRESHOLDS = 5_000, 20, 20  # arguments of `gc.set_threshold`
 logger = logging.getLogger(__name__)
 
-READY = "Reelroom is ready: {url}"
-LINK = "Log in once: {url}"
+READY_MESSAGE = "Reelroom is ready: {url}"
+LOGIN_LINK_MESSAGE = "Log in once: {url}"
 
 
 def serve(settings: Settings, *, workers: int, run_jobs: bool) -> None:
-    """Serve until SIGTERM or SIGINT. Raises `Refused`, `EmbeddedError` or `MigrationError`."""
-    _check(settings, workers, run_jobs)
+    """Serve until SIGTERM or SIGINT. Raises `CommandError`, `EmbeddedError` or `MigrationError`."""
+    _check_options(settings, workers, run_jobs)
     migrates = settings.database_url is None or settings.loopback
-    with _listener(settings) as listener:
-        url = f"http://{_shown(settings.host)}:{listener.getsockname()[1]}"
-        early = threading.Thread(target=_import_early, daemon=True)
-        early.start()
+    with _open_listener(settings) as listener:
+        url = f"http://{_client_host(settings.host)}:{listener.getsockname()[1]}"
+        preload = threading.Thread(target=_preload_modules, daemon=True)
+        preload.start()
         service = Service(listener, url, run_jobs=run_jobs, migrates=migrates)
-        with database(settings, service) as ready:
-            early.join()  # two threads must not import what imports itself in a circle
-            service.prepare(ready)
+        with open_database(settings, service) as connected:
+            preload.join()  # two threads must not import modules that import each other
+            service.prepare(connected)
             if workers > 1:
                 service.run_many(workers)
             else:
                 service.run_one()
 
 
-def _check(settings: Settings, workers: int, run_jobs: bool) -> None:
-    if not 1 <= workers <= WORKERS_MOST:
-        raise Refused(f"--workers takes 1 to {WORKERS_MOST}.")
+def _check_options(settings: Settings, workers: int, run_jobs: bool) -> None:
+    if not 1 <= workers <= MAX_WORKERS:
+        raise CommandError(f"--workers takes 1 to {MAX_WORKERS}.")
     if settings.redis_url is None:
         if workers > 1:
-            raise Refused(
-                f"{workers} workers need REDIS_URL: without Redis one process can't tell another"
-                " what it does. Set REDIS_URL, or run one worker."
+            raise CommandError(
+                f"{workers} workers need REDIS_URL: processes exchange messages through Redis."
+                " Set REDIS_URL, or run one worker."
             )
         if not run_jobs:
-            raise Refused("--no-runs needs REDIS_URL: the runs would be worked on elsewhere.")
+            raise CommandError("--no-runs needs REDIS_URL: other processes work on the runs.")
 
 
-def _import_early() -> None:
-    """While PostgreSQL starts we wait anyway."""
-    for name in (
-        "app.main",
-        "app.store.migration",
-        "uvicorn.lifespan.on",
-    ):
+def _preload_modules() -> None:
+    """Import the slow modules while PostgreSQL starts."""
+    for name in ("app.main", "app.store.migration", "uvicorn.lifespan.on"):
         importlib.import_module(name)
 
 
 class Service:
-    """One listening socket, the database behind it, and the processes that serve both."""
+    """Serves the app on one listening socket, in this process or in several worker processes."""
 
     _settings: Settings
 
@@ -87,79 +84,83 @@ class Service:
         self._prepared = False
         self._link: str | None = None
         self._failure: Exception | None = None
-        self._leave: Callable[[], None] | None = None
+        self._request_exit: Callable[[], None] | None = None
 
     def fail(self, failure: Exception) -> None:
-        """End the service, and raise this where it was run."""
+        """Shut the service down; `run_one` or `run_many` then raises `failure`."""
         self._failure = failure
-        if self._leave:
-            self._leave()
+        if self._request_exit:
+            self._request_exit()
 
     def prepare(self, settings: Settings) -> None:
-        """Bring the schema up to date and make a login link; later, if the database is away."""
+        """Prepare the database and create a login link.
+
+        When the database is unavailable, preparation is retried after the server has started.
+        """
         self._settings = settings
         try:
-            self._link = asyncio.run(prepare(self._settings, migrates=self._migrates))
+            self._link = asyncio.run(prepare_database(self._settings, migrates=self._migrates))
             self._prepared = True
-        except DatabaseAway as error:
-            print(f"reelroom: {error}; it is asked again until it does", file=sys.stderr)
+        except DatabaseUnavailable as error:
+            print(f"reelroom: {error}; retrying until it does", file=sys.stderr)
 
     def run_one(self) -> None:
         """Serve in this process."""
         import uvicorn
 
-        from app.logs import set_up
+        from app.logs import configure_logging
         from app.main import create_app
         from app.store.concurrency import spawn
 
-        set_up(self._settings.log_level)
+        configure_logging(self._settings.log_level)
         service = self
 
         class Server(uvicorn.Server):
             async def startup(self, sockets: list[socket.socket] | None = None) -> None:
                 await super().startup(sockets)
-                settle()
-                service._say_ready()
+                freeze_garbage_collector()
+                service._print_ready()
                 if not service._prepared:
-                    spawn(service._prepare_later(), name="prepare the database")
+                    spawn(service._retry_prepare(), name="prepare the database")
 
             async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
                 await super().shutdown(sockets)
-                if self.force_exit:  # a second Ctrl-C hurries requests, but leases are given back
+                if self.force_exit:  # a second Ctrl-C aborts requests, but leases are released
                     await self.lifespan.shutdown()
 
-            def leave(self) -> None:
+            def request_exit(self) -> None:
                 self.should_exit = True
 
         server = Server(
             _config(self._settings, create_app(self._settings, run_jobs=self._run_jobs))
         )
-        self._leave = server.leave
+        self._request_exit = server.request_exit
         self._raise_failure()
         server.run(sockets=[self._listener])
         self._raise_failure()
 
     def run_many(self, workers: int) -> None:
-        """Serve in several processes, which are started again when they die."""
+        """Serve in `workers` processes; a process that dies is replaced."""
         from uvicorn.config import STARTUP_FAILURE
 
-        from app.logs import set_up
+        from app.logs import configure_logging
         from app.supervisor import Supervisor
 
-        set_up(self._settings.log_level)
-        self._settings.hand_down()
+        configure_logging(self._settings.log_level)
+        self._settings.export()
         factory = "app.serve:worker_app" if self._run_jobs else "app.serve:web_worker_app"
         config = _config(self._settings, factory, factory=True, workers=workers)
         supervisor = Supervisor(config, [self._listener])
-        self._leave = supervisor.should_exit.set
+        self._request_exit = supervisor.should_exit.set
         self._raise_failure()
-        threading.Thread(target=self._watch_many, args=[supervisor], daemon=True).start()
+        threading.Thread(target=self._await_workers, args=[supervisor], daemon=True).start()
         supervisor.run()
         self._raise_failure()
         if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
-            raise Refused("the server did not start; its log says why")
+            raise CommandError("the server did not start; see its log")
 
-    def _watch_many(self, supervisor: Any) -> None:
+    def _await_workers(self, supervisor: Any) -> None:
+        """Wait until a worker process answers, then print that the server is ready."""
         while not supervisor.should_exit.is_set():
             try:
                 with urllib.request.urlopen(self.url + "/health/live", timeout=1):
@@ -168,26 +169,26 @@ class Service:
                 time.sleep(0.05)
         else:
             return
-        self._say_ready()
+        self._print_ready()
         if not self._prepared:
-            asyncio.run(self._prepare_later())
+            asyncio.run(self._retry_prepare())
 
-    def _say_ready(self) -> None:
-        print(READY.format(url=self.url + (self._link or "/")), flush=True)
+    def _print_ready(self) -> None:
+        print(READY_MESSAGE.format(url=self.url + (self._link or "/")), flush=True)
 
-    async def _prepare_later(self) -> None:
-        """Ask the database until it answers; end when it turns out to be of no use."""
+    async def _retry_prepare(self) -> None:
+        """Retry preparing the database while it is unavailable; any other error is a failure."""
         while True:
-            await asyncio.sleep(AGAIN)
+            await asyncio.sleep(DATABASE_RETRY_SECONDS)
             try:
-                link = await prepare(self._settings, migrates=self._migrates)
-            except DatabaseAway:
+                link = await prepare_database(self._settings, migrates=self._migrates)
+            except DatabaseUnavailable:
                 continue
-            except Exception as failure:  # noqa: BLE001  raised again where the process ends
+            except Exception as failure:  # noqa: BLE001  `_raise_failure` raises it
                 self.fail(failure)
                 return
             if link:
-                print(LINK.format(url=self.url + link), flush=True)
+                print(LOGIN_LINK_MESSAGE.format(url=self.url + link), flush=True)
             return
 
     def _raise_failure(self) -> None:
@@ -196,24 +197,29 @@ class Service:
 
 
 @contextmanager
-def _listener(settings: Settings) -> Iterator[socket.socket]:
+def _open_listener(settings: Settings) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
-        reason = str(error.strerror).partition(" (")[0]  # Python adds the address again
-        raise Refused(f"can't listen on {settings.host}:{settings.port}: {reason}") from error
+        reason = str(error.strerror).partition(" (")[0]  # Python appends the address
+        raise CommandError(f"can't listen on {settings.host}:{settings.port}: {reason}") from error
     with listener:
         listener.set_inheritable(True)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted connections inherit it
+            milliseconds = STALLED_CONNECTION_SECONDS * 1000
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         yield listener
 
 
-def _shown(host: str) -> str:
+def _client_host(host: str) -> str:
+    """Return the host of a URL by which a client on this machine reaches a server on `host`."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"[{host}]" if ":" in host else host
 
 
-def _config(settings: Settings, app: Any, **more: Any) -> Any:
+def _config(settings: Settings, app: Any, **options: Any) -> Any:
+    """Return the configuration of uvicorn with further `options`."""
     import uvicorn
 
     http, ws = _protocols()
@@ -221,21 +227,22 @@ def _config(settings: Settings, app: Any, **more: Any) -> Any:
         app,
         http=cast(Any, http),
         ws=cast(Any, ws),
-        ws_max_size=FRAME_MOST,
+        ws_max_size=MAX_FRAME_BYTES,
         ws_per_message_deflate=False,
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=REQUEST_GRACE_SECONDS,
         proxy_headers=bool(settings.allowed_origins),
         server_header=False,
         access_log=False,
         log_config=None,
-        **more,
+        **options,
     )
 
 
 def _protocols() -> tuple[str, str]:
-    """Choose uvicorn's protocol classes: ours for the versions that they were tested with.
+    """Return the names of uvicorn's HTTP and WebSocket protocol classes.
 
-    Without the accelerated ones events are delivered through ASGI, which is correct and slower.
+    The accelerated classes are used with the versions of uvicorn and its libraries that they were
+    tested with. With others, or without them, events are delivered through ASGI, which is slower.
     """
     plain = ("app.http.connection:Connection", "websockets-sansio")
     if importlib.util.find_spec("app.realtime.accelerated") is None:
@@ -254,44 +261,45 @@ def _protocols() -> tuple[str, str]:
 
 
 def worker_app() -> Any:
-    """The app of one process among several."""
+    """Return the app of a worker process that also works on runs."""
     return _app_of_worker(run_jobs=True)
 
 
 def web_worker_app() -> Any:
-    """The same, with the runs left to `reelroom worker`."""
+    """Return the app of a worker process that leaves runs to `reelroom worker`."""
     return _app_of_worker(run_jobs=False)
 
 
 def _app_of_worker(*, run_jobs: bool) -> Any:
-    from app.logs import set_up
+    from app.logs import configure_logging
     from app.main import create_app
 
     settings = Settings.read()
-    set_up(settings.log_level)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for our parent, who then tells us
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    configure_logging(settings.log_level)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and sends SIGTERM
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     app = create_app(settings, run_jobs=run_jobs)
-    settle()
+    freeze_garbage_collector()
     return app
 
 
-def settle() -> None:
-    """Have the garbage collector let be what lives as long as the process, and look less often.
+def freeze_garbage_collector() -> None:
+    """Exclude the objects that exist now from garbage collection, and collect less often.
 
-    Its passes over everything would cost a herd of new connections a sixth of their time.
+    With the default settings, collections take a sixth of the time in which many clients connect
+    at once.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*COLLECT)
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
-def _end_with_parent() -> None:
-    """A worker whose parent was killed ends like one that was told to."""
+def _exit_with_parent() -> None:
+    """Wait for the parent process to die, then shut this worker process down."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(LEAVE)
+    time.sleep(ORPHAN_EXIT_SECONDS)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""Everything the environment decides, read once; the only reader of os.environ."""
+"""The settings of a process, read from environment variables; no other module reads them."""
 
 import os
 from collections.abc import Mapping
@@ -6,15 +6,15 @@ from typing import Annotated
 
 import msgspec
 
-WORKERS_MOST = 64
+MAX_WORKERS = 64  # processes of `reelroom serve`
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All optional; an empty variable counts as absent. The environment writes them in capitals."""
+    """Optional settings; each is the environment variable of its name in capital letters."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
-    web_concurrency: Annotated[int, msgspec.Meta(ge=1, le=WORKERS_MOST)] = 1
+    web_concurrency: Annotated[int, msgspec.Meta(ge=1, le=MAX_WORKERS)] = 1
     database_url: str | None = None
     database_connections: Annotated[int, msgspec.Meta(ge=2, le=200)] = 10
     redis_url: str | None = None
@@ -30,7 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def allowed_origins(self) -> frozenset[str]:
-        """Origins beyond the server's own that may send cookie requests, comma separated."""
+        """The origins, besides the server's own, that may send requests with cookies."""
         return frozenset(
             origin.strip().lower().rstrip("/")
             for origin in self.reelroom_allowed_origins.split(",")
@@ -39,21 +39,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def loopback(self) -> bool:
-        """True when only this machine can reach the server; local mode needs it."""
+        """Whether only this machine can reach the server, as local mode requires."""
         return self.host in ("127.0.0.1", "localhost", "::1")
 
-    def hand_down(self) -> None:
-        """Write the settings to the environment, for the processes that this one starts."""
+    def export(self) -> None:
+        """Write the settings to the environment variables, which child processes inherit."""
         for name in self.__struct_fields__:
             if (value := getattr(self, name)) is not None:
                 os.environ[name.upper()] = str(value)
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """Raise `msgspec.ValidationError` naming the first variable that is malformed."""
-        known = {
+        """Return the settings; an empty variable counts as absent.
+
+        Raises `msgspec.ValidationError`, which names the first malformed variable.
+        """
+        values = {
             name: value
             for name in cls.__struct_fields__
             if (value := environment.get(name.upper(), "").strip())
         }
-        return msgspec.convert(known, cls, strict=False)
+        return msgspec.convert(values, cls, strict=False)

@@ -1,4 +1,4 @@
-"""Typed signals between parts of one process, whose senders do not know their receivers."""
+"""Typed signals between slices within one process; senders do not import their receivers."""
 
 import logging
 from collections.abc import Callable
@@ -12,8 +12,8 @@ Message = TypeVar("Message")
 class Signals:
     """Delivers each message at once to the receivers of its type, in the order of connecting.
 
-    Any class can be a message type; each is defined by the slice that sends it. Signals only save
-    time: a receiver must also find out by itself, if later, what a lost message would have said.
+    Any class can be a message type; each is defined by the slice that sends it. Signals only
+    reduce latency: a receiver also polls for the change that a lost message would announce.
     """
 
     def __init__(self) -> None:

@@ -1,31 +1,32 @@
-"""The parent of several web workers: who ended, and who came instead, is in the log."""
+"""The parent process of several worker processes; it logs each replacement of a worker."""
 
 import logging
 import signal
 
 from uvicorn.supervisors import Multiprocess
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Supervisor(Multiprocess):
-    """Uvicorn's, which replaces a worker without a word that operators would see."""
+    """Extends uvicorn's supervisor, which replaces workers without logging it."""
 
     def keep_subprocess_alive(self) -> None:
-        """Replace every worker that has ended, or does not answer and is killed; and say so."""
+        """Replace the workers that have exited or do not respond, and log each replacement."""
         before = [(process, process.exitcode) for process in self.processes]
         super().keep_subprocess_alive()
         for (old, status), new in zip(before, self.processes, strict=True):
             if new is old:
                 continue
-            why = ended_by(old.exitcode)
+            reason = describe_exit(old.exitcode)
             if status is None and old.exitcode == -signal.SIGKILL:
-                why += ", perhaps for not answering"
-            log.warning("worker %s has ended (%s): worker %s replaces it", old.pid, why, new.pid)
+                reason += ", perhaps for not answering"
+            message = "worker %s has ended (%s): worker %s replaces it"
+            logger.warning(message, old.pid, reason, new.pid)
 
 
-def ended_by(status: int | None) -> str:
-    """An exit status of `multiprocessing` in words: a signal's name when it is negative."""
+def describe_exit(status: int | None) -> str:
+    """Return an exit status of `multiprocessing` as text; a negative one is a signal's name."""
     if status is None or status >= 0:
         return f"status {status}"
     try:

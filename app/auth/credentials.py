@@ -1,4 +1,4 @@
-"""Finds who makes a request: by an API token, the local token, or a session cookie."""
+"""Authentication of requests by an API token, the local token or a session cookie."""
 
 import hmac
 from functools import partial
@@ -18,7 +18,7 @@ from app.store.concurrency import BatchLoader, spawn
 from app.store.database import Database
 from app.store.query import Statement, named
 
-MAX_SECRET_LENGTH = 512  # characters; no secret of ours is longer
+MAX_SECRET_LENGTH = 512  # characters; longer ones are refused without a look-up
 CALLER_KEY = "reelroom.caller"  # in scope["state"]
 PUBLIC = "public"
 
@@ -56,12 +56,12 @@ FIND_ACCOUNTS = named("select id, name, role from user_account where id = any(:i
 class Credentials:
     """Finds the caller of each connection in the database.
 
-    Every connection is looked up anew, but connections that arrive together share one query.
+    No result is cached, but connections that arrive at the same time share one query.
     """
 
     def __init__(self, db: Database, settings: Settings) -> None:
         self._db = db
-        # Whoever can reach the server from elsewhere must not use the token of local mode.
+        # The token of local mode is not accepted when other machines can reach the server.
         self._local_token = settings.reelroom_local_token if settings.loopback else None
         self._by_secret = {
             table: BatchLoader[str, Record](f"{table} found", partial(self._find_secrets, table))
@@ -89,7 +89,7 @@ class Credentials:
     async def find_caller(self, scope: Any) -> Caller | None:
         """Return who makes this request, looked up once; None without valid credentials.
 
-        A request with a bearer token is judged by the token alone, whatever its cookies say.
+        The cookies of a request with a bearer token are ignored.
         """
         state = scope["state"]
         if CALLER_KEY not in state:

@@ -1,9 +1,9 @@
 """The routes of accounts, sessions and API tokens.
 
 Register, login and logout take no Idempotency-Key: a stored answer could not hold the session's
-cookie, and a stored hash of their body would be a fast hash of a password. Each may simply be
-sent again. The answer to a new token is kept for its key like any other, with the secret in it,
-for 24 hours: a client that lost the reply gets its token, at the price of a secret in the table.
+cookie, and a stored hash of their body would be a fast hash of a password. Each may be
+sent again safely. The answer to a new token is stored for its key like any other, for 24 hours and
+with the secret in it, so that a client that lost the answer can get its token.
 """
 
 from typing import Any
@@ -30,22 +30,23 @@ from app.store.database import Database, Tx
 Db = NamedDependency[Database]
 
 MINUTE, HOUR = 60, 3600  # seconds
-LOGINS_OF_ACCOUNT = 10  # a minute
-LOGINS_OF_ADDRESS = 30  # a minute
-REGISTRATIONS_OF_ADDRESS = 10  # an hour
-LINKS_OF_ADDRESS = 30  # a minute
-VOID_LINK = (
+MAX_LOGINS_PER_ACCOUNT = 10  # in a minute
+MAX_LOGINS_PER_ADDRESS = 30  # in a minute
+MAX_REGISTRATIONS_PER_ADDRESS = 10  # in an hour
+MAX_LINKS_PER_ADDRESS = 30  # in a minute
+VOID_LINK_TEXT = (
     "This login link was used before or is too old.\nRun `reelroom user login` for a new one.\n"
 )
 
 
 def limiter_of(request: AnyRequest) -> Limiter:
+    """Return the rate limiter of the app that serves this request."""
     limiter: Limiter = request.app.state.limiter
     return limiter
 
 
 def address_of(request: AnyRequest) -> str:
-    """The peer's address as the server saw it; X-Forwarded-For is whatever a client says."""
+    """Return the peer's IP address; X-Forwarded-For is not trusted, since clients can set it."""
     return request.client.host if request.client else "unknown"
 
 
@@ -57,13 +58,16 @@ async def register(
     limiter = limiter_of(request)
     passwords.check_new(data.password)
     await limiter.hit(
-        "register.address", address_of(request), max_hits=REGISTRATIONS_OF_ADDRESS, seconds=HOUR
+        "register.address",
+        address_of(request),
+        max_hits=MAX_REGISTRATIONS_PER_ADDRESS,
+        seconds=HOUR,
     )
     hashed = await passwords.hash_of(data.password)
     async with db.transaction() as tx:
         account = await accounts.create_user(tx, data, hashed)
         secret = await begin_session(tx, account.id, replaces=session_of(request.scope))
-    return logged_in(request, account, secret, status=201)
+    return login_response(request, account, secret, status=201)
 
 
 @post("/api/auth/login", status_code=200, **declare("session.create", "public", **CHANGES))
@@ -71,17 +75,17 @@ async def login(request: AnyRequest, db: Db, data: JSONBody[Login]) -> Response[
     """Open a new session; the one that the browser held ends."""
     limiter = limiter_of(request)
     await limiter.hit(
-        "login.address", address_of(request), max_hits=LOGINS_OF_ADDRESS, seconds=MINUTE
+        "login.address", address_of(request), max_hits=MAX_LOGINS_PER_ADDRESS, seconds=MINUTE
     )
     email = accounts.normalized_email(data.email)
-    await limiter.hit("login.account", email, max_hits=LOGINS_OF_ACCOUNT, seconds=MINUTE)
+    await limiter.hit("login.account", email, max_hits=MAX_LOGINS_PER_ACCOUNT, seconds=MINUTE)
     account = await accounts.check_login(db, email, data.password)
     async with db.transaction() as tx:
         secret = await begin_session(tx, account.id, replaces=session_of(request.scope))
-    return logged_in(request, account, secret, status=200)
+    return login_response(request, account, secret, status=200)
 
 
-def logged_in(
+def login_response(
     request: AnyRequest, account: Account, secret: str, status: int
 ) -> Response[Envelope[Account]]:
     cookie = session_cookie(request.scope, secret)
@@ -155,13 +159,13 @@ async def delete_token(
 async def open_link(request: AnyRequest, db: Db, secret: FromPath[str]) -> Response[Any]:
     """Exchange the one-time link for the session's cookie and leave its address behind."""
     await limiter_of(request).hit(
-        "link.address", address_of(request), max_hits=LINKS_OF_ADDRESS, seconds=MINUTE
+        "link.address", address_of(request), max_hits=MAX_LINKS_PER_ADDRESS, seconds=MINUTE
     )
     async with db.transaction() as tx:
         session = await use_link(tx, secret, replaces=session_of(request.scope))
     headers = {"cache-control": "no-store"}
     if session is None:
-        return Response(VOID_LINK, status_code=410, media_type=MediaType.TEXT, headers=headers)
+        return Response(VOID_LINK_TEXT, status_code=410, media_type=MediaType.TEXT, headers=headers)
     cookie = session_cookie(request.scope, session)
     return Redirect("/", status_code=303, headers=headers, cookies=[cookie])
 

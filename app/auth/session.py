@@ -1,4 +1,4 @@
-"""Login sessions and the secrets that stand for accounts."""
+"""Login sessions, and the secrets of sessions and API tokens."""
 
 import hashlib
 import secrets
@@ -54,7 +54,7 @@ async def begin_session(tx: Tx, user_id: str, *, replaces: str | None) -> str:
     """Open a session and return its secret.
 
     The session whose secret is `replaces`, if any, ends: a login never continues an existing
-    session, which somebody else may have planted in the browser.
+    session, which an attacker may have planted in the browser.
     """
     if replaces is not None:
         await end_session(tx, replaces)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from app.http.origin import CHANGING, values_of
+from app.http.origin import CHANGING_METHODS, values_of
 from app.problems import InvalidInput, PayloadTooLarge, Problem, UnsupportedMediaType
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -31,12 +31,12 @@ def length_of(scope: Any) -> int | None:
 
 
 def body_problem(scope: Any, length: int | None) -> Problem | None:
-    """Return what is wrong with a body, found before it is read; None if nothing is."""
+    """Return the problem of a body that the headers reveal; None if there is none."""
     if length == 0:
         return None
     if length is not None and length > MAX_BODY_BYTES:
         return _too_large()
-    if scope["method"] not in CHANGING:
+    if scope["method"] not in CHANGING_METHODS:
         return None
     if any(value.strip().lower() != "identity" for value in values_of(scope, b"content-encoding")):
         return UnsupportedMediaType("Request bodies must not be compressed.")

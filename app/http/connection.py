@@ -1,14 +1,14 @@
-"""Limits of what a client may send, and of how long it may take, before its request begins."""
+"""Limits of the size of request heads and of the time that they may take to arrive."""
 
 import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-HEAD_TIMEOUT_SECONDS = 15.0  # for a whole head, from the connection or the head's first byte on
+HEAD_TIMEOUT_SECONDS = 15.0  # for a whole head, after the connection or the head's first byte
 # Of a head, of trailers, or of the framing of chunks, between two parts of a body. It is more than
 # the guard allows, so that a head which is a little too long is answered with the envelope.
 MAX_FRAMING_BYTES = 256 * 1024
-TOO_LARGE = (
+HEAD_TOO_LARGE_RESPONSE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
 )
@@ -42,7 +42,7 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self._framing > MAX_FRAMING_BYTES and not self.transport.is_closing():
             if self.cycle is None or self.cycle.response_complete:
-                self.transport.write(TOO_LARGE)
+                self.transport.write(HEAD_TOO_LARGE_RESPONSE)
             self.transport.close()
 
     def on_message_begin(self) -> None:

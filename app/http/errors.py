@@ -38,8 +38,8 @@ logger = logging.getLogger(__name__)
 
 Detail = dict[str, str]
 
-NOT_JSON = "The body is not valid JSON."
-BY_STATUS: dict[int, type[Problem]] = {
+NOT_JSON_MESSAGE = "The body is not valid JSON."
+PROBLEMS_BY_STATUS: dict[int, type[Problem]] = {
     401: Unauthorized,
     403: Forbidden,
     404: NotFound,
@@ -50,7 +50,7 @@ BY_STATUS: dict[int, type[Problem]] = {
     429: RateLimited,
     503: ServiceUnavailable,
 }
-RULES: tuple[tuple[str, str], ...] = (  # how msgspec words a broken constraint
+RULES_BY_PHRASE: tuple[tuple[str, str], ...] = (  # phrases in the messages of msgspec
     ("of length >=", "minLength"),
     ("of length <=", "maxLength"),
     ("` >=", "minimum"),
@@ -75,7 +75,7 @@ class StoredRefusal(Exception):
 
 
 def detail_of(text: str, path: str = "") -> Detail:
-    """What msgspec says of a value, as `{path, rule, message}`; the path is dotted."""
+    """Return an error message of msgspec as `{path, rule, message}`; the path is dotted."""
     if found := _PLACE.match(text):
         text, path = found.group("message"), found.group("path")
     path = _INDEX.sub(lambda index: "." + index.group(1).replace("...", "*"), path).strip(".")
@@ -84,7 +84,7 @@ def detail_of(text: str, path: str = "") -> Detail:
         path = f"{path}.{field.group('name')}".strip(".")
         message = "This field is required." if rule == "required" else "There is no such field."
         return {"path": path, "rule": rule, "message": message}
-    rule = next((rule for words, rule in RULES if words in text), "type")
+    rule = next((rule for words, rule in RULES_BY_PHRASE if words in text), "type")
     message = "This does not have the right form." if rule == "pattern" else text
     return {"path": path, "rule": rule, "message": message}
 
@@ -108,7 +108,9 @@ def problem_of_decoding(error: Exception) -> Problem:
         return problem_of_details([detail_of(str(error))])
     if isinstance(error, RecursionError):
         return InvalidInput("The body is nested too deeply.")
-    return InvalidInput(NOT_JSON, details=[{"path": "", "rule": "json", "message": str(error)}])
+    return InvalidInput(
+        NOT_JSON_MESSAGE, details=[{"path": "", "rule": "json", "message": str(error)}]
+    )
 
 
 def problem_of_parameters(error: ValidationException) -> Problem:
@@ -124,6 +126,7 @@ def problem_of_parameters(error: ValidationException) -> Problem:
 
 
 def problem_of_http(error: HTTPException) -> Problem:
+    """Return the problem for an HTTP exception of Litestar."""
     cause: BaseException | None = error.__cause__
     if isinstance(error, ValidationException):
         return problem_of_parameters(error)
@@ -132,7 +135,7 @@ def problem_of_http(error: HTTPException) -> Problem:
         return problem_of_decoding(inner if isinstance(inner, Exception) else cause)
     if error.status_code == 405 and (error.headers or {}).get("allow") == "websocket":
         return MethodNotAllowed("This is a WebSocket: connect to it with ws:// or wss://.")
-    if kind := BY_STATUS.get(error.status_code):
+    if kind := PROBLEMS_BY_STATUS.get(error.status_code):
         return kind()
     return InvalidInput(error.detail) if error.status_code < 500 else InternalError()
 
@@ -140,6 +143,7 @@ def problem_of_http(error: HTTPException) -> Problem:
 def reply(
     request: AnyRequest, problem: Problem, headers: dict[str, str] | None = None
 ) -> Response[Envelope[None]]:
+    """Return the response to a request that failed with a problem."""
     headers = headers or {}
     if problem.retry_after is not None:
         headers["retry-after"] = str(problem.retry_after)

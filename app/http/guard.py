@@ -1,4 +1,4 @@
-"""The outermost layer: gives each request its id, refuses bad ones, completes each answer."""
+"""The outermost layer: assigns request ids, refuses invalid requests, adds required headers."""
 
 import logging
 import re
@@ -18,7 +18,7 @@ from app.http.body import (
 from app.http.envelope import failure
 from app.http.errors import log_problem
 from app.http.headers import add_headers, required_headers
-from app.http.origin import CHANGING, host_of, host_problem, origin_problem, values_of
+from app.http.origin import CHANGING_METHODS, host_of, host_problem, origin_problem, values_of
 from app.http.request import REQUEST_KEY, RequestInfo
 from app.problems import InternalError, InvalidInput, Problem
 from app.settings import Settings
@@ -34,10 +34,10 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 64 * 1024
-# Close codes that tell a browser the reason, which it sees only after the handshake was accepted.
+# Close codes that state the reason. A browser receives them only after an accepted handshake.
 OWN_CLOSE_CODES = range(4400, 4600)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_SECRET_PATH = re.compile(r"(/login/|/invites/)[^/]+")  # a secret follows, which no log may hold
+_SECRET_PATH = re.compile(r"(/login/|/invites/)[^/]+")  # the secret must not be logged
 _QUIET_PATHS = ("/health/", "/metrics")
 _MAX_LOGGED_PATH_LENGTH = 300  # characters
 _PROTOCOL = re.compile(r"reelroom\.[a-z0-9.]+")
@@ -50,10 +50,9 @@ class HeadersTooLarge(InvalidInput):
 
 
 class Guard:
-    """Wraps the whole app.
+    """ASGI middleware around the whole app.
 
-    It never buffers an answer, and of each request at most one body, which must arrive within
-    `body_seconds`.
+    It buffers no answer, and only the body of a request, which must arrive within `body_seconds`.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class Guard:
             length = self.check(scope)
             if problem := body_problem(scope, length):
                 raise problem
-            if scope["method"] in CHANGING and length != 0:
+            if scope["method"] in CHANGING_METHODS and length != 0:
                 body = await read_body(receive, self.body_seconds)
                 if body is None:
                     return
@@ -135,7 +134,7 @@ class Guard:
         await self.app(scope, receive, send_completed)
 
     def check(self, scope: Any) -> int | None:
-        """Raise what is wrong with a request's head; return the declared length of its body."""
+        """Raise the problem of an invalid head; return the declared length of the body in bytes."""
         headers = scope["headers"]
         size = sum(len(name) + len(value) + 4 for name, value in headers)
         if len(headers) > MAX_HEADERS or size > MAX_HEADER_BYTES:
@@ -160,7 +159,7 @@ def assign_request_id(scope: Any) -> RequestInfo:
 
 
 def log_access(scope: Any, info: RequestInfo, status: int) -> None:
-    """Log one line for the request; status 0 means that the client left before the answer."""
+    """Log the request; status 0 means that the client disconnected before the answer began."""
     level = logging.DEBUG if scope["path"].startswith(_QUIET_PATHS) else logging.INFO
     if not access_logger.isEnabledFor(level):
         return
@@ -176,14 +175,14 @@ def log_access(scope: Any, info: RequestInfo, status: int) -> None:
 
 
 def replay_body(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives a body already read, then what the connection sends next."""
-    is_given = False
+    """Return a `receive` that yields a body already read, then the connection's next messages."""
+    is_replayed = False
 
     async def receive_again() -> Message:
-        nonlocal is_given
-        if is_given:
+        nonlocal is_replayed
+        if is_replayed:
             return await receive()
-        is_given = True
+        is_replayed = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive_again

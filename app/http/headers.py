@@ -12,19 +12,19 @@ APP_PAGE_POLICY = (
 )
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
-ALWAYS: tuple[Header, ...] = (
+COMMON_HEADERS: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
 )
-OF_API: tuple[Header, ...] = (
+API_HEADERS: tuple[Header, ...] = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", API_POLICY.encode()),
 )
-OF_APP_PAGE: tuple[Header, ...] = ((b"content-security-policy", APP_PAGE_POLICY.encode()),)
-OF_HTTPS: tuple[Header, ...] = (
+APP_PAGE_HEADERS: tuple[Header, ...] = ((b"content-security-policy", APP_PAGE_POLICY.encode()),)
+HTTPS_HEADERS: tuple[Header, ...] = (
     (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
 )
 
@@ -37,20 +37,20 @@ def is_api(path: str) -> bool:
 def required_headers(scope: Any) -> tuple[Header, ...]:
     """Return the headers that an answer on this path must have."""
     path: str = scope["path"]
-    required = ALWAYS
+    required = COMMON_HEADERS
     if is_api(path):
-        required += OF_API
+        required += API_HEADERS
     elif path == "/" or path.startswith(("/projects/", "/invites/")):
-        required += OF_APP_PAGE
+        required += APP_PAGE_HEADERS
     if scope["scheme"] in ("https", "wss"):
-        required += OF_HTTPS
+        required += HTTPS_HEADERS
     return required
 
 
 def add_headers(
     headers: list[Header], required: tuple[Header, ...], request_id: str
 ) -> list[Header]:
-    """Return `headers` with those that they lack of `required`, and the request's id.
+    """Return `headers` with the missing ones of `required` and the request's id.
 
     An answer that is replayed for an idempotency key keeps the id of the first request.
     """

@@ -29,8 +29,8 @@ Action = Callable[[Tx], Awaitable[ActionResult[T]]]
 
 KEY_TTL_HOURS = 24
 MAX_KEY_LENGTH = 255  # characters
-MAX_ATTEMPTS = 3  # of a change that the database could not take for the moment
-NOT_STORED = (Unauthorized, RateLimited)  # the same request may well succeed a little later
+MAX_ATTEMPTS = 3  # of a change while the database is busy or unavailable
+NOT_STORED = (Unauthorized, RateLimited)  # errors that a retry of the same request can avoid
 
 # Inserts or renews nothing, and so touches no row, when the key is in use.
 CLAIM_KEY = named(f"""
@@ -84,7 +84,7 @@ class _Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(Generic[T]):
-    """What a change came to.
+    """The outcome of a change: its result and its response.
 
     `replayed` is True when the request's idempotency key was used before: the action did not run,
     and `result` is read from the stored answer.
@@ -127,13 +127,13 @@ async def change(
     """Run `action` in one transaction and return its outcome after the commit.
 
     With an `Idempotency-Key` the answer is stored in the same transaction, and the same request
-    with the same key gets it again, whether it comes later or at the same time. A `Problem` that
-    the action raises is stored as well, unless it is a failure of the server; it is raised as
-    `StoredRefusal`. `scope` separates keys: it is the project, or another text for the second
-    change of one request. A handler that reads the outcome's `result` gives its `result_type`.
+    with the same key gets it again, also when both arrive at the same time. A `Problem` that the
+    action raises is stored as well, unless it is a failure of the server; it is raised as
+    `StoredRefusal`. `scope` is the namespace of the key: the project, or another text for the
+    second change of one request. `result_type` is required to read the outcome's `result`.
 
-    A change that meets a busy or a vanished database is tried again, without a key only if it
-    certainly was not committed. Raises `Conflict` when the key was used for another request.
+    While the database is busy or unavailable the change is retried; without a key only if it was
+    certainly not committed. Raises `Conflict` when the key was used for another request.
     """
     db: Database = request.app.state.db
     key = key_of(request)
@@ -209,7 +209,7 @@ def key_of(request: AnyRequest) -> str | None:
 
 
 async def _hash_of(request: AnyRequest) -> str:
-    """Hash what makes two requests the same: method, path, query, `If-Match` and body."""
+    """Return the hash that identifies a request: of method, path, query, `If-Match` and body."""
     digest = hashlib.sha256()
     target = f"{request.method} {request.url.path}?{request.url.query}"
     digest.update(f"{target}\n{request.headers.get('if-match', '')}\n".encode())

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 from app.problems import RateLimited
 
-REDIS_TIMEOUT_SECONDS = 0.05  # wait of one request for Redis
-REDIS_PAUSE_SECONDS = 1.0  # without asking Redis, after it failed
-MAX_WINDOWS = 20_000  # kept in this process
-COUNT = """
+REDIS_TIMEOUT_SECONDS = 0.05  # for one command
+REDIS_PAUSE_SECONDS = 1.0  # after a failure, until Redis is used again
+MAX_WINDOWS = 20_000  # counted in this process
+COUNT_SCRIPT = """
 local count = redis.call('INCR', KEYS[1])
 local left = redis.call('PTTL', KEYS[1])
 if left < 0 then
@@ -33,7 +33,7 @@ class Redis(Protocol):
 class Limiter:
     """Counts in Redis, or in this process when there is none or it does not answer in time.
 
-    A request waits for Redis `redis_seconds`; `fallbacks` counts how often that was not enough.
+    Redis must answer within `redis_seconds`; `fallbacks` counts how often it did not.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Limiter:
         name = f"limit:{limit}:{hashlib.sha256(key.encode()).hexdigest()[:32]}"
         try:
             async with asyncio.timeout(self.redis_seconds):
-                answer: Any = await self.redis.eval(COUNT, name, str(round(seconds * 1000)))
+                answer: Any = await self.redis.eval(COUNT_SCRIPT, name, str(round(seconds * 1000)))
         except (RedisError, OSError, TimeoutError):
             self.fallbacks += 1
             self._away_until = self.clock() + REDIS_PAUSE_SECONDS
@@ -83,10 +83,10 @@ class Limiter:
             count, end = 0, now + seconds
         self._windows[limit, key] = count + 1, end
         if len(self._windows) > MAX_WINDOWS:
-            self._forget(now)
+            self._evict(now)
         return count + 1, end - now
 
-    def _forget(self, now: float) -> None:
+    def _evict(self, now: float) -> None:
         """Drop the windows that have ended; if too many are left, the oldest half of the limit."""
         self._windows = {key: value for key, value in self._windows.items() if value[1] > now}
         if len(self._windows) > MAX_WINDOWS:

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.problems import Forbidden, InvalidInput, Problem
 
-CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 SESSION_COOKIE = "reelroom_session"
 _HOST = re.compile(r"(?P<name>[a-z0-9_.\-]+|\[[0-9a-f:.]+\])(?::(?P<port>\d{1,5}))?")
@@ -46,7 +46,7 @@ def host_of(scope: Any) -> str:
 
 
 def host_problem(host: str, *, loopback: bool, allowed: frozenset[str]) -> Problem | None:
-    """Return what is wrong with the host name; None if nothing is.
+    """Return the problem of the host name; None if it is allowed.
 
     A server on loopback answers to loopback names only; else any page could reach it by a domain
     that resolves to loopback.
@@ -61,13 +61,13 @@ def host_problem(host: str, *, loopback: bool, allowed: frozenset[str]) -> Probl
 
 
 def origin_problem(scope: Any, host: str, allowed: frozenset[str]) -> Problem | None:
-    """Return what is wrong with the Origin of a changing request or a WebSocket handshake.
+    """Return the problem of the Origin of a changing request or a WebSocket handshake, if any.
 
     A page of another site cannot send a bearer token, so a request with one needs no Origin. A
     proxy may have terminated TLS, so the https origin is also accepted on a plain connection.
     """
     socket = scope["type"] == "websocket"
-    if not socket and scope["method"] not in CHANGING:
+    if not socket and scope["method"] not in CHANGING_METHODS:
         return None
     if bearer_of(scope) is not None:
         return None

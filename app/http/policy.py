@@ -1,4 +1,4 @@
-"""Who may call which route: declared on each, complete at start, checked before each call."""
+"""Access to routes: declared on each route, verified at startup, checked before each call."""
 
 import re
 from collections.abc import Iterator
@@ -22,14 +22,14 @@ _OPERATION = re.compile(r"[a-z][A-Za-z]*\.[a-z][A-Za-z]*")
 
 
 class CurrentCaller(Protocol):
-    """What the rules need to know of a caller."""
+    """The attribute of a caller that the access check reads."""
 
     @property
     def role(self) -> str: ...
 
 
 class Credentials(Protocol):
-    """What the slice `auth`, which is above this one, keeps in app.state."""
+    """The interface of `app.auth.credentials.Credentials`, which this slice must not import."""
 
     async def find_caller(self, scope: Any) -> CurrentCaller | None:
         """Return who makes this request; None without valid credentials."""
@@ -49,7 +49,7 @@ async def require_access(
 async def check_access(scope: Any, handler: BaseRouteHandler) -> None:
     """Raise 401 without an account and 403 without the admin's role on routes that need them.
 
-    A WebSocket gets close code 4401 or 4403. A route that declares nothing is closed.
+    A WebSocket is closed with code 4401 or 4403. A route without a declaration is refused.
     """
     access = handler.opt.get("access")
     if access == "public":
@@ -104,7 +104,7 @@ def check_routes(app: Litestar) -> None:
 
 
 def faults_of(handler: BaseRouteHandler) -> Iterator[str]:
-    """Yield what is wrong with a handler's declaration."""
+    """Yield the faults of a handler's declaration."""
     access = handler.opt.get("access")
     if access not in ACCESSES:
         yield f"opt['access'] is {access!r}"

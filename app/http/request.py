@@ -1,4 +1,4 @@
-"""What is known of every request, whatever its route."""
+"""The id and the start time of a request, which the guard assigns."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class RequestInfo(msgspec.Struct, kw_only=True):
 
 
 def info_of(scope: Any) -> RequestInfo:
-    """Return what the guard knows of this request."""
+    """Return the id and the start time of this request."""
     info = scope["state"].get(REQUEST_KEY)
     if not isinstance(info, RequestInfo):
         raise RuntimeError("the request guard did not run")

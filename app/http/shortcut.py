@@ -1,4 +1,7 @@
-"""The way around Litestar's binding for routes that everybody comes to at once."""
+"""Shortcuts: calls of hot routes that bypass Litestar's parameter binding.
+
+Many clients open these routes at the same time, after each deployment.
+"""
 
 import logging
 import re
@@ -12,17 +15,17 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler, WebsocketRoute
 
 from app.http.policy import check_access, handlers_of
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-SHORTCUT = "shortcut"  # in a handler's opt
-CLOSED_BY_BUG = 4500
+SHORTCUT_KEY = "shortcut"  # in a handler's opt
+INTERNAL_ERROR_CLOSE_CODE = 4500
 NO_QUERY = re.compile(b"")
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _PART = re.compile(r"\{(\w+):uuid\}")
 
 
-class Ends(NamedTuple):
-    """As much of a connection as a shortcut needs; Litestar's own have it too."""
+class RawConnection(NamedTuple):
+    """The ASGI arguments of one connection; Litestar's WebSocket has these attributes too."""
 
     scope: Any
     receive: Callable[[], Awaitable[Any]]
@@ -30,11 +33,11 @@ class Ends(NamedTuple):
 
 
 class Shortcut(msgspec.Struct, frozen=True):
-    """What answers in a handler's place when a request is plain.
+    """The function called in place of a handler for requests that match `query`.
 
-    `call` gets the connection, the path's ids as text, and the named groups of `query`. A request
-    with another query, another spelling of an id, or another method is Litestar's, which knows
-    what is wrong with it.
+    `call` receives the connection, the path's ids as text, and the named groups of `query`.
+    Requests with another query string, another spelling of an id or another method are passed to
+    Litestar, which validates them.
     """
 
     call: Callable[..., Awaitable[None]]
@@ -42,24 +45,24 @@ class Shortcut(msgspec.Struct, frozen=True):
 
 
 class Shortcuts:
-    """Wrap the Litestar app, in front of which the guard stands.
+    """ASGI middleware between the guard and the Litestar app that calls the shortcuts.
 
-    The handler's declaration stays the truth: who may call it, its operation, its documentation.
-    Problems of HTTP requests are the guard's to answer.
+    The access that the handler declares is checked as usual. The guard answers HTTP requests that
+    raise a `Problem`.
     """
 
     def __init__(self, app: Litestar) -> None:
         self.app = app
-        self._ways = {"http": _Ways(), "websocket": _Ways()}
+        self._tables = {"http": _ShortcutTable(), "websocket": _ShortcutTable()}
         for path, handler in handlers_of(app):
             if isinstance(handler, HTTPRouteHandler) and handler.http_methods == {"GET"}:
-                self._ways["http"].add(path, handler)
+                self._tables["http"].add(path, handler)
             elif isinstance(handler, WebsocketRouteHandler):
-                self._ways["websocket"].add(path, handler)
+                self._tables["websocket"].add(path, handler)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        ways = self._ways.get(scope["type"])
-        found = ways.find(scope) if ways else None
+        table = self._tables.get(scope["type"])
+        found = table.find(scope) if table else None
         if found is None:
             await self.app(scope, receive, send)
             return
@@ -68,40 +71,40 @@ class Shortcuts:
         scope["route_handler"] = handler
         if scope["type"] == "http":
             await check_access(scope, handler)
-            await shortcut.call(Ends(scope, receive, send), **values)
+            await shortcut.call(RawConnection(scope, receive, send), **values)
             return
         try:
             await check_access(scope, handler)
-            await shortcut.call(Ends(scope, receive, send), **values)
+            await shortcut.call(RawConnection(scope, receive, send), **values)
         except WebSocketException as error:
             await send({"type": "websocket.close", "code": error.code, "reason": error.detail})
         except OSError:
-            log.debug("the client of %s left before it was answered", scope["path"])
+            logger.debug("the client of %s left before it was answered", scope["path"])
         except Exception:
-            log.exception("a socket on %s failed", scope["path"])
-            await send({"type": "websocket.close", "code": CLOSED_BY_BUG, "reason": ""})
+            logger.exception("a socket on %s failed", scope["path"])
+            await send({"type": "websocket.close", "code": INTERNAL_ERROR_CLOSE_CODE, "reason": ""})
 
 
 Found = tuple[BaseRouteHandler, Shortcut, dict[str, str | None]]
 
 
-class _Ways:
+class _ShortcutTable:
     """The shortcuts of one kind of connection."""
 
     def __init__(self) -> None:
-        self._ways: list[tuple[re.Pattern[str], BaseRouteHandler, Shortcut]] = []
+        self._entries: list[tuple[re.Pattern[str], BaseRouteHandler, Shortcut]] = []
 
     def add(self, path: str, handler: BaseRouteHandler) -> None:
-        if shortcut := handler.opt.get(SHORTCUT):
+        if shortcut := handler.opt.get(SHORTCUT_KEY):
             if "{" in _PART.sub("", path):
-                raise ValueError(f"{path}: a shortcut takes ids alone")
+                raise ValueError(f"{path}: a shortcut can have no parameters but ids")
             pattern = re.compile(_PART.sub(rf"(?P<\1>{_UUID})", path))
-            self._ways.append((pattern, handler, shortcut))
+            self._entries.append((pattern, handler, shortcut))
 
     def find(self, scope: Any) -> Found | None:
         if scope.get("method", "GET") != "GET" or scope.get("root_path"):
             return None
-        for pattern, handler, shortcut in self._ways:
+        for pattern, handler, shortcut in self._entries:
             if path := pattern.fullmatch(scope["path"]):
                 query = shortcut.query.fullmatch(scope["query_string"])
                 if query is None:

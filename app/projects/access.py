@@ -1,4 +1,4 @@
-"""Who may use which project: loading and authorising in one step."""
+"""Authorization: loads a project and checks the caller's role in it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -38,20 +38,20 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def access_project(reader: Reader, caller: Caller, project_id: str, role: Role) -> Access:
-    """Return what the caller may do in a project, who must have `role` or a higher one.
+    """Return the caller's access to a project, which must be `role` or a higher one.
 
     Raises `NotFound` for an absent, deleted or foreign project, and `Forbidden` for a low role.
-    In a transaction that changes something call it with the transaction, so that a role that was
-    taken away meanwhile is seen.
+    A transaction that changes something must pass itself as the reader, so that a role revoked
+    before it is not used.
     """
     key = project_id, caller.user_id
     return _checked((await _find(reader, [key])).get(key), role)
 
 
 class AccessLookups:
-    """`access_project` for connections that arrive together: they share one query.
+    """Batches `access_project` for connections that arrive at the same time.
 
-    A query begins after all that share it have asked, so no answer is older than its question.
+    A query begins after the calls that share it, so no result is older than its call.
     """
 
     def __init__(self, db: Database) -> None:
@@ -61,7 +61,7 @@ class AccessLookups:
         self._rows = BatchLoader[Key, Record]("project access", load)
 
     async def access_project(self, caller: Caller, project_id: str, role: Role) -> Access:
-        """Return and raise as the function of this name does."""
+        """Return the access as the function `access_project` does, raising the same errors."""
         return _checked(await self._rows.get((project_id, caller.user_id)), role)
 
 
@@ -82,10 +82,10 @@ def _checked(row: Record | None, role: Role) -> Access:
 async def changing_project(
     tx: Tx, caller: Caller, project_id: str, role: Role
 ) -> AsyncIterator[tuple[Change, Access]]:
-    """Lock a project to change it; yield the change and what the caller may do.
+    """Lock a project to change it; yield the change and the caller's access.
 
-    The role is checked before the lock, so that a caller without it never waits for it, and
-    again under it, since it may have been taken away meanwhile.
+    The role is checked before the lock is acquired, so that a caller without it never waits, and
+    again under the lock, since it may have been revoked meanwhile.
     """
     await access_project(tx, caller, project_id, role)
     async with changing(

@@ -1,4 +1,4 @@
-"""Changes over HTTP of a project and of what belongs to it: their idempotency keys are its own."""
+"""Changes of a project and its parts over HTTP; the project is the scope of idempotency keys."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, TypeVarTuple
@@ -25,7 +25,7 @@ async def change_in_project(
     *arguments: *Arguments,
     status: int = 200,
 ) -> Response[Envelope[T]]:
-    """Answer with what `action(tx, caller, project_id, *arguments)` does in one transaction."""
+    """Run `action(tx, caller, project_id, *arguments)` in a transaction; answer with its result."""
     key = str(project_id)
     outcome = await change(
         request,
@@ -46,9 +46,9 @@ async def change_row(
     *arguments: *Arguments,
     status: int = 200,
 ) -> Response[Envelope[T]]:
-    """Answer with what `action(tx, caller, row_id, *arguments)` does in one transaction.
+    """Run `action(tx, caller, row_id, *arguments)` in a transaction; answer with its result.
 
-    `find_project` selects the project of the row with this `id`: its address does not name it.
+    `find_project` selects the project of the row with this `id`, which the path does not contain.
     """
     key = str(row_id)
     outcome = await change(

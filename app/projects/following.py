@@ -11,7 +11,7 @@ from app.auth.model import Caller
 from app.http.envelope import ActionResult, Envelope, answer, declare
 from app.http.openapi import READS, STREAM
 from app.http.request import AnyRequest
-from app.http.shortcut import Ends, Shortcut
+from app.http.shortcut import RawConnection, Shortcut
 from app.problems import Forbidden, NotFound, Problem
 from app.projects.access import Access, AccessLookups
 from app.projects.parameters import CurrentCaller, Id
@@ -24,7 +24,7 @@ from app.realtime.transports.sse import EventStream, last_event_id, stream_proje
 from app.realtime.transports.websocket import RESTARTING, Socket, refuse, serve_socket
 
 MAX_CURSOR_CHARACTERS = 100
-PLAIN = re.compile(rb"(?:after=(?P<after>[\w.-]{1,%d}))?" % MAX_CURSOR_CHARACTERS)
+AFTER_QUERY = re.compile(rb"(?:after=(?P<after>[\w.-]{1,%d}))?" % MAX_CURSOR_CHARACTERS)
 
 After = Annotated[
     str | None, QueryParameter(max_length=MAX_CURSOR_CHARACTERS, description="A cursor.")
@@ -33,17 +33,17 @@ Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_EVENTS, description="About h
 Wait = Annotated[float, QueryParameter(ge=0, le=MAX_WAIT_SECONDS, description="Seconds to wait.")]
 
 
-async def follow_events(ends: Ends, project_id: str, after: str | None) -> None:
-    """`events`, for those who ask for nothing odd."""
-    caller = await credentials_of(ends.scope).provide_caller(ends.scope)
-    stream = await _stream(ends.scope, caller, project_id, after)
-    await stream(*ends)
+async def follow_events(connection: RawConnection, project_id: str, after: str | None) -> None:
+    """Stream events as the handler `events` does, without Litestar's parameter binding."""
+    caller = await credentials_of(connection.scope).provide_caller(connection.scope)
+    stream = await _stream(connection.scope, caller, project_id, after)
+    await stream(*connection)
 
 
-async def follow_socket(ends: Ends, project_id: str) -> None:
-    """`socket`, for those who ask for nothing odd."""
-    caller = await credentials_of(ends.scope).provide_caller(ends.scope)
-    await _serve(ends, caller, project_id)
+async def follow_socket(connection: RawConnection, project_id: str) -> None:
+    """Serve a WebSocket as the handler `socket` does, without Litestar's parameter binding."""
+    caller = await credentials_of(connection.scope).provide_caller(connection.scope)
+    await _serve(connection, caller, project_id)
 
 
 async def _stream(scope: Any, caller: Caller, project_id: str, after: str | None) -> EventStream:
@@ -70,7 +70,7 @@ async def _serve(socket: Socket, caller: Caller, project_id: str) -> None:
 @get(
     "/api/projects/{project_id:uuid}/events",
     **declare("project.follow", "viewer", responses=READS["responses"] | STREAM),
-    shortcut=Shortcut(follow_events, PLAIN),
+    shortcut=Shortcut(follow_events, AFTER_QUERY),
 )
 async def events(
     request: AnyRequest,
@@ -119,7 +119,7 @@ async def read_changes(
     return answer(request.scope, ActionResult(data=found, revision=revision))
 
 
-# As dependencies of the handlers these two would cost each connection a task group.
+# These are no dependencies of the handlers: Litestar would open a task group per connection.
 
 
 def accesses_of(scope: Any) -> AccessLookups:

@@ -179,7 +179,7 @@ async def accept_invite(tx: Tx, caller: Caller, token: str) -> ActionResult[Memb
 
     A caller who has that role or a higher one already leaves the invite unused, and one who
     accepts it again changes nothing. Raises `NotFound` for an invite that is unknown, expired or
-    used by somebody else.
+    used by another user.
     """
     project_id = await tx.fetchval(*FIND_PROJECT_OF_INVITE(secret_hash=hash_of(token)))
     if project_id is None:

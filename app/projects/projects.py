@@ -1,4 +1,4 @@
-"""The life of a project: creating, changing, listing and deleting it."""
+"""Creating, changing, listing and deleting projects."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -29,7 +29,7 @@ from app.store.query import Param, built, column_list, named
 UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_CURSOR_DIGITS = 18  # of a point in time in microseconds
 
-# Also those of deleted projects, which nobody lists.
+# The columns of a project, deleted or not.
 PROJECT = ProjectRow.all_columns(
     exclude=[
         ProjectRow.revision,
@@ -246,9 +246,9 @@ async def title_like(tx: Tx, owner_id: str, title: str, suffix: str) -> str:
 
 
 async def delete_project(tx: Tx, caller: Caller, project_id: str) -> ActionResult[Project]:
-    """Mark a project as deleted: nobody finds it any more, and its title is free again.
+    """Mark a project as deleted: it is no longer found, and its title can be used again.
 
-    Its rows and its log stay.
+    Its rows and its log are kept.
     """
     async with changing_project(tx, caller, project_id, "owner") as (change, _):
         await tx.execute(*DELETE_PROJECT(id=project_id, request_id=caller.request_id))
@@ -257,7 +257,7 @@ async def delete_project(tx: Tx, caller: Caller, project_id: str) -> ActionResul
 
 
 async def end_welcome(change: Change) -> None:
-    """Note that the project has its first scene or run."""
+    """Clear `isWelcome` when the project gets its first scene or run."""
     if await change.tx.execute(*END_WELCOME(id=change.project_id, request_id=change.request_id)):
         await _emit_updated(change, ["isWelcome"])
 
@@ -276,7 +276,7 @@ def _trimmed(title: str) -> str:
 
 
 async def _lock_titles(tx: Tx, owner_id: str) -> None:
-    """Let one transaction at a time decide which titles this owner uses."""
+    """Serialize the transactions that choose titles for this owner."""
     await tx.execute(*LOCK_ACCOUNT(id=owner_id))
 
 

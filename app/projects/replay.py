@@ -6,9 +6,9 @@ import msgspec
 
 from app.realtime.events import Event
 
-MAX_MESSAGES = 100  # the newest, that a snapshot shows
-# Events that change nothing that a snapshot shows.
-NOT_SHOWN = [
+MAX_MESSAGES = 100  # in a snapshot; older ones are left out
+# Events that change nothing in a snapshot.
+EVENTS_OUTSIDE_SNAPSHOT = [
     "iteration.created",
     "tool.started",
     "tool.finished",
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """A project's state: plain JSON values by id, in the order in which they are shown."""
+    """A project's state: plain JSON values by id, in the order in which clients show them."""
 
     project: Json | None = None
     members: dict[str, Json] = {}
@@ -48,8 +48,8 @@ def replay(state: State, event: Event) -> State:
     return state
 
 
-def shown(state: State) -> Json:
-    """Return the part of a snapshot that events make: all but cursor, epoch and revision."""
+def snapshot_parts(state: State) -> Json:
+    """Return the parts of a snapshot except cursor, epoch and revision."""
     return {
         "project": state.project,
         "members": sorted(state.members.values(), key=lambda member: str(member["userId"])),
@@ -81,7 +81,7 @@ def _scenes(state: State, kind: str, data: Json) -> dict[str, Json]:
 
 def _messages(state: State, kind: str, message: Json) -> dict[str, Json]:
     if kind == "message.updated" and message["id"] not in state.messages:
-        return state.messages  # it is older than those that are shown
+        return state.messages  # it is older than the newest `MAX_MESSAGES`
     messages = {**state.messages, message["id"]: message}
     for oldest in list(messages)[:-MAX_MESSAGES]:
         del messages[oldest]

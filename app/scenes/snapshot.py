@@ -1,4 +1,4 @@
-"""The snapshot of a project: everything that a client needs, as it is now or was at a revision."""
+"""Snapshots: the state of a project, current or at a past revision."""
 
 import msgspec
 from asyncpg import Record
@@ -7,7 +7,7 @@ from app.problems import InvalidInput, NotFound
 from app.projects.members import list_members
 from app.projects.model import Member, Project
 from app.projects.projects import find_project
-from app.projects.replay import MAX_MESSAGES, NOT_SHOWN, State, replay, shown
+from app.projects.replay import EVENTS_OUTSIDE_SNAPSHOT, MAX_MESSAGES, State, replay, snapshot_parts
 from app.realtime.events import Cursor, Event
 from app.realtime.hub import EncodedSnapshot
 from app.realtime.log import PAGE_EVENTS, head_of
@@ -22,7 +22,7 @@ LIST_EVENTS = named("""
     select revision, commit_revision, type, payload, run_id, request_id, actor_id, created_at
     from project_event
     where project_id = :project_id and revision > :after and revision <= :until
-        and type <> all(:not_shown::text[])
+        and type <> all(:excluded_types::text[])
     order by revision limit :limit
 """)
 
@@ -44,7 +44,7 @@ class ProjectSnapshot(msgspec.Struct, rename="camel", frozen=True, kw_only=True)
 
 
 async def read_snapshot(db: Database, project_id: str) -> EncodedSnapshot:
-    """Read the snapshot of one moment; raise `NotFound`, also for a deleted project."""
+    """Read the current snapshot in one transaction; raise `NotFound`, also if deleted."""
     async with db.reading(snapshot=True) as reader:
         return await snapshot_now(reader, project_id)
 
@@ -52,9 +52,10 @@ async def read_snapshot(db: Database, project_id: str) -> EncodedSnapshot:
 async def snapshot_now(
     reader: Reader, project_id: str, *, deleted: bool = False
 ) -> EncodedSnapshot:
-    """Read the snapshot in a constant number of statements, which should see one moment.
+    """Read the current snapshot in a constant number of statements.
 
-    Raises `NotFound`, for a deleted project unless `deleted`.
+    `reader` should be a transaction with a single snapshot of the database. Raises `NotFound`,
+    for a deleted project unless `deleted`.
     """
     head, project = await head_of(reader, project_id), await find_project(reader, project_id)
     if head is None or project is None or (project.deleted_at is not None and not deleted):
@@ -73,7 +74,7 @@ async def snapshot_now(
 
 
 async def snapshot_at(reader: Reader, project_id: str, revision: int) -> EncodedSnapshot:
-    """Make the snapshot of a revision by replay; raise `InvalidInput` for a future one."""
+    """Build the snapshot of a revision by replay; raise `InvalidInput` for a future one."""
     head = await head_of(reader, project_id)
     if head is None:
         raise NotFound("There is no such project.")
@@ -85,7 +86,9 @@ async def snapshot_at(reader: Reader, project_id: str, revision: int) -> Encoded
         "epoch": head.epoch,
         "revision": revision,
     }
-    return EncodedSnapshot(head.epoch, revision, msgspec.json.encode(cursor | shown(state)))
+    return EncodedSnapshot(
+        head.epoch, revision, msgspec.json.encode(cursor | snapshot_parts(state))
+    )
 
 
 async def replayed(reader: Reader, project_id: str, revision: int) -> State:
@@ -96,7 +99,7 @@ async def replayed(reader: Reader, project_id: str, revision: int) -> State:
             project_id=project_id,
             after=after,
             until=revision,
-            not_shown=NOT_SHOWN,
+            excluded_types=EVENTS_OUTSIDE_SNAPSHOT,
             limit=PAGE_EVENTS,
         )
     ):

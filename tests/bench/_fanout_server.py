@@ -102,9 +102,9 @@ def main() -> None:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if sys.argv[1] != "channels":
-                from app.serve import settle
+                from app.serve import freeze_garbage_collector
 
-                settle()
+                freeze_garbage_collector()
             print(listener.getsockname()[1], flush=True)
 
     Server(config).run(sockets=[listener])

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from app.projects.replay import shown
+from app.projects.replay import snapshot_parts
 from tests.conftest import NewDatabase
 from tests.harness.person import Person
 from tests.harness.process import Reelroom, run
@@ -43,7 +43,7 @@ async def test_commit_during_snapshot(person: Person) -> None:
         known = [event for event in events if event["revision"] <= snapshot["revision"]]
         assert len(known) == snapshot["revision"] - first["revision"]
         assert not known or known[-1]["commit"] == known[-1]["revision"], "a part of a transaction"
-        names = [scene["name"] for scene in shown(replayed(start, known))["scenes"]]
+        names = [scene["name"] for scene in snapshot_parts(replayed(start, known))["scenes"]]
         assert names == [scene["name"] for scene in snapshot["scenes"]]
 
 

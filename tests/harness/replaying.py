@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from app.lifecycle.check import comparable
-from app.projects.replay import State, replay, shown
+from app.projects.replay import State, replay, snapshot_parts
 from app.realtime.events import Event
 
 Json = dict[str, Any]
@@ -38,7 +38,7 @@ def assert_parts(parts: Json, snapshot: Json) -> None:
 
 def assert_shows(state: State, snapshot: Json) -> None:
     """Assert that a snapshot shows this state."""
-    assert_parts(shown(state), snapshot)
+    assert_parts(snapshot_parts(state), snapshot)
 
 
 def assert_follows(before: Json, events: list[Json], after: Json) -> None:

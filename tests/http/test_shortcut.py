@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from app.http.envelope import declare
 from app.http.guard import Guard
 from app.http.policy import check_routes
-from app.http.shortcut import Ends, Shortcut, Shortcuts
+from app.http.shortcut import RawConnection, Shortcut, Shortcuts
 from app.problems import NotFound, ServiceUnavailable
 from app.settings import Settings
 from app.store.ids import new_id
@@ -29,15 +29,17 @@ ERRORS: dict[str | None, Exception] = {
 }
 
 
-async def short(ends: Ends, thing_id: str, what: str | None) -> None:
+async def short(connection: RawConnection, thing_id: str, what: str | None) -> None:
     if what in ERRORS:
         raise ERRORS[what]
     headers = [(b"content-type", b"text/plain")]
-    await ends.send({"type": "http.response.start", "status": 200, "headers": headers})
-    await ends.send({"type": "http.response.body", "body": f"short {thing_id} {what}".encode()})
+    await connection.send({"type": "http.response.start", "status": 200, "headers": headers})
+    await connection.send(
+        {"type": "http.response.body", "body": f"short {thing_id} {what}".encode()}
+    )
 
 
-async def short_socket(ends: Ends, thing_id: str, what: str | None) -> None:
+async def short_socket(connection: RawConnection, thing_id: str, what: str | None) -> None:
     raise ERRORS[what]
 
 

@@ -1,4 +1,4 @@
-"""The check finds each violated invariant, and nothing in valid data."""
+"""The check finds each violated invariant, and no violation in valid data."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -8,7 +8,7 @@ import pytest
 from asyncpg import Record
 
 from app.problems import NotFound
-from app.projects.replay import State, replay, shown
+from app.projects.replay import State, replay, snapshot_parts
 from app.realtime.events import Event
 from app.scenes.snapshot import read_snapshot, snapshot_now
 from app.store.database import Tx
@@ -92,7 +92,7 @@ async def test_any_snapshot_and_the_events_after_it_give_the_latest(studio: Stud
         state = state_of(then)
         for later in events[event.revision or 0 :]:
             state = replay(state, later)
-        assert_parts(shown(state), now)
+        assert_parts(snapshot_parts(state), now)
 
 
 async def test_a_snapshot_is_consistent_during_concurrent_writes(studio: Studio) -> None:
@@ -116,7 +116,7 @@ async def test_a_snapshot_is_consistent_during_concurrent_writes(studio: Studio)
         state = State()
         for event in events[: one["revision"]]:
             state = replay(state, event)
-        assert_parts(shown(state), one)
+        assert_parts(snapshot_parts(state), one)
 
 
 class Counting:

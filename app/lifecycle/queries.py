@@ -1,18 +1,18 @@
-"""The facts of the data model as queries: each gives the rows that break it."""
+"""The queries that find violations of invariants; `check` lists the invariants by number."""
 
 from typing import NamedTuple
 
-LEASE_GRACE = 60  # seconds that a running run may go without a lease
+EXPIRED_LEASE_GRACE_SECONDS = 60  # until a job with an expired lease is a violation
 
 
-class Fact(NamedTuple):
-    """One query; its rows are (project_id, id, what is wrong), its number the invariant's."""
+class InvariantQuery(NamedTuple):
+    """A query that returns a row (project_id, id, description) for each violation."""
 
     invariant: int
     sql: str
 
 
-LOG = Fact(
+LOG_REVISIONS = InvariantQuery(
     1,
     """
     select p.id, p.id, 'revision ' || p.revision || ', but ' || count(e.revision)
@@ -22,10 +22,10 @@ LOG = Fact(
         or coalesce(min(e.revision), 1) <> 1
     """,
 )
-SCENES_AND_HISTORY = Fact(
+SCENES_WITH_ITERATIONS = InvariantQuery(
     2,
     """
-    select s.project_id, s.id, 'the scene is not what its newest iteration says'
+    select s.project_id, s.id, 'the scene differs from its newest iteration'
     from scene s left join lateral (
         select after from scene_iteration where scene_id = s.id order by revision desc limit 1
     ) newest on true
@@ -34,7 +34,7 @@ SCENES_AND_HISTORY = Fact(
         'layoutJson', s.layout_json, 'deleted', s.deleted_at is not null)
     """,
 )
-POSITIONS = Fact(
+SCENE_POSITIONS = InvariantQuery(
     4,
     """
     select project_id, project_id, 'live positions are not 0 to ' || count(*) - 1
@@ -43,7 +43,7 @@ POSITIONS = Fact(
         or count(distinct position) <> count(*)
     """,
 )
-MESSAGES_OF_ITERATIONS = Fact(
+ITERATION_MESSAGES = InvariantQuery(
     5,
     """
     select i.project_id, i.id, 'the iteration is not linked to the answer of its run'
@@ -52,7 +52,7 @@ MESSAGES_OF_ITERATIONS = Fact(
         or i.message_id is distinct from r.assistant_message_id)
     """,
 )
-MESSAGES_OF_RUNS = Fact(
+RUN_MESSAGES = InvariantQuery(
     5,
     """
     select r.project_id, r.id, 'a run that is ' || r.status || ' has an answer that is '
@@ -64,22 +64,23 @@ MESSAGES_OF_RUNS = Fact(
         or (m.status = 'pending') <> (r.status in ('queued', 'running'))
     """,
 )
-ONE_RUN = Fact(
+CONCURRENT_RUNS = InvariantQuery(
     6,
     """
     select project_id, project_id, count(*) || ' runs are running'
     from run where status = 'running' group by project_id having count(*) > 1
     """,
 )
-LEASES = Fact(
+RUN_LEASES = InvariantQuery(
     6,
     f"""
     select project_id, id, 'it runs without a lease' from run where status = 'running'
         and (lease_expires_at is null
-            or lease_expires_at < clock_timestamp() - interval '{LEASE_GRACE} seconds')
+            or lease_expires_at
+                < clock_timestamp() - interval '{EXPIRED_LEASE_GRACE_SECONDS} seconds')
     """,
 )
-ENDINGS = Fact(
+RUN_ENDS = InvariantQuery(
     7,
     """
     select r.project_id, r.id, 'a run that is ' || r.status || ' ended '
@@ -90,18 +91,19 @@ ENDINGS = Fact(
     having count(e.revision) <> (r.status in ('succeeded', 'failed', 'cancelled'))::int
     """,
 )
-STRAY_ENDINGS = Fact(
+ENDS_WITHOUT_RUN = InvariantQuery(
     7,
     """
-    select e.project_id, coalesce(e.run_id, e.project_id), 'an end of no run at ' || e.revision
+    select e.project_id, coalesce(e.run_id, e.project_id),
+        'run.finished without its run at ' || e.revision
     from project_event e left join run r on r.id = e.run_id and r.project_id = e.project_id
     where e.type = 'run.finished' and r.id is null
     """,
 )
-MODEL_CALLS = Fact(
+OPEN_MODEL_CALLS = InvariantQuery(
     8,
     """
-    select c.project_id, c.id, 'a call of a run that is over is open'
+    select c.project_id, c.id, 'an open call of a run that has ended'
     from model_call c left join run r on r.id = c.run_id
         left join generation g on g.id = c.generation_id
     where (r.status in ('succeeded', 'failed', 'cancelled')
@@ -109,34 +111,35 @@ MODEL_CALLS = Fact(
         and (c.status = 'open' or c.closed_at is null)
     """,
 )
-# Events and iterations of one transaction, counted per scene (null: the order).
-ITERATIONS_OF_CHANGES = Fact(
+# Events and iterations of one transaction, counted for each scene; a null scene is the order.
+CHANGE_ITERATIONS = InvariantQuery(
     9,
     """
-    with told as (
+    with events as (
         select project_id, commit_revision, (payload->'scene'->>'id')::uuid as scene_id,
             count(*) as number
         from project_event
         where type in ('scene.created', 'scene.updated', 'scene.deleted', 'scene.restored',
             'scenes.reordered')
         group by 1, 2, 3
-    ), kept as (
+    ), iterations as (
         select i.project_id, e.commit_revision, i.scene_id, count(*) as number
         from scene_iteration i left join project_event e
             on e.project_id = i.project_id and e.revision = i.revision
         group by 1, 2, 3
     )
-    select coalesce(told.project_id, kept.project_id),
-        coalesce(told.scene_id, kept.scene_id, told.project_id, kept.project_id),
-        coalesce(told.number, 0) || ' changes and ' || coalesce(kept.number, 0)
-            || ' iterations up to ' || coalesce(told.commit_revision, kept.commit_revision, 0)
-    from told full join kept on kept.project_id = told.project_id
-        and kept.commit_revision = told.commit_revision
-        and kept.scene_id is not distinct from told.scene_id
-    where told.number is distinct from kept.number
+    select coalesce(events.project_id, iterations.project_id),
+        coalesce(events.scene_id, iterations.scene_id, events.project_id, iterations.project_id),
+        coalesce(events.number, 0) || ' changes and ' || coalesce(iterations.number, 0)
+            || ' iterations up to '
+            || coalesce(events.commit_revision, iterations.commit_revision, 0)
+    from events full join iterations on iterations.project_id = events.project_id
+        and iterations.commit_revision = events.commit_revision
+        and iterations.scene_id is not distinct from events.scene_id
+    where events.number is distinct from iterations.number
     """,
 )
-EVENTS_OF_ITERATIONS = Fact(
+ITERATION_EVENTS = InvariantQuery(
     9,
     """
     select coalesce(i.project_id, e.project_id), coalesce(i.id, e.project_id),
@@ -148,10 +151,10 @@ EVENTS_OF_ITERATIONS = Fact(
     where i.id is null or e.revision is null
     """,
 )
-REQUESTS = Fact(
+REQUEST_EVENTS = InvariantQuery(
     9,
     """
-    select row.project_id, row.id, 'no event of the request that wrote this ' || row.kind
+    select row.project_id, row.id, 'no event of the request that wrote the ' || row.kind
     from (
         select project_id, id, request_id, 'scene' as kind from scene
         union all select project_id, id, request_id, 'message' from message
@@ -163,24 +166,25 @@ REQUESTS = Fact(
         where e.project_id = row.project_id and e.request_id = row.request_id)
     """,
 )
-FAMILIES = Fact(
+GENERATION_TREES = InvariantQuery(
     10,
     """
-    with recursive line as (
+    with recursive ancestry as (
         select id, project_id, parent_generation_id as parent, array[id] as seen, false as loops
         from generation
         union all
-        select line.id, line.project_id, above.parent_generation_id, seen || above.id,
+        select ancestry.id, ancestry.project_id, above.parent_generation_id, seen || above.id,
             above.id = any(seen)
-        from line join generation above on above.id = line.parent where not line.loops
+        from ancestry join generation above on above.id = ancestry.parent
+        where not ancestry.loops
     )
-    select project_id, id, 'it is its own ancestor' from line where loops
+    select project_id, id, 'it is its own ancestor' from ancestry where loops
     union all
     select child.project_id, child.id, 'its parent belongs to another project'
     from generation child join generation above on above.id = child.parent_generation_id
     where above.project_id <> child.project_id
     union all
-    select child.project_id, child.id, 'it names another root than its parent'
+    select child.project_id, child.id, 'its root is not that of its parent'
     from generation child left join generation above on above.id = child.parent_generation_id
     where child.root_generation_id is distinct from coalesce(above.root_generation_id, above.id)
     union all
@@ -188,11 +192,11 @@ FAMILIES = Fact(
     from generation g join scene s on s.id = g.scene_id where s.project_id <> g.project_id
     """,
 )
-SHOWN_GENERATIONS = Fact(
+GENERATION_REFERENCES = InvariantQuery(
     10,
     """
-    select row.project_id, row.id, 'the ' || row.kind || ' names a generation that is '
-        || case when g.id is null then 'not there' when g.project_id <> row.project_id
+    select row.project_id, row.id, 'the ' || row.kind || ' refers to a generation that is '
+        || case when g.id is null then 'missing' when g.project_id <> row.project_id
             then 'of another project' else g.status end
     from (
         select id, project_id, generation_id, 'scene' as kind from scene
@@ -205,21 +209,22 @@ SHOWN_GENERATIONS = Fact(
     from scene s join generation g on g.id = s.generation_id where g.deleted_at is not null
     """,
 )
-PENDING_GENERATIONS = Fact(
+GENERATION_LEASES = InvariantQuery(
     10,
     f"""
-    select g.project_id, g.id, 'it is pending and nobody works on it'
+    select g.project_id, g.id, 'it is pending and no worker has its lease'
     from generation g left join run r on r.id = g.run_id
     where g.status = 'pending' and (
         g.run_id is not null and r.status is distinct from 'running'
         or g.run_id is null and g.attempt > 0 and (g.lease_expires_at is null
-            or g.lease_expires_at < clock_timestamp() - interval '{LEASE_GRACE} seconds'))
+            or g.lease_expires_at
+                < clock_timestamp() - interval '{EXPIRED_LEASE_GRACE_SECONDS} seconds'))
     """,
 )
-ENDS_OF_GENERATIONS = Fact(
+GENERATION_RESULTS = InvariantQuery(
     10,
     """
-    select project_id, id, 'it is ' || status || ' without what that needs'
+    select project_id, id, 'its status ' || status || ' disagrees with its result'
     from generation
     where (status = 'pending') <> (ended_at is null)
         or (status = 'success') <> (tsx_code is not null or
@@ -227,36 +232,36 @@ ENDS_OF_GENERATIONS = Fact(
         or (status = 'failed') <> (error_message is not null)
         or (status <> 'pending' and base_code is not null)
     union all
-    select g.project_id, g.id, 'what its newest event tells is not what it is'
+    select g.project_id, g.id, 'it differs from its newest event'
     from generation g left join lateral (
-        select payload->'generation' as told from project_event e
+        select payload->'generation' as generation from project_event e
         where e.project_id = g.project_id and e.revision >= g.revision
             and e.type in ('generation.created', 'generation.updated')
             and e.payload->'generation'->>'id' = g.id::text
         order by e.revision desc limit 1
     ) newest on true
-    where newest.told->>'status' is distinct from g.status
-        or (newest.told->>'sceneId') is distinct from g.scene_id::text
-        or (newest.told->>'errorMessage') is distinct from g.error_message
-        or (newest.told->'deletedAt' = 'null') is distinct from (g.deleted_at is null)
+    where newest.generation->>'status' is distinct from g.status
+        or (newest.generation->>'sceneId') is distinct from g.scene_id::text
+        or (newest.generation->>'errorMessage') is distinct from g.error_message
+        or (newest.generation->'deletedAt' = 'null') is distinct from (g.deleted_at is null)
     """,
 )
-FACTS = (
-    LOG,
-    SCENES_AND_HISTORY,
-    POSITIONS,
-    MESSAGES_OF_ITERATIONS,
-    MESSAGES_OF_RUNS,
-    ONE_RUN,
-    LEASES,
-    ENDINGS,
-    STRAY_ENDINGS,
-    MODEL_CALLS,
-    ITERATIONS_OF_CHANGES,
-    EVENTS_OF_ITERATIONS,
-    REQUESTS,
-    FAMILIES,
-    SHOWN_GENERATIONS,
-    PENDING_GENERATIONS,
-    ENDS_OF_GENERATIONS,
+QUERIES = (
+    LOG_REVISIONS,
+    SCENES_WITH_ITERATIONS,
+    SCENE_POSITIONS,
+    ITERATION_MESSAGES,
+    RUN_MESSAGES,
+    CONCURRENT_RUNS,
+    RUN_LEASES,
+    RUN_ENDS,
+    ENDS_WITHOUT_RUN,
+    OPEN_MODEL_CALLS,
+    CHANGE_ITERATIONS,
+    ITERATION_EVENTS,
+    REQUEST_EVENTS,
+    GENERATION_TREES,
+    GENERATION_REFERENCES,
+    GENERATION_LEASES,
+    GENERATION_RESULTS,
 )

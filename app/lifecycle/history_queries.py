@@ -1,11 +1,11 @@
-"""The facts of going back and of the timeline as queries: each gives the rows that break it."""
+"""The queries that find violations of invariant 11: reverts, undo and the timeline."""
 
-from app.lifecycle.facts import Fact
+from app.lifecycle.queries import InvariantQuery
 
-REVERTS = Fact(
+REVERTED_ITERATIONS = InvariantQuery(
     11,
     """
-    select r.project_id, r.id, 'it went back to what is no older iteration of the same scene'
+    select r.project_id, r.id, 'it reverts no older iteration of the same scene'
     from scene_iteration r left join scene_iteration o on o.id = r.reverts_iteration_id
         and o.project_id = r.project_id and o.revision < r.revision
         and o.scene_id is not distinct from r.scene_id
@@ -13,11 +13,11 @@ REVERTS = Fact(
         or (r.change_source <> 'revert' and r.reverts_iteration_id is not null)
     """,
 )
-# Of an order it is the part that both name; before its creation a scene was not there.
-SIDES_OF_REVERTS = Fact(
+# Of two orders the scenes in both are compared; before its creation a scene counts as deleted.
+REVERTED_STATES = InvariantQuery(
     11,
     """
-    select r.project_id, r.id, 'what it left is on neither side of what it went back to'
+    select r.project_id, r.id, 'its state is neither before nor after the iteration that it reverts'
     from scene_iteration r join scene_iteration o on o.id = r.reverts_iteration_id
     cross join lateral (values (o.before), (o.after)) as side (state)
     group by r.id
@@ -34,10 +34,10 @@ SIDES_OF_REVERTS = Fact(
         end)
     """,
 )
-ENTRIES = Fact(
+TIMELINE_ENTRIES = InvariantQuery(
     11,
     """
-    select i.project_id, i.id, 'the timeline is not what the iterations say'
+    select i.project_id, i.id, 'the timeline entry differs from its iterations'
     from (
         select entry_id, min(project_id::text)::uuid as project_id, min(id::text)::uuid as id,
             min(revision) as first, max(revision) as last,
@@ -48,14 +48,14 @@ ENTRIES = Fact(
         or i.actors > 1 or e.first_revision <> i.first or e.last_revision <> i.last
     """,
 )
-UNDONE = Fact(
+UNDONE_ENTRIES = InvariantQuery(
     11,
     """
-    select e.project_id, e.id, 'it was not undone by an undo of its project'
+    select e.project_id, e.id, 'it is undone by an entry that is no later undo of its project'
     from history_entry e join history_entry u on u.id = e.undone_by_id
     where u.kind <> 'undo' or u.project_id <> e.project_id or u.last_revision < e.last_revision
         or e.kind not in ('change', 'revert')
     """,
 )
 
-HISTORY = (REVERTS, SIDES_OF_REVERTS, ENTRIES, UNDONE)
+HISTORY_QUERIES = (REVERTED_ITERATIONS, REVERTED_STATES, TIMELINE_ENTRIES, UNDONE_ENTRIES)
