@@ -36,7 +36,7 @@ def serve(settings: Settings, *, workers: int, run_jobs: bool) -> None:
     """Serve until SIGTERM or SIGINT. Raises `CommandError`, `EmbeddedError` or `MigrationError`."""
     _check_options(settings, workers, run_jobs)
     migrates = settings.database_url is None or settings.loopback
-    with _open_listener(settings) as listener:
+    with open_listener(settings) as listener:
         url = f"http://{_client_host(settings.host)}:{listener.getsockname()[1]}"
         preload = threading.Thread(target=_preload_modules, daemon=True)
         preload.start()
@@ -197,7 +197,8 @@ class Service:
 
 
 @contextmanager
-def _open_listener(settings: Settings) -> Iterator[socket.socket]:
+def open_listener(settings: Settings) -> Iterator[socket.socket]:
+    """Yield the listening socket. Raises `CommandError` when the address cannot be used."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
@@ -16,6 +17,8 @@ import httpx
 import pytest
 import websockets
 
+from app.serve import STALLED_CONNECTION_SECONDS, open_listener
+from app.settings import Settings
 from app.store.embedded import Embedded, start
 from tests.harness.events import Received
 from tests.harness.model_server import ModelServer, decide, stall
@@ -274,6 +277,16 @@ async def test_ctrl_c_reaches_all_workers_at_once(
         status, seconds = await end(reelroom, signal.SIGINT)
         assert (status, seconds < 10) == (0, True)
         assert "Traceback" not in reelroom.err
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="not on this system")
+def test_accepted_connections_inherit_the_limit_of_a_stall() -> None:
+    with open_listener(Settings(port=0)) as listener:
+        with socket.create_connection(listener.getsockname()[:2]):
+            accepted, _ = listener.accept()
+            with accepted:
+                option = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+    assert option == STALLED_CONNECTION_SECONDS * 1000
 
 
 async def test_a_worker_that_dies_is_replaced(
