@@ -165,7 +165,7 @@ class Fanout:
         first, last = batch[0].revision, batch[-1].revision
         if not first or last - first != len(batch) - 1:
             return encode(batch)
-        key = encode, self._hub.generation, first, last
+        key = encode, self._hub.restarts, first, last
         payload = self._payloads.get(key)
         if payload is None:
             if len(self._payloads) >= MAX_CACHED_PAYLOADS:

@@ -38,10 +38,12 @@ CACHED_PAGES = 8  # of the log, for others who ask for the same
 PAGE_TTL_SECONDS = 3.0  # after the last request for a page
 MAX_HELD_EVENTS = 512  # live events that wait for the log
 TEXT_REQUEST_SECONDS = 0.25  # between two requests for the texts of one run
-REST_AFTER_ONE_EVENT = 0.2  # of a whole one: perhaps nothing else is on its way
+PAUSE_SHARE_AFTER_ONE_EVENT = 0.2  # of a whole one: perhaps nothing else is on its way
 BUSY_SECONDS = 0.25  # after a batch of several events in which more are expected
-GATHERED_SHARE = 0.5  # of a rest, before a batch while several events come together
-MAX_COLLECTED_ROWS = 200  # of hints during a rest; beyond them the log is read
+PAUSE_SHARE_WHILE_GATHERING = (
+    0.5  # of a whole one, before a batch while several events come together
+)
+MAX_COLLECTED_ROWS = 200  # of hints during a pause; beyond them the log is read
 HEARTBEAT_GROUP = 64  # subscriptions that send their heartbeats together
 HEARTBEAT_SPREAD = 0.618  # of half an interval from group to group, which fills it evenly
 POSITION_EVENT_TTL_SECONDS = 1.0  # that an event which states the hub's cursor is used again
@@ -85,14 +87,14 @@ class Hub:
     """The log of one project as far as this process has published it, and what is live beside it.
 
     A hint is only a reason to look at the log, or brings the very next rows. A reader is a position
-    in `ring`. `listeners` are called after each change of the ring, `ready` or `generation`;
+    in `ring`. `listeners` are called after each change of the ring, `ready` or `restarts`;
     what they do with it is not known here. `subscribers` is set by whoever adds them.
     """
 
     def __init__(self, project_id: str, context: HubContext) -> None:
         self.project_id = project_id
         self.epoch = ""
-        self.generation = 0  # raised when history was replaced: older positions are void
+        self.restarts = 0  # how often history was replaced; older positions are void
         self.ready = False
         self.since = 0  # the head when it began: `rights` has every loss after it
         limits = context.limits
@@ -111,11 +113,11 @@ class Hub:
         self._heartbeat_phase = random.random()
         # The end of the log
         self._wanted = 0  # the highest revision that was hinted at
-        self._rest: asyncio.TimerHandle | None = None
+        self._pause: asyncio.TimerHandle | None = None
         self._reading: asyncio.Task[None] | None = None
         self._failure: Problem | None = None
         self._collected: list[log.Row] = []  # the next rows, from hints
-        self._crowded = False  # whether the last batch had several events
+        self._bursting = False  # whether the last batch had several events
         self._published_at = 0.0
         # Live events
         self._held: list[LiveEvent] = []
@@ -147,12 +149,12 @@ class Hub:
         Raises `NotFound` for an unknown project, and `Problem` when the database fails.
         """
         while not self.ready:
-            await self._starts.get(self.generation, self._start)
+            await self._starts.get(self.restarts, self._start)
 
     async def refresh(self) -> None:
         """Compare with the log itself and publish what was missed. Raises as `start` does."""
         await self.start()
-        seen = self.generation, self.head
+        seen = self.restarts, self.head
         head = await log.head_of(self._context.database, self.project_id)
         if head is None:
             raise NotFound
@@ -161,8 +163,8 @@ class Hub:
         await self.reach(head.revision)
 
     def compare(self, head: log.Head, seen: tuple[int, int], cause: str) -> None:
-        """Compare with where the log ends; `seen` is (generation, head) from before it was read."""
-        if not self.ready or seen[0] != self.generation:
+        """Compare with where the log ends; `seen` is (restarts, head) from before it was read."""
+        if not self.ready or seen[0] != self.restarts:
             return
         if head.epoch != self.epoch or head.revision < seen[1]:
             self.restart()
@@ -174,7 +176,7 @@ class Hub:
         """History was replaced, as by a restored backup: all readers begin with a snapshot."""
         metrics.GAPS.labels("epoch").inc()
         self.ready = False
-        self.generation += 1
+        self.restarts += 1
         self._wanted = 0
         self._collected = []
         self._snapshot = None
@@ -222,7 +224,7 @@ class Hub:
         if rows and self._continues(rows):
             (_rows_from_bus if from_bus else _rows_handed_over).inc()
             self._collected += rows
-        if self._rest is None and self._idle and not self._gather():
+        if self._pause is None and self._idle and not self._gather():
             self._advance()
 
     async def reach(self, revision: int) -> None:
@@ -230,9 +232,9 @@ class Hub:
         while self.ready and self.head < revision:
             before = self.head
             self._wanted = max(self._wanted, revision)
-            if self._rest:
-                self._rest.cancel()
-            self._end_rest()
+            if self._pause:
+                self._pause.cancel()
+            self._end_pause()
             if self.head >= revision:
                 return
             if self._reading:
@@ -262,7 +264,7 @@ class Hub:
         """Publish the rows that were collected, and read what else there is."""
         if self._collected and self.ready and self._idle:
             self._publish(self._collected)
-        if self._rest is None:
+        if self._pause is None:
             self._read_on()
 
     def _read_on(self) -> None:
@@ -272,28 +274,28 @@ class Hub:
     def _gather(self) -> bool:
         """Wait for the events that come with this one, if several came together just now."""
         now = self._loop.time()
-        if not self._crowded or now - self._published_at > BUSY_SECONDS:
+        if not self._bursting or now - self._published_at > BUSY_SECONDS:
             return False
-        self._begin_rest(GATHERED_SHARE)
-        return self._rest is not None
+        self._begin_pause(PAUSE_SHARE_WHILE_GATHERING)
+        return self._pause is not None
 
-    def _begin_rest(self, share: float) -> None:
+    def _begin_pause(self, share: float) -> None:
         """Wait a little between batches to many subscribers, so that the next one carries more."""
         limits = self._context.limits
-        shortest, longest = limits.rest
-        rest = min(longest, share * limits.rest_per_subscriber * self.subscribers)
-        if rest > shortest and self._rest is None:
-            self._rest = self._loop.call_later(rest, self._end_rest)
+        shortest, longest = limits.pause_range
+        pause = min(longest, share * limits.pause_per_subscriber * self.subscribers)
+        if pause > shortest and self._pause is None:
+            self._pause = self._loop.call_later(pause, self._end_pause)
 
-    def _end_rest(self) -> None:
-        self._rest = None
+    def _end_pause(self) -> None:
+        self._pause = None
         if self._idle:
             self._advance()
 
     async def _read(self) -> None:
         self._failure = None
-        while self.ready and self.head < self._wanted and self._rest is None:
-            generation, wanted = self.generation, self._wanted
+        while self.ready and self.head < self._wanted and self._pause is None:
+            restarts, wanted = self.restarts, self._wanted
             try:
                 _log_reads.inc()
                 rows = await self._context.reader.get(self.project_id, self.head)
@@ -302,7 +304,7 @@ class Hub:
                 logger.warning("project %s: the log could not be read: %s", self.project_id, error)
                 self._failure = error
                 return
-            if generation != self.generation:
+            if restarts != self.restarts:
                 return
             if not rows:
                 if self._wanted > wanted:
@@ -312,9 +314,9 @@ class Hub:
             if not self._follow(rows, self.head):
                 self.restart()
                 return
-            self._publish(rows, rests=len(rows) < SHORT_PAGE_EVENTS)
+            self._publish(rows, pauses=len(rows) < SHORT_PAGE_EVENTS)
 
-    def _publish(self, rows: Sequence[log.Row], *, rests: bool = True) -> None:
+    def _publish(self, rows: Sequence[log.Row], *, pauses: bool = True) -> None:
         """Append whole transactions that come right after the head to the ring."""
         self._collected = []
         # What workers of this process streamed before these commits goes out before them.
@@ -336,10 +338,10 @@ class Hub:
             self.ring.append(commit)
             if self._held:
                 self._release_held()
-        self._crowded = len(rows) > 1
+        self._bursting = len(rows) > 1
         self._published_at = self._loop.time()
-        if rests:
-            self._begin_rest(1.0 if self._crowded else REST_AFTER_ONE_EVENT)
+        if pauses:
+            self._begin_pause(1.0 if self._bursting else PAUSE_SHARE_AFTER_ONE_EVENT)
         self._notify()
 
     def _notify(self) -> None:
@@ -418,7 +420,7 @@ class Hub:
         Empty when the log no longer has them. Raises `Problem` when the database fails.
         """
         self._pages_used_at = self._loop.time()
-        return await self._pages.get((self.generation, after), lambda: self._page(after))
+        return await self._pages.get((self.restarts, after), lambda: self._page(after))
 
     async def _page(self, after: int) -> list[Batch]:
         _pages_read.inc()
@@ -442,7 +444,7 @@ class Hub:
         if kept and (kept.epoch, kept.revision) == (self.epoch, self.head):
             return kept
         self._snapshot = await self._snapshots.get(
-            self.generation, lambda: self._context.load_snapshot(self.project_id)
+            self.restarts, lambda: self._context.load_snapshot(self.project_id)
         )
         return self._snapshot
 
@@ -455,7 +457,7 @@ class Hub:
 
     def position_event(self, kind: str, now: float) -> EncodedEvent:
         """Return `sync.ready` or `sync.heartbeat` with our cursor, the same for all in a second."""
-        key = kind, self.generation, self.head
+        key = kind, self.restarts, self.head
         known = self._position_event
         if known is None or known[0] != key or now - known[1] > POSITION_EVENT_TTL_SECONDS:
             known = key, now, position_event(kind, self.project_id, self.cursor)

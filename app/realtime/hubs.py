@@ -324,7 +324,7 @@ class Hubs:
                 logger.warning("the heads could not be read: %r", error)
 
     async def _compare_heads(self, used: list[Hub]) -> None:
-        seen = {hub.project_id: (hub.generation, hub.head) for hub in used}
+        seen = {hub.project_id: (hub.restarts, hub.head) for hub in used}
         heads = await log.heads_of(self._database, list(seen))
         for hub in used:
             if head := heads.get(hub.project_id):

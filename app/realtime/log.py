@@ -15,7 +15,7 @@ from app.store.concurrency import BatchLoader, spawn
 from app.store.database import Database, Reader, Tx
 
 PAGE_EVENTS = 200  # read at once, about; a transaction is never split
-CROWDED_POSITIONS = 10  # read at once, beyond which each gets only `SHORT_PAGE_EVENTS`
+MAX_POSITIONS_FOR_FULL_PAGES = 10  # of one query; beyond, short pages
 SHORT_PAGE_EVENTS = 20  # about
 IDLE_CONNECTION_SECONDS = 0.5  # that the reader keeps a connection for its next read
 
@@ -243,7 +243,7 @@ class LogReader:
 
     async def _find(self, positions: list[LogPosition]) -> dict[LogPosition, list[Row]]:
         metrics.LOG_QUERIES.inc()
-        limit = PAGE_EVENTS if len(positions) <= CROWDED_POSITIONS else SHORT_PAGE_EVENTS
+        limit = PAGE_EVENTS if len(positions) <= MAX_POSITIONS_FOR_FULL_PAGES else SHORT_PAGE_EVENTS
         if self._busy:  # a query is running on the kept connection
             async with self._database.reading() as tx:
                 return await read_many(tx, positions, limit)

@@ -53,9 +53,9 @@ class Reader:
         self.ending: Ending | None = None
         self.cursor: Cursor | None = None  # everything up to it was handed out
         self._malformed = False
-        self._generation = -1
+        self._restarts = -1
         self._checked = -1  # the revision as of which the role is known to hold
-        self._checked_generation = -1
+        self._checked_restarts = -1
         if after is not None:
             try:
                 self.cursor = Cursor.parse(after)
@@ -73,7 +73,7 @@ class Reader:
         Raises `NotFound`, and `Problem` when the database fails.
         """
         await self.hub.start()
-        self._generation = self.hub.generation
+        self._restarts = self.hub.restarts
         await self._check_role()
         if self._malformed:
             return "malformed"
@@ -99,7 +99,7 @@ class Reader:
 
     def is_restarted(self) -> bool:
         """Whether the hub's history was replaced since `open`."""
-        return not self.hub.ready or self._generation != self.hub.generation
+        return not self.hub.ready or self._restarts != self.hub.restarts
 
     def is_behind(self) -> bool:
         """Whether the ring no longer has everything after the cursor."""
@@ -142,13 +142,13 @@ class Reader:
     async def _check_role(self) -> None:
         """Have the role known as of a revision since which the hub has every loss."""
         hub, seen = self.hub, self.subscriber.seen
-        head, restarted = hub.head, self._checked_generation != hub.generation
+        head, restarted = hub.head, self._checked_restarts != hub.restarts
         if self._checked < 0 and self._is_recent(seen):
             self._checked = seen.revision
         elif self._checked < 0 or restarted:
             await recheck([self])
             self._checked = head
-        self._checked_generation = hub.generation
+        self._checked_restarts = hub.restarts
 
     def _is_recent(self, seen: Cursor | None) -> TypeGuard[Cursor]:
         """Whether the hub has every loss since the role was read."""
@@ -238,7 +238,7 @@ class Subscription(Reader, FanoutMember):
         if join is None or self.ending or not hub.ready or not self._is_recent(seen):
             return False
         self._checked = seen.revision
-        self._generation = self._checked_generation = hub.generation
+        self._restarts = self._checked_restarts = hub.restarts
         if self.loss():
             return False
         self.cursor, self.position = join.cursor, join.position
@@ -356,7 +356,7 @@ class Subscription(Reader, FanoutMember):
         metrics.JOINS.labels("reset" if why else "snapshot").inc()
         first = [reset_event(hub.project_id, why)] if why else []
         snapshot = await self._fitting_snapshot()
-        self._generation = hub.generation
+        self._restarts = hub.restarts
         self._malformed = False
         self.cursor = Cursor(snapshot.epoch, snapshot.revision)
         yield [*first, hub.snapshot_event(snapshot)]

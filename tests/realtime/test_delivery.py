@@ -204,9 +204,9 @@ async def test_connections_are_bounded_and_watched_by_the_kernel(
 async def test_many_commits_while_a_project_rests_are_one_read_of_the_log(
     process: NewProcess, project: Project
 ) -> None:
-    resting = Limits(rest_per_subscriber=0.5, rest=(1e-3, 0.3))
+    pausing = Limits(pause_per_subscriber=0.5, pause_range=(1e-3, 0.3))
     async with (
-        process(LocalBus(), resting) as here,
+        process(LocalBus(), pausing) as here,
         events(here, project) as received,
         events(here, project) as other,
     ):
