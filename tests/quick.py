@@ -1,6 +1,7 @@
 """Lint, types, import order and the quick tests, all at once: `python -m tests.quick`.
 
-Prints what failed, and exits with 1 if anything did. The whole suite is `pytest`.
+Prints the last line of each check, or all that a failed one printed; exits with 1 if one failed.
+The whole suite is `pytest`.
 """
 
 import subprocess
@@ -34,6 +35,9 @@ def main() -> int:
         if process.returncode:
             failed.append(name)
             print(f"--- {name} failed\n{output}")
+        else:
+            last = [line for line in output.splitlines() if line.strip()][-1:]
+            print(f"{name}: {''.join(last)}", flush=True)
     took = time.monotonic() - began
     print(f"{', '.join(failed)} failed" if failed else "all is well", f"({took:.0f} s)")
     return 1 if failed else 0
