@@ -6,8 +6,8 @@ from app.auth.model import Caller
 from app.generations.model import Apply, Generation
 from app.generations.model_calls import close_calls_of_generation
 from app.generations.reads import (
-    ABSENT,
     GENERATION,
+    NO_GENERATION,
     access_generation,
     find_generation,
     generation_of,
@@ -145,7 +145,7 @@ async def delete_generation(tx: Tx, caller: Caller, generation_id: str) -> Actio
     async with changing_project(tx, caller, found.project_id, "editor") as (change, _):
         generation = await find_generation(tx, generation_id)
         if generation is None or generation.deleted_at is not None:
-            raise NotFound(ABSENT)
+            raise NotFound(NO_GENERATION)
         await _check_unused(tx, generation)
         if generation.status == "pending":
             await close_calls_of_generation(tx, generation_id, "cancelled")

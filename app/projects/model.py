@@ -1,4 +1,4 @@
-"""Projects, members and invites, and the limits that they keep; pure."""
+"""Projects, members and invites, and the limits of their fields."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
