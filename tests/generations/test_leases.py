@@ -49,7 +49,7 @@ async def expire(taken: LeasedGeneration) -> None:
 async def test_a_live_lease_is_safe_however_old_its_row(person: Person) -> None:
     taken = await taken_by_us(person, attempt=3)
     assert await leases.claim(DB, "another") is None
-    assert await leases.give_up(DB) == 0
+    assert await leases.fail_abandoned(DB) == 0
     await leases.renew(taken)
     kept = await leases.end_with_code(taken, MADE)
     assert (kept.status, kept.tsx_code) == ("success", BLANK)
@@ -58,7 +58,7 @@ async def test_a_live_lease_is_safe_however_old_its_row(person: Person) -> None:
 async def test_what_was_given_up_stays_given_up(person: Person) -> None:
     taken = await taken_by_us(person, attempt=3)
     await expire(taken)
-    await leases.give_up(DB)  # or the server's worker did
+    await leases.fail_abandoned(DB)  # or the server's worker did
     before = await find_generation(DB, taken.generation.id)
     assert before is not None
     assert (before.status, before.error_code) == ("failed", "WORKER_LOST")

@@ -1,4 +1,4 @@
-"""Edits what a scene says: its texts, and through `lists` its items and numbers."""
+"""Edits the texts of a scene, and through `lists` its items and numbers."""
 
 import re
 
@@ -77,7 +77,7 @@ _LIST_WORD = re.compile(r"\b(?:item|bullet|point|step|list)\b")
 
 
 def edit_texts(code: EditableCode, text: str) -> Changes:
-    """Apply what a prompt says about texts, items and the values of a chart."""
+    """Apply the orders of a prompt about texts, items and the values of a chart."""
     quotes = find_quotes(text)
     plain = plain_of(text)
     pairs = _replacement_pairs(plain, quotes)
@@ -142,7 +142,7 @@ def _is_equal_without_case(one: str, other: str) -> bool:
 
 
 def _apply_quote(code: EditableCode, plain: str, quote: Quote) -> Changes:
-    """Do with one quote what the words around it order: remove it, add it, or set a role to it."""
+    """Apply the words around one quote: remove it, add it, or set the text of a role to it."""
     before = plain[max(0, quote.start - MAX_BEFORE_CHARACTERS) : quote.start]
     after = plain[quote.end : quote.end + MAX_AFTER_CHARACTERS]
     if _REMOVES.search(before):
