@@ -57,12 +57,12 @@ class ScenePatch(WithBaseRevision, kw_only=True, forbid_unknown_fields=True):
 
     def applied(self, state: SceneState) -> SceneState:
         """Return the state with the fields that the patch has."""
-        given = {
+        values = {
             name: value
             for name in ("name", "tsx_code", "duration", "props", "layout_json")
             if (value := getattr(self, name)) is not msgspec.UNSET
         }
-        return msgspec.structs.replace(state, **given)
+        return msgspec.structs.replace(state, **values)
 
 
 class Split(WithBaseRevision, kw_only=True, forbid_unknown_fields=True):

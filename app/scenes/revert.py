@@ -115,7 +115,7 @@ LIST_ITERATIONS_OF_MESSAGE = built(
 )
 # The iteration of a revert has the generation that the scene shows after it, or null. The iteration
 # of another change has a generation only when the scene's generation changed.
-FIND_SHOWN_GENERATIONS = named("""
+FIND_PAST_GENERATIONS = named("""
     select past.scene_id, (
         select case when shown.deleted_at is null then shown.id end
         from scene_iteration i left join generation shown on shown.id = i.generation_id
@@ -466,7 +466,7 @@ async def _revert_scenes(
     """Update live scenes, then delete scenes, then restore deleted ones at their positions."""
     order = await live_ids(change.tx, change.project_id)
     place = {scene_id: number for number, scene_id in enumerate(plan.order)}
-    shown = await _shown_generations(change, plan.scenes)
+    generation_ids = await _generations_at(change, plan.scenes)
     scenes, iterations = list[Scene](), list[Iteration]()
     for revert in sorted(plan.scenes, key=lambda revert: _revert_order(revert, place)):
         before, state = revert.scene, revert.state
@@ -477,7 +477,7 @@ async def _revert_scenes(
         elif not state.deleted and before.id not in order:
             order.insert(place[before.id], before.id)
         of_scene = msgspec.structs.replace(
-            cause, reverts_iteration_id=revert.iteration_id, generation_id=shown[before.id]
+            cause, reverts_iteration_id=revert.iteration_id, generation_id=generation_ids[before.id]
         )
         scene, iteration = await _set_state(change, before, state, order, of_scene)
         scenes.append(scene)
@@ -493,10 +493,10 @@ def _revert_order(revert: SceneRevert, place: dict[str, int]) -> tuple[int, int]
     return (1, 0) if is_deleted else (2, place[revert.scene.id])
 
 
-async def _shown_generations(change: Change, reverts: list[SceneRevert]) -> dict[str, str | None]:
+async def _generations_at(change: Change, reverts: list[SceneRevert]) -> dict[str, str | None]:
     """Return the generation of each scene at that revision; None if it was deleted since."""
     rows = await change.tx.fetch(
-        *FIND_SHOWN_GENERATIONS(
+        *FIND_PAST_GENERATIONS(
             scene_ids=[revert.scene.id for revert in reverts],
             revisions=[revert.revision for revert in reverts],
         )

@@ -36,16 +36,16 @@ class Statement:
         """The values that are not parameters."""
         return [value for value in self._values if not isinstance(value, Param)]
 
-    def __call__(self, **given: Any) -> tuple[Any, ...]:
+    def __call__(self, **arguments: Any) -> tuple[Any, ...]:
         values = []
         for value in self._values:
             if not isinstance(value, Param):
                 values.append(value)
-            elif value in given:
-                values.append(given[value])
+            elif value in arguments:
+                values.append(arguments[value])
             else:
                 raise TypeError(f"the parameter {str(value)!r} is missing")
-        if unknown := given.keys() - self._known:
+        if unknown := arguments.keys() - self._known:
             raise TypeError(f"unknown parameters: {sorted(unknown)}")
         return (self.sql, *values)
 

@@ -120,8 +120,8 @@ def _replace_text(code: EditableCode, old: str, new: str) -> Changes:
     within = re.compile(re.escape(old), re.IGNORECASE)
     hits = [text for text in code.texts if text.shown and within.search(text.value)]
     if not hits:
-        shown = shorten(old, MAX_QUOTED_OLD_CHARACTERS)
-        return failed(f"I found no text \u201c{shown}\u201d in this scene")
+        quoted = shorten(old, MAX_QUOTED_OLD_CHARACTERS)
+        return failed(f"I found no text \u201c{quoted}\u201d in this scene")
     exact = [text for text in hits if old in text.value]
     changed = [
         code.set_text(
@@ -185,14 +185,14 @@ def _text_of_role(code: EditableCode, role: str) -> CodeText | None:
             return text
     if role not in _MAIN_ROLES:
         return None
-    shown = [
+    candidates = [
         text
         for text in code.texts
         if text.shown
         and re.search(r"[^\W\d_]", text.value)
         and (not text.name or re.search(r"[A-Z\s]", text.value))
     ]
-    return min(shown, key=lambda text: (text.name != "", text.start), default=None)
+    return min(candidates, key=lambda text: (text.name != "", text.start), default=None)
 
 
 def _clear_role(code: EditableCode, role: str) -> Changes:
