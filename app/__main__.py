@@ -151,16 +151,16 @@ def manage_user(settings: Settings, options: argparse.Namespace) -> int:
     from app.auth.commands import manage_user as manage
 
     with open_database(settings) as connected:
-        return asyncio.run(
-            manage(connected, options.action, options.email, options.name, options.admin)
-        )
+        asyncio.run(manage(connected, options.action, options.email, options.name, options.admin))
+    return 0
 
 
 def issue_token(settings: Settings, options: argparse.Namespace) -> int:
     from app.auth.commands import print_new_token
 
     with open_database(settings) as connected:
-        return asyncio.run(print_new_token(connected, options.email, options.name))
+        asyncio.run(print_new_token(connected, options.email, options.name))
+    return 0
 
 
 if __name__ == "__main__":

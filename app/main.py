@@ -32,7 +32,7 @@ from app.health import router as health
 from app.http.errors import HANDLERS
 from app.http.guard import Guard
 from app.http.limits import Limiter
-from app.http.policy import CREDENTIALS, check_routes, require_access
+from app.http.policy import CREDENTIALS_KEY, check_routes, require_access
 from app.http.shortcut import Shortcuts
 from app.http.strict import StrictRequest
 from app.pages import assets
@@ -183,7 +183,7 @@ def create_app(
                 "redis": components.redis,
                 "hubs": components.hubs,
                 "accesses": AccessLookups(components.database),
-                CREDENTIALS: components.credentials,
+                CREDENTIALS_KEY: components.credentials,
             }
         ),
         dependencies={

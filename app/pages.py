@@ -10,7 +10,7 @@ from litestar.static_files import create_static_files_router
 from app.http.envelope import declare
 
 DIST = Path(__file__).parent / "web" / "dist"
-NOT_BUILT = """<!doctype html><meta charset="utf-8"><title>Reelroom</title>
+NOT_BUILT_PAGE = """<!doctype html><meta charset="utf-8"><title>Reelroom</title>
 <h1>Reelroom is running</h1><p>The browser client was not built during the install. Build it with
 <code>cd app/web &amp;&amp; npm ci &amp;&amp; npm run build</code> and load this page again.
 The API is described at <a href="/schema/openapi.json">/schema</a>.</p>
@@ -49,7 +49,7 @@ async def preview() -> Response[bytes]:
 def _page(name: str, headers: dict[str, str]) -> Response[bytes]:
     path = DIST / name
     built = path.is_file()
-    body = path.read_bytes() if built else NOT_BUILT.encode()
+    body = path.read_bytes() if built else NOT_BUILT_PAGE.encode()
     return Response(
         body, media_type=MediaType.HTML, headers=headers, status_code=200 if built else 503
     )

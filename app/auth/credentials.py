@@ -10,7 +10,7 @@ from litestar.types import Scope
 from app.auth.model import LOCAL_ID, Caller
 from app.auth.session import TOKEN_PREFIX, secret_hash
 from app.http.origin import bearer_of, session_of
-from app.http.policy import CREDENTIALS, for_connection
+from app.http.policy import CREDENTIALS_KEY, for_connection
 from app.http.request import info_of
 from app.problems import Unauthorized
 from app.settings import Settings
@@ -162,4 +162,4 @@ class Credentials:
 
 def credentials_of(scope: Any) -> Credentials:
     """Return the credentials of the app that serves this connection."""
-    return cast(Credentials, scope["litestar_app"].state[CREDENTIALS])
+    return cast(Credentials, scope["litestar_app"].state[CREDENTIALS_KEY])

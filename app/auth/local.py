@@ -8,8 +8,8 @@ from app.store.columns import NOW
 from app.store.database import Tx
 from app.store.query import Param, built, named
 
-LINK_MINUTES = 10
-LINK_KIND = "link:"  # precedes the stored hash, so that no session cookie can match a link
+LINK_TTL_MINUTES = 10
+LINK_PREFIX = "link:"  # precedes the stored hash, so that no session cookie can match a link
 
 INSERT_LOCAL_ADMIN = named("""
     insert into user_account (id, name, role)
@@ -50,7 +50,7 @@ async def create_login_link(tx: Tx, user_id: str) -> str:
     The link is stored as a session that no cookie can name, and only as a hash.
     """
     secret = new_secret()
-    await insert_session(tx, user_id, LINK_KIND + secret_hash(secret), minutes=LINK_MINUTES)
+    await insert_session(tx, user_id, LINK_PREFIX + secret_hash(secret), minutes=LINK_TTL_MINUTES)
     return f"/login/{secret}"
 
 
@@ -60,5 +60,5 @@ async def use_link(tx: Tx, secret: str, *, replaces: str | None) -> str | None:
     Returns None when the link is unknown, used or expired. `replaces` is the secret of the
     session that ends.
     """
-    user_id = await tx.fetchval(*USE_LINK(secret_hash=LINK_KIND + secret_hash(secret)))
+    user_id = await tx.fetchval(*USE_LINK(secret_hash=LINK_PREFIX + secret_hash(secret)))
     return user_id and await begin_session(tx, user_id, replaces=replaces)

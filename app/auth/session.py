@@ -16,7 +16,7 @@ from app.store.ids import new_id
 from app.store.query import Param, built
 
 TOKEN_PREFIX = "rr_"  # marks API tokens, so that secret scanners recognise a leaked one
-SESSION_DAYS = 30
+SESSION_TTL_DAYS = 30
 
 INSERT_SESSION = built(
     LoginSession.insert(
@@ -59,7 +59,7 @@ async def begin_session(tx: Tx, user_id: str, *, replaces: str | None) -> str:
     if replaces is not None:
         await end_session(tx, replaces)
     secret = new_secret()
-    await insert_session(tx, user_id, secret_hash(secret), minutes=SESSION_DAYS * 24 * 60)
+    await insert_session(tx, user_id, secret_hash(secret), minutes=SESSION_TTL_DAYS * 24 * 60)
     return secret
 
 
@@ -81,7 +81,7 @@ def session_cookie(scope: Any, secret: str | None) -> Cookie:
     return Cookie(
         key=SESSION_COOKIE,
         value=secret or "",
-        max_age=SESSION_DAYS * 24 * 3600 if secret else 0,
+        max_age=SESSION_TTL_DAYS * 24 * 3600 if secret else 0,
         path="/",
         httponly=True,
         samesite="lax",

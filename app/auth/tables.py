@@ -1,4 +1,4 @@
-"""The tables of accounts, their API tokens and their sessions, as the migrations made them."""
+"""The tables of accounts, their API tokens and their sessions, as defined by the migrations."""
 
 from piccolo.columns import UUID, ForeignKey, Text, Timestamptz, Varchar
 from piccolo.columns.base import OnDelete, OnUpdate

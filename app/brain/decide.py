@@ -1,4 +1,4 @@
-"""Asks a model for a decision or for code, and accepts only an answer that can be used."""
+"""Requests a decision or code from a model, and validates the answer."""
 
 import json
 import re
@@ -19,7 +19,7 @@ MAX_DECISION_CHARACTERS = 100_000
 MAX_WORKFLOW_STEPS = 10
 MAX_QUOTED_ID_CHARACTERS = 80  # of an unknown scene id, in a message
 
-BROKE_OFF_REASONS = frozenset({"truncated", "stalled", "bad_stream"})  # reasons of an `AiError`
+INTERRUPTION_REASONS = frozenset({"truncated", "stalled", "bad_stream"})  # reasons of an `AiError`
 
 _NUL_OR_SURROGATE = re.compile("[\x00\ud800-\udfff]")
 
@@ -27,7 +27,7 @@ OnText = Callable[[str], Awaitable[None]]
 
 
 class CheckedDecision(msgspec.Struct, frozen=True):
-    """A decision that fits its context.
+    """A decision that was validated against its context.
 
     `usage` is the sum of all calls; `repaired` is true when the first answer was not usable.
     """
@@ -75,7 +75,7 @@ def check_decision(decision: Decision, context: Context) -> Decision:
 
 
 def _check_steps(steps: list[Step], live: set[str]) -> None:
-    """Check each step against the scenes that the steps before it leave."""
+    """Check each step against the scenes that remain after the previous steps."""
     if not 1 <= len(steps) <= MAX_WORKFLOW_STEPS:
         message = f"A workflow has 1 to {MAX_WORKFLOW_STEPS} steps, not {len(steps)}."
         raise ValidationFailed.at("workflow", "length", message)
@@ -125,7 +125,7 @@ def read_decision(text: str, context: Context) -> Decision:
     except msgspec.ValidationError as error:
         raise ValidationFailed.at("decision", "type", str(error)) from None
     if not decision.tool_name:
-        # Models like to fill in a target even when no tool is chosen; it means nothing then.
+        # Models often set a target without a tool; it is ignored.
         decision = msgspec.structs.replace(decision, target_scene_id=None, target_duration=None)
     elif decision.tool_name == "addScene":
         decision = msgspec.structs.replace(decision, target_scene_id=None)
@@ -153,7 +153,7 @@ def _only_object(text: str) -> dict[str, Any]:
 
 
 def _strings(value: object) -> Iterator[str]:
-    """Yield all string values inside a JSON value; keys are not looked at."""
+    """Yield all string values in a JSON value, without keys."""
     rest = [value]
     while rest:
         each = rest.pop()
@@ -168,10 +168,10 @@ def _strings(value: object) -> Iterator[str]:
 async def decide(
     provider: Provider, context: Context, *, model: str | None = None, on_text: OnText | None = None
 ) -> CheckedDecision:
-    """Ask the model what to do about `context.prompt`.
+    """Request a decision about `context.prompt` from the model.
 
-    The question is repeated once if the answer broke off or does not fit; in the second case the
-    model gets the complaint. Raises `AiError` when the second answer is not usable either.
+    The request is repeated once if the answer is incomplete or invalid; an invalid answer's fault
+    is sent with it. Raises `AiError` when the second answer is not usable either.
     """
     complaint: str | None = None
     usage = TokenUsage(source="provider")
@@ -180,7 +180,7 @@ async def decide(
         try:
             text, end = await _collect(pieces, MAX_DECISION_CHARACTERS, on_text)
         except AiError as error:
-            if attempt or not broke_off(error):
+            if attempt or not is_interrupted(error):
                 raise
             continue
         usage = _add_usage(usage, end.usage)
@@ -201,12 +201,11 @@ async def write_code(
     on_delta: OnText,
     on_restart: Callable[[], Awaitable[None]],
 ) -> WrittenCode:
-    """Have the code of a scene written and stream it to `on_delta`.
+    """Request the code of a scene and stream it to `on_delta`.
 
-    Code that broke off or has faults is requested once more: `on_restart` is called, and the
-    text starts again. So what `on_delta` received since the last `on_restart` is exactly the
-    code. Raises `AiError` when the second answer is not usable either, and at once when the code
-    is longer than a scene may be.
+    Incomplete or faulty code is requested once more: `on_restart` is called, and the text starts
+    again. The text passed to `on_delta` since the last `on_restart` is exactly the code. Raises
+    `AiError` when the second answer is not usable either, and at once for code that is too long.
     """
     complaint: str | None = None
     usage = TokenUsage(source="provider")
@@ -217,7 +216,7 @@ async def write_code(
         try:
             code, end = await _collect(pieces, MAX_CODE_CHARACTERS, on_delta)
         except AiError as error:
-            if attempt or not broke_off(error):
+            if attempt or not is_interrupted(error):
                 raise
             continue
         usage = _add_usage(usage, end.usage)
@@ -228,15 +227,15 @@ async def write_code(
     raise AiError(f"The model's code cannot be played: {faults[0]}", details=faults)
 
 
-def broke_off(error: AiError) -> bool:
-    """Return whether the model stopped in the middle, so that asking again may help."""
-    return isinstance(error.details, dict) and error.details.get("reason") in BROKE_OFF_REASONS
+def is_interrupted(error: AiError) -> bool:
+    """Return whether the answer is incomplete, so that a second request may succeed."""
+    return isinstance(error.details, dict) and error.details.get("reason") in INTERRUPTION_REASONS
 
 
 def _faults(code: str, job: WriteJob) -> list[str]:
     """Return the faults of the code, none for code that the model returned unchanged.
 
-    A user wrote such code and sees it; refusing it would hide what the model says about it.
+    The user has such code already; refusing it would hide the note of the model.
     """
     if job.scene is not None and code == job.scene.tsx_code:
         return []

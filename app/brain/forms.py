@@ -27,14 +27,14 @@ _UNSUPPORTED_FIELD = re.compile(
     r"not (?:supported|support|permitted|allowed|implemented)|extra (?:field|input|param)|"
     r"additional propert"
 )
-# A 400 with one of these words is about the question itself: another form would not help.
-_ABOUT_THE_QUESTION = re.compile(
+# A 400 with one of these words is about the content: another form would not help.
+_CONTENT_ERROR = re.compile(
     r"context_length|content_filter|content_policy|invalid_image|model_not_found"
 )
 
 
 class RequestForm(msgspec.Struct, frozen=True, kw_only=True):
-    """Which optional fields a request has.
+    """The optional fields of a request.
 
     `answer` is how the answer is requested: `tool` as a call of the function `decide`, `schema`
     as JSON of a schema, `plain` as JSON that the prompt describes, `code` as text.
@@ -60,12 +60,12 @@ class RequestForm(msgspec.Struct, frozen=True, kw_only=True):
         return body
 
     def without_unsupported(self, explanation: str) -> "RequestForm | None":
-        """Return the form without what the text of a 400 objects to.
+        """Return the form without the field that the text of a 400 refuses.
 
         None means that no other form would help.
         """
         text = explanation.lower()
-        if _ABOUT_THE_QUESTION.search(text):
+        if _CONTENT_ERROR.search(text):
             return None
         if self.count_tokens and re.search(r"stream_options|include_usage", text):
             return msgspec.structs.replace(self, count_tokens=False)

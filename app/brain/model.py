@@ -1,4 +1,4 @@
-"""The values that go into the brain and come out of it, and the interface of a model."""
+"""The inputs and outputs of the brain, and the interface of a model."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal, Protocol
@@ -30,7 +30,7 @@ class ContextMessage(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
 
 
 class Context(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """Everything that may influence the decision about one prompt, and nothing else."""
+    """The whole input of the decision about one prompt."""
 
     prompt: str
     format: Format = "landscape"
@@ -44,7 +44,7 @@ class Context(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
 class Step(msgspec.Struct, rename="camel", frozen=True, kw_only=True, omit_defaults=False):
     """One step of a workflow.
 
-    `context` is the part of the prompt that the step is about, `target_duration` is in frames.
+    `context` is the part of the prompt for this step, `target_duration` is in frames.
     """
 
     tool_name: ToolName
@@ -54,7 +54,7 @@ class Step(msgspec.Struct, rename="camel", frozen=True, kw_only=True, omit_defau
 
 
 class Decision(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """What to do about a prompt.
+    """The decision about a prompt.
 
     Exactly one of `tool_name`, `needs_clarification` and `workflow` is set once
     `app.brain.decide.check_decision` has accepted it. `target_duration` is in frames.
@@ -75,8 +75,7 @@ class Decision(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
 class WriteJob(msgspec.Struct, frozen=True, kw_only=True):
     """A request for scene code: a new scene when `scene` is None, else an edit of `scene`.
 
-    When one prompt is to have `variations` different answers, `variation` says which of them
-    this is, counted from 0.
+    `variation` is the index, from 0, among the `variations` different answers to one prompt.
     """
 
     instruction: str
@@ -90,7 +89,7 @@ class WriteJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenUsage(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """Tokens of one model call; `source` says whether the provider counted them or we estimated."""
+    """Tokens of one model call, as counted by the provider or estimated from the texts."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -105,7 +104,7 @@ class Text(msgspec.Struct, frozen=True):
 
 
 class End(msgspec.Struct, frozen=True):
-    """The regular end of a model's output. Output that stops without it was cut off.
+    """The regular end of a model's output; output without it is incomplete.
 
     `note` is a sentence for the chat about what the model could not do; it is not output.
     """
@@ -120,7 +119,7 @@ Piece = Text | End
 class Provider(Protocol):
     """A model. Both calls stream pieces and end with exactly one `End`, or raise `AiError`.
 
-    `complaint` says what was wrong with the previous answer to the same question. Closing the
+    `complaint` describes the fault of the previous answer to the same question. Closing the
     iterator early stops the model. A provider retries a call only before its first piece.
     """
 
@@ -143,5 +142,5 @@ class Provider(Protocol):
 
 
 def answering_model(provider: Provider, requested: str | None) -> str:
-    """Return the name of the model that answers; the offline provider has only one."""
+    """Return the name of the model to be used; the offline provider has only one."""
     return provider.model if requested is None or provider.name == "offline" else requested

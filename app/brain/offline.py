@@ -13,7 +13,7 @@ from app.brain.stream import estimate_usage
 
 MIN_PIECE_CHARACTERS = 20
 MAX_PIECE_CHARACTERS = 60
-SEEDED_CHARACTERS = 200  # of a text, from which the lengths of its pieces follow
+MAX_SEED_CHARACTERS = 200  # at the start of a text, which seed the lengths of its pieces
 
 
 class OfflineModel:
@@ -33,8 +33,8 @@ class OfflineModel:
     ) -> AsyncIterator[Piece]:
         """See `Provider.decide`; `complaint` and `model` are ignored."""
         decision = composer.decide(context)
-        asked = len(context.prompt) + sum(len(scene.name) for scene in context.scenes)
-        async for piece in self._stream(msgspec.json.encode(decision).decode(), asked):
+        characters = len(context.prompt) + sum(len(scene.name) for scene in context.scenes)
+        async for piece in self._stream(msgspec.json.encode(decision).decode(), characters):
             yield piece
 
     async def write(
@@ -45,19 +45,21 @@ class OfflineModel:
         note = written.note
         if job.context.image_urls:
             note = " ".join(filter(None, [note, "I am offline and cannot look at images."]))
-        asked = len(job.instruction) + (len(job.scene.tsx_code) if job.scene else 0)
-        async for piece in self._stream(written.code, asked, note):
+        characters = len(job.instruction) + (len(job.scene.tsx_code) if job.scene else 0)
+        async for piece in self._stream(written.code, characters, note):
             yield piece
 
     async def close(self) -> None:
         return None
 
-    async def _stream(self, text: str, asked: int, note: str | None = None) -> AsyncIterator[Piece]:
-        """Stream a text; `asked` is the number of characters of the question, for the usage."""
+    async def _stream(
+        self, text: str, characters: int, note: str | None = None
+    ) -> AsyncIterator[Piece]:
+        """Stream a text; `characters` is the length of the question, for the usage."""
         for piece in pieces_of(text):
             await asyncio.sleep(self.piece_delay)
             yield Text(piece)
-        yield End(estimate_usage(asked, len(text)), note)
+        yield End(estimate_usage(characters, len(text)), note)
 
 
 def pieces_of(text: str) -> list[str]:
@@ -67,7 +69,7 @@ def pieces_of(text: str) -> list[str]:
     texts are cut alike.
     """
     pieces: list[str] = []
-    state = zlib.crc32(text[:SEEDED_CHARACTERS].encode("utf-8", "replace"))
+    state = zlib.crc32(text[:MAX_SEED_CHARACTERS].encode("utf-8", "replace"))
     start = 0
     while start < len(text):
         state = (state * 1103515245 + 12345) % 2**31

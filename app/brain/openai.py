@@ -44,7 +44,7 @@ class CallLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of one call: times in seconds, and UTF-8 bytes of text in one answer.
 
     `decide` and `write` bound a whole call with its retries. `stall` is the longest time between
-    two signs of life; comments and empty chunks are none.
+    two chunks with progress; comments and empty chunks do not count.
     """
 
     connect: float = 5
@@ -73,8 +73,8 @@ class OpenAiModel:
 
     A request is repeated only before its first piece, at most twice; `on_retry` is called before
     each repetition with the number of failed attempts and the reason. Every fault is an `AiError`
-    whose details hold a `reason` (see `app.brain.faults`). Which optional fields a server
-    supports is found out from its 400 responses and remembered for each model.
+    whose details hold a `reason` (see `app.brain.faults`). The optional fields that a server
+    supports are learned from its 400 responses and remembered for each model.
     """
 
     name: Literal["offline", "openai"] = "openai"
@@ -107,7 +107,7 @@ class OpenAiModel:
     def decide(
         self, context: Context, *, complaint: str | None = None, model: str | None = None
     ) -> AsyncGenerator[Piece, None]:
-        """See `Provider.decide`; whether the object fits `Decision` is for the caller to check."""
+        """See `Provider.decide`; the caller validates the object."""
 
         def messages(form: RequestForm) -> list[Message]:
             return decision_messages(context, complaint=complaint, as_tool=form.answer == "tool")
@@ -117,7 +117,7 @@ class OpenAiModel:
     def write(
         self, job: WriteJob, *, complaint: str | None = None, model: str | None = None
     ) -> AsyncGenerator[Piece, None]:
-        """See `Provider.write`; whether the code can be played is for the caller to check."""
+        """See `Provider.write`; the caller validates the code."""
 
         def messages(_: RequestForm) -> list[Message]:
             return code_messages(job, complaint=complaint)
@@ -144,7 +144,7 @@ class OpenAiModel:
         )
 
     async def _stream(self, call: _Call) -> AsyncGenerator[Piece, None]:
-        """Send requests, one after the other, until one is answered or the fault is final."""
+        """Send requests, one at a time, until one is answered or the error is final."""
         started = _now()
         deadline = started + call.total
         form = self._forms.get((call.stage, call.model), INITIAL_FORMS[call.stage])
@@ -172,7 +172,7 @@ class OpenAiModel:
             raise
 
     async def _pause(self, failure: TransientError, failed_attempts: int, deadline: float) -> None:
-        """Wait before the next attempt; raises the problem when there is to be none."""
+        """Wait before the next attempt; raise the problem if there is no further attempt."""
         problem = failure.problem
         if failed_attempts >= MAX_ATTEMPTS:
             raise problem
@@ -273,7 +273,7 @@ class OpenAiModel:
             raise TransientError(fault("unavailable")) from None
 
     def _max_silence(self, reader: ChatReader) -> float:
-        """Return for how many seconds to wait for the next sign of life."""
+        """Return the seconds to wait for the next progress."""
         if reader.done:
             return DRAIN_SECONDS
         return self._limits.stall if reader.finish_reason is None else USAGE_WAIT_SECONDS

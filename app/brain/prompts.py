@@ -8,7 +8,7 @@ import msgspec
 
 from app.brain.model import Context, ContextMessage, ContextScene, WriteJob
 from app.brain.schema import DECISION_SCHEMA
-from app.projects.model import SIZES
+from app.projects.model import FRAME_SIZES
 from app.scenes.model import DEFAULT_DURATION_FRAMES, Complexity
 
 MAX_HISTORY_CHARACTERS = 6_000  # of earlier chat messages; the newest are kept
@@ -214,7 +214,7 @@ def _scene_line(context: Context, scene: ContextScene) -> str:
 
 
 def _project(context: Context) -> str:
-    width, height = SIZES[context.format]
+    width, height = FRAME_SIZES[context.format]
     return f"Project: {context.format}, {width}x{height} pixels, {context.fps} frames per second."
 
 

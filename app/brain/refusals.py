@@ -1,4 +1,4 @@
-"""Maps a provider's error status to what to do: ask in another form, retry later, or give up."""
+"""Maps a provider's error status to an error: bad request, transient, or final."""
 
 import logging
 import re
@@ -36,9 +36,9 @@ class BadRequestError(Exception):
 def refusal(
     status: int, headers: Mapping[str, str], code: str, explanation: str
 ) -> BadRequestError | TransientError | AiError:
-    """Return the error that an error status amounts to.
+    """Return the error for an error status.
 
-    `explanation` is all that the provider said. It may quote the prompt or the key, so it is
+    `explanation` is the provider's whole text. It may quote the prompt or the key, so it is
     neither logged nor shown; only `code` and the provider's request id are logged.
     """
     logger.warning(

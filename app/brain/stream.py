@@ -8,7 +8,7 @@ from app.brain.faults import fault
 from app.brain.model import TokenUsage
 from app.problems import AiError
 
-MAX_EVENT_OVERHEAD_BYTES = 65_536  # what one event may have around its text
+MAX_EVENT_OVERHEAD_BYTES = 65_536  # of one event, besides its text
 CHARACTERS_PER_TOKEN = 4  # for estimates, when the provider does not count
 
 COMPLETE_FINISH_REASONS = {"stop", "tool_calls", "function_call"}  # of a whole answer
@@ -92,7 +92,7 @@ class ChatReader:
 
     @property
     def state(self) -> tuple[int, bool, bool]:
-        """A value that changes whenever the model or the server shows a sign of life."""
+        """A value that changes with each progress of the model or the server."""
         return self.progress, self.finish_reason is not None, self.done
 
     def feed(self, data: bytes) -> Increment:
@@ -220,11 +220,11 @@ class ChatReader:
             raise fault("too_large")
 
 
-def estimate_usage(asked: int, answered: int) -> TokenUsage:
+def estimate_usage(input_characters: int, output_characters: int) -> TokenUsage:
     """Estimate the usage from the numbers of characters that were sent and received."""
     return TokenUsage(
-        input_tokens=-(-asked // CHARACTERS_PER_TOKEN),
-        output_tokens=-(-answered // CHARACTERS_PER_TOKEN),
+        input_tokens=-(-input_characters // CHARACTERS_PER_TOKEN),
+        output_tokens=-(-output_characters // CHARACTERS_PER_TOKEN),
         source="estimated",
     )
 

@@ -1,4 +1,4 @@
-"""The answer of a turn that has ended: the scenes it changed, and what the brain wrote."""
+"""The answer for a run that has ended: the scenes it changed and the assistant's text."""
 
 from typing import Any
 
@@ -10,15 +10,15 @@ from app.scenes.reads import scenes_of_run
 from app.store.database import Reader
 from app.store.query import named
 
-CANCELLED = "This turn was cancelled."
-SUGGESTIONS = {
+CANCELLED_TEXT = "This turn was cancelled."
+SUGGESTIONS_BY_TOOL = {
     "addScene": ["Make it 3 seconds", "Change the colours", "Add a closing title"],
     "editScene": ["Make the text bigger", "Slow it down", "Undo this change"],
     "trimScene": ["Make it 5 seconds", "Add another scene"],
     "deleteScene": ["Undo this change", "Add another scene"],
 }
-# The problem for each error code of a run.
-PROBLEMS: dict[str, type[Problem]] = {
+# By error code of a run.
+PROBLEM_TYPES: dict[str, type[Problem]] = {
     **{kind.code: kind for kind in Problem.__subclasses__()},
     "TIMEOUT": AiError,
     "WORKER_LOST": ServiceUnavailable,
@@ -37,7 +37,7 @@ async def answer_of(reader: Reader, run: Run) -> ActionResult[list[Scene]]:
     Raises the problem of a run that failed, and `NotFound` when its answer was deleted.
     """
     if run.status == "failed" and run.error is not None:
-        kind = PROBLEMS.get(run.error.code, InternalError)
+        kind = PROBLEM_TYPES.get(run.error.code, InternalError)
         raise kind(run.error.message, details={"run": run})
     scenes = await scenes_of_run(reader, run.id)
     message = await reader.fetchrow(*FIND_ANSWER(id=run.assistant_message_id))
@@ -51,8 +51,10 @@ async def answer_of(reader: Reader, run: Run) -> ActionResult[list[Scene]]:
         revision=message["revision"],
         context=AnswerContext(
             reasoning=decision.get("reasoning"),
-            chat_response=message["content"] or (CANCELLED if cancelled else ""),
-            suggestions=[] if cancelled else SUGGESTIONS.get(decision.get("toolName") or "", []),
+            chat_response=message["content"] or (CANCELLED_TEXT if cancelled else ""),
+            suggestions=[]
+            if cancelled
+            else SUGGESTIONS_BY_TOOL.get(decision.get("toolName") or "", []),
             needs_clarification=True if message["kind"] == "clarification" else None,
         ),
         assistant_message_id=run.assistant_message_id,

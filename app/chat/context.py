@@ -1,4 +1,4 @@
-"""The packet that the brain gets: what is in the project, and what was said before this turn."""
+"""The context of a decision: the scenes of the project and the earlier messages."""
 
 import logging
 
@@ -13,7 +13,7 @@ from app.scenes.model import Scene
 from app.scenes.reads import live_scenes
 from app.store.query import Param, built
 
-MAX_MESSAGES = 20  # of the chat before this turn
+MAX_MESSAGES = 20  # before this turn
 
 FIND_FRAME = built(
     ProjectRow.select(ProjectRow.format, ProjectRow.fps).where(ProjectRow.id == Param("id"))
@@ -34,20 +34,20 @@ logger = logging.getLogger(__name__)
 
 
 class GatheredContext(msgspec.Struct, frozen=True, kw_only=True):
-    """The packet, and the scenes it was made from, by id, which a commit compares with."""
+    """The context and its scenes by id, with which a commit compares the current ones."""
 
     context: Context
     scenes: dict[str, Scene]
 
 
 async def gather(leased: LeasedRun) -> GatheredContext:
-    """Read the packet from the database, so that a turn sees the result of the one before.
+    """Read the context from the database, with the results of earlier turns.
 
-    Messages that cannot be read are left out. Raises `Problem` when the scenes cannot.
+    Messages that cannot be read are left out. Raises `Problem` if the scenes cannot be read.
     """
     run = leased.run
     frame = await leased.database.fetchrow(*FIND_FRAME(id=run.project_id))
-    assert frame is not None, "rows of projects stay"
+    assert frame is not None, "projects are never removed"
     scenes = await live_scenes(leased.database, run.project_id)
     newest = max(scenes, key=lambda scene: scene.created_at, default=None)
     try:

@@ -1,4 +1,4 @@
-"""The one end of a run, whatever causes it."""
+"""The end of a run, whether it succeeds, fails or is cancelled."""
 
 import msgspec
 
@@ -12,12 +12,12 @@ from app.runs.tables import MessageRow
 from app.store.columns import NOW
 from app.store.query import Param, built, column_list, named
 
-MESSAGE_STATUS: dict[RunStatus, MessageStatus] = {
+MESSAGE_STATUS_BY_RUN: dict[RunStatus, MessageStatus] = {
     "succeeded": "success",
     "failed": "error",
     "cancelled": "cancelled",
 }
-UNWRITTEN = "The turn was over before its code was there."
+UNWRITTEN_MESSAGE = "The turn was over before its code was there."
 
 LIST_UNFINISHED_CALLS = named("""
     select payload from project_event as started
@@ -28,7 +28,7 @@ LIST_UNFINISHED_CALLS = named("""
     )
     order by revision
 """)
-# The new epoch fences off the worker that holds the lease.
+# The new epoch fences the worker that holds the lease.
 END_RUN = named(f"""
     update run set
         status = :status, ended_at = clock_timestamp(),
@@ -57,7 +57,7 @@ END_MESSAGE = built(
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ends: `content` and `kind` are of the assistant's message.
+    """How a run ends: its status, and `content` and `kind` of the assistant's message.
 
     `code` is the run's error code when it is not the problem's own.
     """
@@ -70,7 +70,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def break_off(change: Change, run_id: str, ending: Ending) -> Run:
-    """End a run and, before it, the tool calls that were announced and have not finished."""
+    """End a run after ending its tool calls that have started and not finished."""
     for row in await change.tx.fetch(*LIST_UNFINISHED_CALLS(run_id=run_id)):
         change.emit("tool.finished", {**row["payload"], "success": False}, run_id=run_id)
     return await end(change, run_id, ending)
@@ -96,11 +96,11 @@ async def end(change: Change, run_id: str, ending: Ending) -> Run:
     if row is None:
         raise LeaseLost
     run = run_of(row)
-    await fail_generations_of_run(change, run_id, *_why_unwritten(ending))
+    await fail_generations_of_run(change, run_id, *_generation_error(ending))
     message = await tx.fetchrow(
         *END_MESSAGE(
             id=run.assistant_message_id,
-            status=MESSAGE_STATUS[ending.status],
+            status=MESSAGE_STATUS_BY_RUN[ending.status],
             content=ending.content,
             kind="error" if ending.status == "failed" else ending.kind,
         )
@@ -108,12 +108,12 @@ async def end(change: Change, run_id: str, ending: Ending) -> Run:
     assert message is not None
     change.emit("message.updated", {"message": message_of(message)}, run_id=run_id)
     change.emit("run.finished", {"run": run}, run_id=run_id)
-    tx.send_after_commit(RunQueued())  # the next one of the project can be claimed now
+    tx.send_after_commit(RunQueued())  # the next run of the project can be claimed
     return run
 
 
-def _why_unwritten(ending: Ending) -> tuple[str, str]:
-    """Return the error code and message of code that was still being written."""
+def _generation_error(ending: Ending) -> tuple[str, str]:
+    """Return the error code and message for pending generations of the run."""
     if ending.problem is not None:
         return ending.code or ending.problem.code, ending.problem.message
-    return "CANCELLED", UNWRITTEN
+    return "CANCELLED", UNWRITTEN_MESSAGE

@@ -13,7 +13,7 @@ from asyncpg import Record
 from app.brain.model import Decision
 from app.chat.endings import Ending, break_off
 from app.generations.model_calls import close_calls_of_run
-from app.generations.records import WORKER_LOST, fail_generations_of_run
+from app.generations.records import WORKER_LOST_MESSAGE, fail_generations_of_run
 from app.problems import Forbidden, LeaseLost, ServiceUnavailable
 from app.projects.access import require_role
 from app.realtime.log import Change, changing
@@ -25,10 +25,10 @@ from app.store.query import column_list, named
 
 MAX_ATTEMPTS = 4  # of one run, the takeovers included
 
-LEASED_RUN = f"{column_list(RUN)}, lease_epoch, image_urls, request_id"
+LEASED_RUN_COLUMNS = f"{column_list(RUN)}, lease_epoch, image_urls, request_id"
 
-# The project's row is locked first, as by every change. A project that is being changed is skipped
-# and found by a later poll.
+# The project's row is locked first, as by every change. A locked project is skipped until a later
+# poll.
 FIND_QUEUED_RUN = named("""
     select r.id, r.project_id, r.actor_id, r.request_id
     from run r join project p on p.id = r.project_id
@@ -38,7 +38,7 @@ FIND_QUEUED_RUN = named("""
     order by r.priority desc, r.queued_at limit 1
     for no key update of p skip locked
 """)
-# Which run of the project is next may have changed before its row was locked.
+# The next run of the project may have changed before the project's row was locked.
 CLAIM_RUN = named(f"""
     update run set
         status = 'running', attempt = attempt + 1, lease_owner = :worker,
@@ -51,7 +51,7 @@ CLAIM_RUN = named(f"""
         )
         order by priority desc, sequence limit 1
     )
-    returning {LEASED_RUN}
+    returning {LEASED_RUN_COLUMNS}
 """)
 FIND_EXPIRED_RUN = named("""
     select r.id, r.project_id, r.actor_id, r.request_id
@@ -65,7 +65,7 @@ TAKE_OVER_RUN = named(f"""
         attempt = attempt + 1, lease_owner = :worker, lease_epoch = lease_epoch + 1,
         lease_expires_at = clock_timestamp() + interval '{LEASE_SECONDS} seconds'
     where id = :id and status = 'running' and lease_expires_at < clock_timestamp()
-    returning {LEASED_RUN}
+    returning {LEASED_RUN_COLUMNS}
 """)
 # Deleting a project cancels its runs.
 RENEW_LEASE = named(f"""
@@ -92,14 +92,14 @@ logger = logging.getLogger(__name__)
 
 
 class RunCancelled(Exception):
-    """The run is to be cancelled: a user requested it, or its project was deleted."""
+    """The run must be cancelled: a user requested it, or its project was deleted."""
 
 
 class LeasedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that this worker holds a lease on, with what earlier attempts have committed.
+    """A run on which this worker holds a lease, with the committed results of earlier attempts.
 
-    `revision` is the project's after the claim. `started` are the ids of the tool calls that were
-    announced; `finished` maps those that are over to their summaries.
+    `revision` is the project's after the claim. `started` are the ids of the tool calls that have
+    started; `finished` maps the ids of finished ones to their summaries.
     """
 
     database: Database
@@ -165,7 +165,7 @@ async def _leased_run(database: Database, change: Change, row: Record, kind: str
     calls = await change.tx.fetch(*LIST_CALLS(run_id=run.id))
     change.emit(kind, {"run": run}, run_id=run.id)
     if kind == "run.retrying":
-        await fail_generations_of_run(change, run.id, "WORKER_LOST", WORKER_LOST)
+        await fail_generations_of_run(change, run.id, "WORKER_LOST", WORKER_LOST_MESSAGE)
     return LeasedRun(
         database=database,
         run=run,
@@ -184,7 +184,7 @@ async def _leased_run(database: Database, change: Change, row: Record, kind: str
 
 
 def _decision_of(run: Run) -> Decision | None:
-    """Return what an earlier attempt decided; None if another version wrote what we cannot read."""
+    """Return the decision of an earlier attempt; None if it has another release's format."""
     try:
         return msgspec.convert(run.decision, Decision) if run.decision else None
     except msgspec.ValidationError:
@@ -202,13 +202,13 @@ async def renew(leased: LeasedRun) -> bool:
 
 
 async def release(leased: LeasedRun) -> None:
-    """Let the next worker take the run over now; without effect if the lease is lost."""
+    """Expire the lease, so that another worker takes over; no effect if the lease is lost."""
     async with leased.database.transaction() as tx:
         await tx.execute(*RELEASE_LEASE(id=leased.run.id, lease_epoch=leased.lease_epoch))
 
 
 def changing_run(tx: Tx, leased: LeasedRun) -> AbstractAsyncContextManager[Change]:
-    """Lock the run's project for a change on behalf of the user who asked for the run."""
+    """Lock the run's project for a change on behalf of the user who sent the prompt."""
     run = leased.run
     return changing(tx, run.project_id, actor_id=run.actor_id, request_id=leased.request_id)
 

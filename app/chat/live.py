@@ -1,6 +1,6 @@
-"""What a worker publishes while it works: text and code as they come, and how far it is.
+"""The live events of a run: deltas of text and code, and progress.
 
-All of it is live: a subscriber who misses it gets the rest from `run.snapshot` and the log.
+A subscriber that misses them gets the current state from `run.snapshot` and the log.
 """
 
 from typing import Any, Protocol
@@ -14,20 +14,20 @@ from app.realtime.live import GrowingText, LiveRun
 
 
 class LiveSink(Protocol):
-    """Where live events are published; a process's hubs are one."""
+    """The interface to which live events are published; `Hubs` implements it."""
 
     def publish_live(self, event: LiveEvent, run: LiveRun) -> None:
-        """Publish an event; deltas may wait some milliseconds for others."""
+        """Publish an event; deltas may be buffered for some milliseconds."""
 
     def flush(self, project_id: str) -> None:
-        """Publish what waits, before the commit that must come behind it."""
+        """Publish buffered deltas, so that they precede the next commit."""
 
     def forget_run(self, run_id: str) -> None:
-        """Drop the texts of a run: this process works on it no more."""
+        """Drop the texts of a run on which this process no longer works."""
 
 
 class LiveTurn:
-    """The texts of one attempt at a run; each only ever grows, or starts again as a whole."""
+    """The texts of one attempt at a run; each is only appended to, or restarted as a whole."""
 
     def __init__(self, leased: LeasedRun, sink: LiveSink) -> None:
         self._sink = sink
@@ -49,16 +49,16 @@ class LiveTurn:
         return self._run.message.text
 
     def progress(self, stage: str, percent: int, label: str) -> None:
-        """Publish how far the run is, in percent."""
+        """Publish the progress of the run, in percent."""
         data = {"stage": stage, "percent": percent, "label": label}
         self._run.set_progress(data)
         self._publish("run.progress", data)
 
-    def decided(self, decision: Any) -> None:
-        """Note the decision, as plain values, for later snapshots."""
+    def set_decision(self, decision: Any) -> None:
+        """Set the decision, as plain values, for later snapshots."""
         self._run.decision = decision
 
-    def say(self, text: str) -> None:
+    def append_paragraph(self, text: str) -> None:
         """Add a paragraph to the assistant's message."""
         if not text:
             return
@@ -68,34 +68,34 @@ class LiveTurn:
         message.append(piece)
         self._publish("message.delta", data)
 
-    def unsay(self, content: str) -> None:
-        """Go back to an earlier message: what was said after it did not come true."""
+    def restore_content(self, content: str) -> None:
+        """Restore an earlier message after a failed commit."""
         if content != self.content:
             self._run.message = GrowingText(content)
             self._begin_draft()
 
     def flush(self) -> None:
-        """Publish what was said before anything that is committed next."""
+        """Publish buffered deltas, so that they precede the next commit."""
         self._sink.flush(self._project_id)
 
     def start_call(self, call: dict[str, Any]) -> None:
-        """Note that a tool call has started; `call` is the data of `tool.started`."""
+        """Add a started tool call; `call` is the data of `tool.started`."""
         self._run.open_call(call)
 
     def write(self, call_id: str, text: str) -> None:
-        """Add to the code of a call."""
+        """Append to the code of a call."""
         code = self._run.calls[call_id].code
         data = {"callId": call_id, "offset": code.offset, "text": text}
         code.append(text)
         self._publish("code.delta", data)
 
     def restart_code(self, call_id: str) -> None:
-        """Discard the code of a call; subscribers get the whole state anew."""
+        """Discard the code of a call and publish the whole state again."""
         self._run.calls[call_id].code = GrowingText()
         self._begin_draft()
 
     def end_call(self, call_id: str) -> None:
-        """Note that a tool call has finished."""
+        """Remove a finished tool call."""
         self._run.calls.pop(call_id, None)
 
     def _begin_draft(self) -> None:

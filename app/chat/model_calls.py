@@ -1,4 +1,4 @@
-"""The record of each call of a model that a run makes."""
+"""Records of the model calls of runs."""
 
 from contextlib import AbstractAsyncContextManager
 
@@ -7,7 +7,7 @@ from app.chat.leases import LeasedRun
 from app.generations.model_calls import ModelCall, recorded_call
 from app.store.query import named
 
-# Inserts nothing when the lease is lost; the lock holds off a takeover until the row is there.
+# Inserts nothing when the lease is lost; the lock delays a takeover until the row is inserted.
 OPEN_CALL = named("""
     insert into model_call (
         id, run_id, project_id, attempt, stage, provider, model, status, request_id, generation_id

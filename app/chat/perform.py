@@ -1,4 +1,4 @@
-"""One attempt at a run by the worker that leases it: decide, write, commit, and end it once."""
+"""One attempt at a run by the worker that holds its lease: decide, write, commit, end."""
 
 import asyncio
 import logging
@@ -37,14 +37,14 @@ from app.tools.model import SceneChange
 from app.tools.registry import TOOLS, run_tool
 
 MAX_ATTEMPT_SECONDS = 300.0
-MAX_COMMIT_TRIES = 3  # each waits for the project's lock as long as `lock_timeout` allows
-APOLOGY = "I could not finish this."
+MAX_COMMIT_ATTEMPTS = 3  # each waits for the project's lock, up to `lock_timeout`
+FAILURE_PREFIX = "I could not finish this."
 
 logger = logging.getLogger(__name__)
 
 
 class RunAttempt:
-    """One attempt at a run."""
+    """One attempt at a run; `perform` executes it."""
 
     def __init__(self, leased: LeasedRun, provider: Provider, sink: LiveSink) -> None:
         self.leased = leased
@@ -57,7 +57,7 @@ class RunAttempt:
     async def perform(self) -> None:
         """Work until the run has ended or the lease is lost; a failure ends the run with an error.
 
-        Raises `DatabaseError` and `ServiceUnavailable`, which leave the run to another attempt.
+        Raises `DatabaseError` and `ServiceUnavailable`, after which another attempt is made.
         """
         try:
             async with asyncio.timeout(MAX_ATTEMPT_SECONDS):
@@ -69,7 +69,7 @@ class RunAttempt:
         except TimeoutError:
             await self._fail(AiError("This took longer than five minutes."), "TIMEOUT")
         except (DatabaseError, ServiceUnavailable):
-            raise  # it is not known what was committed; another attempt reads it
+            raise  # the outcome of a commit is unknown; another attempt reads it
         except Problem as problem:
             await self._fail(problem)
         except Exception:
@@ -82,7 +82,7 @@ class RunAttempt:
 
     async def _fail(self, problem: Problem, code: str | None = None) -> None:
         logger.warning("run %s failed: %s", self.leased.run.id, problem.message)
-        self.live.say(f"{APOLOGY} {problem.message}")
+        self.live.append_paragraph(f"{FAILURE_PREFIX} {problem.message}")
         await self._end(
             Ending(
                 status="failed",
@@ -107,7 +107,7 @@ class RunAttempt:
         if decision is None:
             decision = await self._decide(gathered)
         else:
-            self._show(decision)
+            self._publish_decision(decision)
         if decision.needs_clarification and decision.tool_name is None:
             await self._clarify(decision)
             return
@@ -122,7 +122,7 @@ class RunAttempt:
                 self.provider,
                 gathered.context,
                 model=self.leased.run.model,
-                on_text=call.saw_text,
+                on_text=call.record_text,
             )
             call.usage = decided.usage
         self._tokens = decided.usage.input_tokens + decided.usage.output_tokens
@@ -139,41 +139,41 @@ class RunAttempt:
         self.live.after = await steps.store_decision(self.leased, decision, data, first)
         if first is not None:
             self._announced.add(first["callId"])
-        self._show(decision)
+        self._publish_decision(decision)
         return decision
 
-    def _show(self, decision: Decision) -> None:
-        """Publish what the decision says to the user."""
-        self.live.decided(msgspec.to_builtins(decision))
+    def _publish_decision(self, decision: Decision) -> None:
+        """Publish the decision and its text for the user."""
+        self.live.set_decision(msgspec.to_builtins(decision))
         if not decision.needs_clarification or decision.tool_name:
-            self.live.say(decision.user_feedback)
+            self.live.append_paragraph(decision.user_feedback)
 
     async def _clarify(self, decision: Decision) -> None:
         """End the run with a question to the user."""
-        self.live.say(decision.clarification_question or decision.user_feedback)
+        self.live.append_paragraph(decision.clarification_question or decision.user_feedback)
         self.live.flush()
         ending = Ending(status="succeeded", content=self.live.content, kind="clarification")
         await steps.finish(self.leased, ending)
 
-    def _call_of(self, step: Step, number: int, of: int) -> dict[str, Any]:
+    def _call_of(self, step: Step, number: int, count: int) -> dict[str, Any]:
         """Return the data of `tool.started`; the id is the same in every attempt."""
         call: dict[str, Any] = {
             "callId": step_id(self.leased.run.id, number),
             "toolName": step.tool_name,
             "step": number,
-            "steps": of,
+            "steps": count,
         }
         if step.target_scene_id is not None:
             call["sceneId"] = step.target_scene_id
         return call
 
     async def _step(
-        self, decision: Decision, step: Step, number: int, of: int, gathered: GatheredContext
+        self, decision: Decision, step: Step, number: int, count: int, gathered: GatheredContext
     ) -> None:
-        call = self._call_of(step, number, of)
-        last = number == of
+        call = self._call_of(step, number, count)
+        last = number == count
         if (summary := self.leased.finished.get(call["callId"])) is not None:
-            self.live.say(summary)
+            self.live.append_paragraph(summary)
             if last:
                 await steps.finish(
                     self.leased, Ending(status="succeeded", content=self.live.content)
@@ -252,28 +252,28 @@ class RunAttempt:
     async def _commit(self, effect: Effect, last: bool) -> None:
         """Commit a step; with the last one, end the run.
 
-        The summary is published before the commit, since no text follows the run's last event, and
-        is taken back if the commit fails.
+        The summary is published before the commit, since no text may follow the run's last event,
+        and is removed if the commit fails.
         """
         before = self.live.content
-        self.live.say(effect.change.summary)
+        self.live.append_paragraph(effect.change.summary)
         self.live.flush()
         ending = Ending(status="succeeded", content=self.live.content) if last else None
         revisions: list[int] = []
         try:
-            for tries_left in reversed(range(MAX_COMMIT_TRIES)):
+            for attempts_left in reversed(range(MAX_COMMIT_ATTEMPTS)):
                 try:
                     await steps.commit(self.leased, effect, ending, revisions.append)
                     break
                 except ServiceUnavailable:  # the project is locked; nothing was written
-                    if not tries_left:
+                    if not attempts_left:
                         raise
         finally:
             if revisions:
                 self.live.after = revisions[0]
                 self.live.end_call(effect.call["callId"])
             else:
-                self.live.unsay(before)
+                self.live.restore_content(before)
 
     def _target(self, step: Step, gathered: GatheredContext) -> Scene | None:
         if step.target_scene_id is None:
@@ -291,15 +291,15 @@ class RunAttempt:
         problem: ValidationFailed,
     ) -> None:
         """Finish a step whose tool found nothing to change."""
-        why = (generated and generated.note) or problem.message
+        reason = (generated and generated.note) or problem.message
         if generated is not None:
-            self.live.after = await steps.discard_writing(self.leased, ValidationFailed(why))
-        self.live.say(why)
+            self.live.after = await steps.discard_writing(self.leased, ValidationFailed(reason))
+        self.live.append_paragraph(reason)
         if last:
             ending = Ending(status="succeeded", content=self.live.content)
             await steps.finish(self.leased, ending)
         else:
-            call = {**call, "summary": why}
+            call = {**call, "summary": reason}
             self.live.after = await steps.finish_unchanged(self.leased, call)
         self.live.end_call(call["callId"])
 
@@ -322,7 +322,7 @@ def steps_of(decision: Decision, prompt: str) -> list[Step]:
 
 
 def is_unchanged(problem: ValidationFailed) -> bool:
-    """Return whether a tool refused since it would have changed nothing."""
+    """Return whether a tool refused a change because it would have no effect."""
     details = problem.details or []
     return any(isinstance(item, dict) and item.get("rule") == "unchanged" for item in details)
 

@@ -1,4 +1,4 @@
-"""The worker that performs runs: it claims queued ones and takes over those of dead workers."""
+"""The worker for runs: it claims queued runs and takes over those with expired leases."""
 
 import asyncio
 
@@ -11,14 +11,14 @@ from app.runs.worker import LeasedWorker, Source
 from app.store.concurrency import run_to_completion
 from app.store.database import Database
 
-CONCURRENCY = 24  # runs of one process, each of another project
+MAX_CONCURRENT_RUNS = 24  # of one process, each of another project
 POLL_INTERVAL_SECONDS = 1.0  # for queued runs
 TAKEOVER_INTERVAL_SECONDS = 3.0  # for runs whose lease has expired
-GRACE_SECONDS = 5.0  # for running runs at shutdown
+SHUTDOWN_GRACE_SECONDS = 5.0  # for the running runs
 
 
 class Runner(LeasedWorker[LeasedRun]):
-    """Performs up to `concurrency` runs at once, each of another project."""
+    """Performs up to `concurrency` runs concurrently, each of another project."""
 
     def __init__(
         self,
@@ -26,9 +26,9 @@ class Runner(LeasedWorker[LeasedRun]):
         provider: Provider,
         sink: LiveSink,
         *,
-        concurrency: int = CONCURRENCY,
+        concurrency: int = MAX_CONCURRENT_RUNS,
     ) -> None:
-        super().__init__(concurrency=concurrency, grace=GRACE_SECONDS)
+        super().__init__(concurrency=concurrency, grace=SHUTDOWN_GRACE_SECONDS)
         self.provider = provider
         self._database = database
         self._sink = sink

@@ -1,16 +1,16 @@
-"""What users do with runs: begin one, ask for its cancellation, and read it."""
+"""Operations on runs for users: beginning, cancelling and reading them."""
 
 import msgspec
 
 from app.auth.model import Caller
 from app.chat.endings import Ending, break_off, end
-from app.problems import NotFound, ProjectBusy, RateLimited
+from app.problems import ProjectBusy, RateLimited
 from app.projects.access import access_project
 from app.projects.model import Role
 from app.projects.projects import end_welcome
 from app.realtime.log import Change, changing
 from app.runs.model import TERMINAL_STATUSES, CancelRequested, Message, Run, RunQueued
-from app.runs.reads import MESSAGE, RUN, get_run, message_of, open_runs, run_of
+from app.runs.reads import MESSAGE, NO_RUN, RUN, get_run, message_of, open_runs, run_of
 from app.runs.tables import MessageRow, RunRow
 from app.store.columns import NOW
 from app.store.database import Database, Reader, Tx
@@ -56,7 +56,7 @@ INSERT_MESSAGE = built(
         )
     ).returning(*MESSAGE)
 )
-# The time of the first request stays.
+# The time of the first request is kept.
 REQUEST_CANCEL = built(
     RunRow.update({RunRow.cancel_requested_at: NOW}).where(
         RunRow.id == Param("id"), RunRow.cancel_requested_at.is_null()
@@ -65,7 +65,7 @@ REQUEST_CANCEL = built(
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """The prompt of a user and how it is to be run."""
+    """A prompt and the options of its run."""
 
     prompt: str
     image_urls: list[str] = []
@@ -91,7 +91,7 @@ async def begin(tx: Tx, caller: Caller, project_id: str, turn: Turn) -> tuple[Be
     async with changing(
         tx, project_id, actor_id=caller.user_id, request_id=caller.request_id
     ) as change:
-        await access_project(tx, caller, project_id, "editor")  # again: the project is locked now
+        await access_project(tx, caller, project_id, "editor")  # again, under the lock
         await _make_room(change, turn)
         await end_welcome(change)
         run_id, user_message_id, assistant_message_id = new_id(), new_id(), new_id()
@@ -123,7 +123,7 @@ async def begin(tx: Tx, caller: Caller, project_id: str, turn: Turn) -> tuple[Be
 
 
 async def _make_room(change: Change, turn: Turn) -> None:
-    """Refuse the turn, or cancel the running one, as `on_busy` says."""
+    """Refuse the turn or cancel the running one, depending on `on_busy`."""
     runs = await open_runs(change.tx, change.project_id)
     if runs and turn.on_busy == "reject":
         raise ProjectBusy(details={"run": runs[0]})
@@ -161,9 +161,9 @@ async def _insert_message(change: Change, message_id: str, run: Run, turn: Turn 
 
 
 async def request_cancel(tx: Tx, caller: Caller, run_id: str) -> Run:
-    """Cancel a queued run at once and ask the worker of a running one to cancel it.
+    """Cancel a queued run at once, or signal the worker of a running one to cancel it.
 
-    Returns the run; one that has ended stays as it is.
+    Returns the run; a run that has ended is not changed.
     """
     run, _ = await access_run(tx, caller, run_id, "editor")
     async with changing(
@@ -178,7 +178,7 @@ async def request_cancel(tx: Tx, caller: Caller, run_id: str) -> Run:
 
 
 async def force_cancel(database: Database, run_id: str, caller: Caller) -> Run:
-    """Cancel a run whose worker does not answer; return it as it ended."""
+    """Cancel a run without its worker, which does not respond; return the ended run."""
     async with database.transaction() as tx:
         run = await get_run(tx, run_id)
         async with changing(
@@ -201,8 +201,5 @@ async def access_run(reader: Reader, caller: Caller, run_id: str, role: Role) ->
     Raises `NotFound` for an absent or foreign run, `Forbidden` when the caller's role is below.
     """
     run = await get_run(reader, run_id)
-    try:
-        access = await access_project(reader, caller, run.project_id, role)
-    except NotFound:
-        raise NotFound("There is no such run.") from None
+    access = await access_project(reader, caller, run.project_id, role, absent=NO_RUN)
     return run, access.revision

@@ -1,4 +1,4 @@
-"""What a worker commits of its run, each under its lease: the decision, the steps, the end."""
+"""The transactions of a worker for its run, each fenced by the lease."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,7 +34,7 @@ SET_DECISION = built(
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
-    """What a step is to commit.
+    """The change that a step commits.
 
     `base` is the scene as the tool saw it, `call` the data of `tool.started`, `generated` the code
     of the cause's generation.
@@ -48,7 +48,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def arguments_of(step: Step, code: str | None, complexity: Any) -> Arguments:
-    """Return the arguments of a tool: the decision's own, and the code that was written for it."""
+    """Return the arguments of a tool: those of the decision, and the generated code."""
     if step.tool_name == "addScene":
         return AddScene(code=code or "", duration=step.target_duration)
     if step.tool_name == "editScene":
@@ -61,9 +61,10 @@ def arguments_of(step: Step, code: str | None, complexity: Any) -> Arguments:
 async def store_decision(
     leased: LeasedRun, decision: Decision, data: dict[str, Any], call: Any | None
 ) -> int:
-    """Store and announce the decision, which later attempts use, and announce the first tool call.
+    """Store the decision for later attempts; emit its event and that of the first tool call.
 
-    Returns the project's revision, as the other functions here do.
+    Returns the project's revision after the commit, as do the other functions here that return an
+    integer.
     """
     async with leased.database.transaction() as tx, changing_run(tx, leased) as change:
         await fence(tx, leased)
@@ -76,21 +77,21 @@ async def store_decision(
 
 
 async def announce_step(leased: LeasedRun, call: dict[str, Any]) -> int:
-    """Announce a tool call."""
+    """Emit `tool.started` for a tool call."""
     async with leased.database.transaction() as tx, changing_run(tx, leased) as change:
         await fence(tx, leased)
         return change.emit("tool.started", call, run_id=leased.run.id)
 
 
 async def begin_writing(leased: LeasedRun, new: NewGeneration) -> tuple[Generation, int]:
-    """Store a pending generation for the code of a step; it ends with the step or the run."""
+    """Insert a pending generation for the code of a step; it ends with the step or the run."""
     async with leased.database.transaction() as tx, changing_run(tx, leased) as change:
         await fence(tx, leased)
         return await begin(change, new), change.revision
 
 
 async def discard_writing(leased: LeasedRun, problem: Problem) -> int:
-    """End the pending generation of a step whose code is put on no scene."""
+    """End the pending generation of a step whose code is not used."""
     async with leased.database.transaction() as tx, changing_run(tx, leased) as change:
         await fence(tx, leased)
         await fail_generations_of_run(change, leased.run.id, problem.code, problem.message)
@@ -98,13 +99,13 @@ async def discard_writing(leased: LeasedRun, problem: Problem) -> int:
 
 
 async def check_lease(leased: LeasedRun) -> None:
-    """Raise what `fence` raises, before a model is paid for."""
+    """Raise the errors of `fence`, before a model is called."""
     async with leased.database.transaction() as tx:
         await fence(tx, leased)
 
 
 async def finish_unchanged(leased: LeasedRun, call: dict[str, Any]) -> int:
-    """Announce the end of a tool call that changed nothing."""
+    """Emit `tool.finished` for a tool call without an effect."""
     async with leased.database.transaction() as tx, changing_run(tx, leased) as change:
         await fence(tx, leased)
         return change.emit("tool.finished", {**call, "success": False}, run_id=leased.run.id)
@@ -122,9 +123,9 @@ async def commit(
 ) -> None:
     """Commit a step, with `ending` also the end of its run, in one transaction.
 
-    `on_commit` gets the project's revision right after the commit, even when the caller is
-    cancelled during it. Raises `LeaseLost`, `RunCancelled`, `Forbidden`, and `StaleBase` when the
-    scene has changed since the tool saw it.
+    `on_commit` is called with the project's revision right after the commit, even when the caller
+    is cancelled during it. Raises `LeaseLost`, `RunCancelled`, `Forbidden`, and `StaleBase` when
+    the scene has changed since the tool read it.
     """
     async with leased.database.transaction() as tx, changing_run(tx, leased) as change:
         await fence(tx, leased)

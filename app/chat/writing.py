@@ -1,4 +1,4 @@
-"""Writes the code of a step: a generation, and a recorded call of a model."""
+"""Generates the code of a step, with a generation and a recorded model call."""
 
 import time
 from typing import Any
@@ -18,7 +18,7 @@ from app.scenes.model import Scene
 
 
 class Writing(msgspec.Struct, frozen=True, kw_only=True):
-    """The code of a generation that is pending until its scene is committed."""
+    """Generated code, whose generation is pending until its scene is committed."""
 
     generation_id: str
     generated: GeneratedCode
@@ -27,7 +27,7 @@ class Writing(msgspec.Struct, frozen=True, kw_only=True):
 def job_of(
     decision: Decision, step: Step, base: Scene | None, gathered: GatheredContext
 ) -> WriteJob:
-    """Return what the model is asked to write."""
+    """Return the job for the model."""
     scenes = {scene.id: scene for scene in gathered.context.scenes}
     return WriteJob(
         instruction=step.context,
@@ -49,7 +49,7 @@ async def write(
 ) -> Writing:
     """Begin a generation and publish its code while the model writes it.
 
-    Whatever it raises leaves the generation pending: the end of the step or of the run ends it.
+    After an exception the generation is still pending; the end of the step or of the run ends it.
     """
     model = answering_model(provider, leased.run.model)
     new = await _new_generation(leased, job, call, base)
@@ -58,7 +58,7 @@ async def write(
     async with recorded_call_of_run(leased, "write", provider, model, generation.id) as model_call:
 
         async def on_delta(text: str) -> None:
-            await model_call.saw_text(text)
+            await model_call.record_text(text)
             live.write(call["callId"], text)
 
         async def on_restart() -> None:
@@ -76,7 +76,7 @@ async def _new_generation(
 ) -> NewGeneration:
     """Return the generation to begin.
 
-    An edit refines the generation that its scene shows, even if the code was changed since.
+    An edit refines the generation of its scene, even if the code was changed since.
     """
     parent = None
     if base is not None and base.generation_id is not None:

@@ -1,4 +1,4 @@
-"""What users do with a generation: put its code on a scene, or delete it."""
+"""Operations on generations for users: applying one to a scene, and deleting one."""
 
 import msgspec
 
@@ -6,8 +6,8 @@ from app.auth.model import Caller
 from app.generations.model import Apply, Generation
 from app.generations.model_calls import close_calls_of_generation
 from app.generations.reads import (
-    ABSENT,
     GENERATION,
+    NO_GENERATION,
     access_generation,
     find_generation,
     generation_of,
@@ -31,7 +31,7 @@ from app.store.query import Param, built
 from app.tools.model import AddScene, EditScene
 from app.tools.registry import run_tool
 
-DELETED = "It was deleted before its code was there."
+DELETED_MESSAGE = "It was deleted before its code was there."
 
 SET_SCENE = built(
     GenerationRow.update({GenerationRow.scene_id: Param("scene_id")})
@@ -59,15 +59,15 @@ LIST_SCENES_SHOWING = built(
 async def apply(
     tx: Tx, caller: Caller, generation_id: str, request: Apply, base: int | None
 ) -> ActionResult[Scene]:
-    """Put the code on a scene as an iteration, or make a new scene of it.
+    """Apply the code to a scene as an iteration, or create a new scene with it.
 
     Raises `Conflict` when there is no code, or the scene is not at revision `base`. A scene that
-    shows exactly this already is not changed.
+    already has this generation, code and duration is not changed.
     """
     found, _ = await access_generation(tx, caller, generation_id, "editor")
     async with changing_project(tx, caller, found.project_id, "editor") as (change, _):
         generation = await find_generation(tx, generation_id)
-        assert generation is not None, "rows of generations stay"
+        assert generation is not None, "generations are never removed"
         if generation.status != "success" or generation.tsx_code is None:
             what = "deleted" if generation.deleted_at else generation.status
             raise Conflict(
@@ -117,7 +117,7 @@ async def _update_scene(
 
 
 async def _set_scene(change: Change, generation: Generation, scene_id: str) -> None:
-    """Let a generation that was made for no scene belong to the first one it is put on."""
+    """Set the scene of a generation that has none to the first one to which it is applied."""
     row = await change.tx.fetchrow(*SET_SCENE(id=generation.id, scene_id=scene_id))
     if row is not None:
         emit_updated(change, generation_of(row))
@@ -135,21 +135,21 @@ def _cause(generation: Generation, caller: Caller) -> Cause:
 
 
 async def delete_generation(tx: Tx, caller: Caller, generation_id: str) -> ActionResult[Generation]:
-    """Remove the code of a generation; its row stays as the parent of those that refined it.
+    """Delete the code of a generation; its row is kept as the parent of its refinements.
 
-    A pending variation is cancelled. Raises `Conflict` for one that a scene shows, also a deleted
-    scene, which may be restored, and for one that a run is writing; `NotFound` when it was deleted
-    before.
+    A pending variation is cancelled. Raises `Conflict` for the generation of a scene, also of a
+    deleted scene, which may be restored, and for a pending generation of a run; `NotFound` for one
+    that was deleted before.
     """
     found, _ = await access_generation(tx, caller, generation_id, "editor")
     async with changing_project(tx, caller, found.project_id, "editor") as (change, _):
         generation = await find_generation(tx, generation_id)
         if generation is None or generation.deleted_at is not None:
-            raise NotFound(ABSENT)
+            raise NotFound(NO_GENERATION)
         await _check_unused(tx, generation)
         if generation.status == "pending":
             await close_calls_of_generation(tx, generation_id, "cancelled")
-            await fail(change, generation_id, "CANCELLED", DELETED)
+            await fail(change, generation_id, "CANCELLED", DELETED_MESSAGE)
         row = await tx.fetchrow(*DELETE_GENERATION(id=generation_id))
         assert row is not None
         deleted = emit_updated(change, generation_of(row))

@@ -1,7 +1,7 @@
-"""Leases of variations: claim, renewal, release, and their one end.
+"""Leases of variations: claim, renewal, release and end.
 
-The end is fenced by the lease: a worker that lost it writes nothing, so a generation that has
-failed or was deleted stays so.
+The end is fenced by the lease: a worker that lost it writes nothing, so that it does not change a
+generation that has failed or was deleted.
 """
 
 from contextlib import AbstractAsyncContextManager
@@ -12,7 +12,7 @@ from asyncpg import Record
 from app.generations.model import Generation
 from app.generations.model_calls import close_calls_of_generation
 from app.generations.reads import GENERATION, generation_of
-from app.generations.records import WORKER_LOST, GeneratedCode, fail, succeed
+from app.generations.records import WORKER_LOST_MESSAGE, GeneratedCode, fail, succeed
 from app.problems import Forbidden, LeaseLost
 from app.realtime.log import Change, changing
 from app.runs.worker import LEASE_SECONDS
@@ -20,7 +20,7 @@ from app.store.database import Database, Tx
 from app.store.query import column_list, named
 
 MAX_ATTEMPTS = 3  # of one variation, the takeovers included
-GIVE_UP_BATCH = 20  # generations given up in one look
+ABANDON_BATCH_SIZE = 20  # generations failed in one poll
 
 IS_CLAIMABLE = """
     status = 'pending' and run_id is null
@@ -39,7 +39,7 @@ CLAIM_GENERATION = named(f"""
     )
     returning {column_list(GENERATION)}, lease_epoch, base_code, wanted_model, request_id
 """)
-LIST_HOPELESS = named(f"""
+LIST_ABANDONED = named(f"""
     select id, project_id, actor_id, request_id from generation
     where {IS_CLAIMABLE} and (
         attempt >= {MAX_ATTEMPTS}
@@ -72,7 +72,7 @@ FIND_ROLE = named("""
 
 
 class LeasedGeneration(msgspec.Struct, frozen=True, kw_only=True):
-    """A variation that this worker holds a lease on; `model` is the one that was asked for."""
+    """A variation on which this worker holds a lease; `model` is the requested one."""
 
     database: Database
     generation: Generation
@@ -83,7 +83,7 @@ class LeasedGeneration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def claim(database: Database, worker: str) -> LeasedGeneration | None:
-    """Claim the oldest variation that waits or whose lease has expired; None if there is none."""
+    """Claim the oldest pending variation without a valid lease; None if there is none."""
     async with database.transaction() as tx:
         row = await tx.fetchrow(*CLAIM_GENERATION(worker=worker))
         if row is None:
@@ -103,16 +103,16 @@ async def claim(database: Database, worker: str) -> LeasedGeneration | None:
         )
 
 
-async def give_up(database: Database) -> int:
-    """Fail variations that had `MAX_ATTEMPTS` or whose project was deleted; return how many."""
-    given_up = 0
-    for row in await database.fetch(*LIST_HOPELESS(limit=GIVE_UP_BATCH)):
+async def fail_abandoned(database: Database) -> int:
+    """Fail variations after `MAX_ATTEMPTS` or of a deleted project; return their number."""
+    count = 0
+    for row in await database.fetch(*LIST_ABANDONED(limit=ABANDON_BATCH_SIZE)):
         async with database.transaction() as tx, _changing(tx, row) as change:
             if await tx.fetchval(*LOCK_CLAIMABLE(id=row["id"])):
                 await close_calls_of_generation(tx, row["id"], "abandoned")
-                failed = await fail(change, row["id"], "WORKER_LOST", WORKER_LOST)
-                given_up += failed is not None
-    return given_up
+                failed = await fail(change, row["id"], "WORKER_LOST", WORKER_LOST_MESSAGE)
+                count += failed is not None
+    return count
 
 
 async def renew(leased: LeasedGeneration) -> None:
@@ -129,7 +129,7 @@ async def renew(leased: LeasedGeneration) -> None:
 
 
 async def release(leased: LeasedGeneration) -> None:
-    """Let any worker claim the variation now; without effect if the lease is lost."""
+    """Expire the lease, so that any worker can claim it; no effect if the lease is lost."""
     async with leased.database.transaction() as tx:
         await tx.execute(*RELEASE_LEASE(id=leased.generation.id, lease_epoch=leased.lease_epoch))
 
@@ -171,7 +171,7 @@ async def _fence(tx: Tx, leased: LeasedGeneration) -> None:
 
 
 def _changing_leased(tx: Tx, leased: LeasedGeneration) -> AbstractAsyncContextManager[Change]:
-    """Lock the project for a change on behalf of the user who asked for the variation."""
+    """Lock the project for a change on behalf of the user who requested the variation."""
     generation = leased.generation
     return changing(
         tx, generation.project_id, actor_id=generation.actor_id, request_id=leased.request_id

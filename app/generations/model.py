@@ -1,4 +1,4 @@
-"""What a generation is: one attempt at a scene's code, and its requests; pure."""
+"""Generations, the bodies of requests about them, and the signal about them."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -13,7 +13,7 @@ from app.scenes.requests import WithBaseRevision
 
 MAX_VARIATIONS = 4  # of one request
 MAX_PROMPT_CHARACTERS = 12_000
-MAX_CHAIN_GENERATIONS = 50  # that a chain shows
+MAX_CHAIN_GENERATIONS = 50  # in the answer with a chain
 
 Status = Literal["pending", "success", "failed"]
 Prompt = Annotated[
@@ -69,7 +69,7 @@ class Generation(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
 
     @property
     def instruction(self) -> str:
-        """What this attempt itself is to do."""
+        """The instruction of this generation itself."""
         return self.refinement_prompt or self.prompt
 
 
@@ -109,7 +109,7 @@ class Apply(WithBaseRevision, kw_only=True, forbid_unknown_fields=True):
 
 
 def event_payload(generation: Generation) -> dict[str, Any]:
-    """Return what events carry: all but the code, which the log would keep after a deletion."""
+    """Return a generation for an event, without its code: the log would keep deleted code."""
     plain: dict[str, Any] = msgspec.to_builtins(generation)
     del plain["tsxCode"]
     return plain

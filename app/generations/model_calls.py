@@ -1,4 +1,4 @@
-"""One row for each call of a model: opened before it, closed whatever happens."""
+"""Records of model calls: inserted before each call, and closed after it in any case."""
 
 import asyncio
 import time
@@ -42,15 +42,15 @@ CLOSE_CALLS_OF_GENERATION = named("""
 
 
 class ModelCall:
-    """A call under way; the caller sets `usage` once the model has reported it."""
+    """A call in progress; the caller sets `usage` once the model has reported it."""
 
     def __init__(self) -> None:
         self.usage: TokenUsage | None = None
         self.began = time.perf_counter()
         self.first_token: float | None = None
 
-    async def saw_text(self, text: str) -> None:
-        """Note when the model began to answer."""
+    async def record_text(self, text: str) -> None:
+        """Record the time of the first text."""
         if text and self.first_token is None:
             self.first_token = time.perf_counter()
 
@@ -65,9 +65,8 @@ async def recorded_call(
 ) -> AsyncIterator[ModelCall]:
     """Record a call of a model.
 
-    `open_call` inserts its row, with `:id` and these values, if the lease of the work that it
-    belongs to still holds; raises `LeaseLost` if not. A row that outlives a crash is closed by
-    the takeover.
+    `open_call` inserts its row, with `:id` and these values, unless the lease of the job is lost,
+    which raises `LeaseLost`. A row left open by a crash is closed by the takeover.
     """
     row_id = new_id()
     async with database.transaction() as tx:

@@ -1,4 +1,4 @@
-"""Reading generations: one, a page, a batch, and the chain that led to one."""
+"""Reading generations: one, a page, a batch, or a chain of ancestors."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from app.projects.model import Role
 from app.store.database import Reader
 from app.store.query import Param, built, column_list, named
 
-ABSENT = "There is no such generation."
+NO_GENERATION = "There is no such generation."
 
 GENERATION = GenerationRow.all_columns(
     exclude=[
@@ -92,17 +92,14 @@ async def find_generation(reader: Reader, generation_id: str) -> Generation | No
 async def access_generation(
     reader: Reader, caller: Caller, generation_id: str, role: Role
 ) -> tuple[Generation, Access]:
-    """Return a generation, deleted or not, and what the caller may do in its project.
+    """Return a generation, deleted or not, and the caller's access to its project.
 
     Raises `NotFound` for an absent or foreign one, `Forbidden` when the caller's role is below.
     """
     generation = await find_generation(reader, generation_id)
     if generation is None:
-        raise NotFound(ABSENT)
-    try:
-        access = await access_project(reader, caller, generation.project_id, role)
-    except NotFound:
-        raise NotFound(ABSENT) from None
+        raise NotFound(NO_GENERATION)
+    access = await access_project(reader, caller, generation.project_id, role, absent=NO_GENERATION)
     return generation, access
 
 
@@ -111,7 +108,7 @@ async def list_generations(
 ) -> Page[Generation]:
     """Return a page of a project's generations, or of one parent's children, oldest first.
 
-    `after` is the revision that ended the previous page.
+    `after` is the last revision of the previous page.
     """
     page = {"project_id": project_id, "after": after or 0, "limit": limit + 1}
     if parent_id is None:
@@ -129,13 +126,13 @@ async def batch_of(reader: Reader, batch_id: str) -> list[Generation]:
 
 
 async def chain_of(reader: Reader, generation_id: str) -> Chain:
-    """Return what led to a generation, with one query; a cycle ends where it closes.
+    """Return a generation and its ancestors with one query; a cycle ends where it closes.
 
     Raises `NotFound`.
     """
     rows = [dict(row) for row in await reader.fetch(*LIST_CHAIN(id=generation_id))]
     if not rows:
-        raise NotFound(ABSENT)
+        raise NotFound(NO_GENERATION)
     roots = [row.pop("root_generation_id") for row in rows]
     items = [generation_of(row) for row in rows[-MAX_CHAIN_GENERATIONS:]]
     return Chain(

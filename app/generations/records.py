@@ -1,4 +1,4 @@
-"""How generations begin and end: each in the caller's transaction, with its event."""
+"""The beginning and end of generations, with their events, in the caller's transaction."""
 
 import time
 
@@ -16,7 +16,7 @@ from app.store.columns import NOW
 from app.store.ids import new_id
 from app.store.query import Param, built, column_list, named
 
-WORKER_LOST = "The worker was lost while it wrote this code."
+WORKER_LOST_MESSAGE = "The worker was lost while it wrote this code."
 
 INSERT_GENERATION = named(f"""
     insert into generation (id, project_id, scene_id, parent_generation_id, root_generation_id,
@@ -76,8 +76,7 @@ LIST_PENDING_OF_RUN = built(
 class NewGeneration(msgspec.Struct, frozen=True, kw_only=True):
     """A generation to begin.
 
-    `base_code` is the code it starts from, `model` the one that was asked for; `duration` is in
-    frames.
+    `base_code` is the code to start from, `model` the requested one; `duration` is in frames.
     """
 
     prompt: str
@@ -96,7 +95,7 @@ class NewGeneration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GeneratedCode(msgspec.Struct, frozen=True, kw_only=True):
-    """Code that a model wrote, and what it cost."""
+    """Code written by a model, with the tokens and the time that it took."""
 
     code: str
     model: str
@@ -106,7 +105,7 @@ class GeneratedCode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def generated_code(written: WrittenCode, model: str, began: float) -> GeneratedCode:
-    """Return what a model wrote as a generation stores it; `began` is of `time.perf_counter`."""
+    """Return written code with its duration; `began` is a value of `time.perf_counter`."""
     return GeneratedCode(
         code=written.code,
         model=model,
@@ -117,9 +116,9 @@ def generated_code(written: WrittenCode, model: str, began: float) -> GeneratedC
 
 
 async def begin(change: Change, new: NewGeneration) -> Generation:
-    """Store and announce a pending generation.
+    """Insert a pending generation and emit its event.
 
-    One of a run is in its first attempt at once, under the lease of the run.
+    A generation of a run begins with its first attempt, under the lease of the run.
     """
     row = await change.tx.fetchrow(
         *INSERT_GENERATION(
@@ -183,13 +182,13 @@ async def fail(
 
 
 async def fail_generations_of_run(change: Change, run_id: str, code: str, message: str) -> None:
-    """End the pending generations of a run whose code is put on no scene."""
+    """End the pending generations of a run, whose code is not used, with an error."""
     for row in await change.tx.fetch(*LIST_PENDING_OF_RUN(run_id=run_id)):
         await fail(change, row["id"], code, message)
 
 
 def emit_updated(change: Change, generation: Generation) -> Generation:
-    """Announce the generation as it is now, and return it."""
+    """Emit an event with the generation, and return it."""
     data = {"generation": event_payload(generation)}
     change.emit("generation.updated", data, run_id=generation.run_id)
     return generation

@@ -43,7 +43,7 @@ After = Annotated[
 PROJECT_OF_GENERATION = built(
     GenerationRow.select(GenerationRow.project_id).where(GenerationRow.id == Param("id"))
 )
-CHANGED = ResponseSpec(
+APPLIED = ResponseSpec(
     Envelope[Scene], description="The scene that has its code now.", generate_examples=False
 )
 ENDED = ResponseSpec(
@@ -179,7 +179,7 @@ async def read_chain(
 
 @post(
     "/generations/{generation_id:uuid}/apply",
-    **declare("generation.apply", "editor", responses=CHANGES["responses"] | {200: CHANGED}),
+    **declare("generation.apply", "editor", responses=CHANGES["responses"] | {200: APPLIED}),
 )
 async def apply_generation(
     request: AnyRequest,

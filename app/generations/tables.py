@@ -1,4 +1,4 @@
-"""The table of generations, as the migrations made it."""
+"""The table of generations, as defined by the migrations."""
 
 from piccolo.columns import UUID, BigInt, Integer, Text, Timestamptz
 from piccolo.constraints import Unique

@@ -1,4 +1,4 @@
-"""Begins generations beside the chat: variations of a prompt, and refinements of a generation."""
+"""Begins generations without a run: variations of a prompt, and refinements."""
 
 import msgspec
 
@@ -28,9 +28,9 @@ COUNT_PENDING_VARIATIONS = named("""
 async def begin_variations(
     tx: Tx, caller: Caller, project_id: str, new: NewGenerations
 ) -> ActionResult[Page[Generation]]:
-    """Begin variations of one prompt; no scene is touched.
+    """Begin variations of one prompt, without changing a scene.
 
-    Variations of a scene start from its code as it is now, and refine the generation that it shows.
+    Variations of a scene start from its current code and refine its generation.
     Raises `RateLimited` when `MAX_PENDING_VARIATIONS` would be exceeded.
     """
     async with changing_project(tx, caller, project_id, "editor") as (change, access):
@@ -39,11 +39,13 @@ async def begin_variations(
         )
         if new.scene_id is not None:
             scene = await scene_in_project(tx, caller, project_id, str(new.scene_id))
-            shown = await find_generation(tx, scene.generation_id) if scene.generation_id else None
+            current = (
+                await find_generation(tx, scene.generation_id) if scene.generation_id else None
+            )
             variation = NewGeneration(
-                prompt=shown.prompt if shown else new.prompt,
-                refinement_prompt=new.prompt if shown else None,
-                parent=shown,
+                prompt=current.prompt if current else new.prompt,
+                refinement_prompt=new.prompt if current else None,
+                parent=current,
                 scene_id=scene.id,
                 base_code=scene.tsx_code,
                 format=access.format,

@@ -1,4 +1,4 @@
-"""The worker that makes variations: it writes the code of pending generations beside the runs."""
+"""The worker for variations: it generates the code of pending generations without a run."""
 
 import asyncio
 import logging
@@ -27,12 +27,12 @@ from app.store.concurrency import run_to_completion
 from app.store.database import Database
 from app.store.query import Param, built, named
 
-CONCURRENCY = 8  # variations of one process
+MAX_CONCURRENT_VARIATIONS = 8  # of one process
 MAX_ATTEMPT_SECONDS = 180.0
-POLL_INTERVAL_SECONDS = 2.0  # for variations that wait, or whose lease has expired
-GRACE_SECONDS = 3.0  # for variations that are being made at shutdown
+POLL_INTERVAL_SECONDS = 2.0  # for pending variations without a valid lease
+SHUTDOWN_GRACE_SECONDS = 3.0  # for the variations in progress
 
-# Inserts nothing when the lease is lost; the lock holds off a takeover until the row is there.
+# Inserts nothing when the lease is lost; the lock delays a takeover until the row is inserted.
 OPEN_CALL = named("""
     insert into model_call (
         id, generation_id, project_id, attempt, stage, provider, model, status, request_id
@@ -48,12 +48,16 @@ logger = logging.getLogger(__name__)
 
 
 class GenerationWorker(LeasedWorker[LeasedGeneration]):
-    """Makes up to `concurrency` variations at once."""
+    """Generates up to `concurrency` variations concurrently."""
 
     def __init__(
-        self, database: Database, provider: Provider, *, concurrency: int = CONCURRENCY
+        self,
+        database: Database,
+        provider: Provider,
+        *,
+        concurrency: int = MAX_CONCURRENT_VARIATIONS,
     ) -> None:
-        super().__init__(concurrency=concurrency, grace=GRACE_SECONDS)
+        super().__init__(concurrency=concurrency, grace=SHUTDOWN_GRACE_SECONDS)
         self.provider = provider
         self._database = database
 
@@ -64,7 +68,7 @@ class GenerationWorker(LeasedWorker[LeasedGeneration]):
         return await leases.claim(self._database, worker)
 
     async def before_claims(self) -> None:
-        await leases.give_up(self._database)
+        await leases.fail_abandoned(self._database)
 
     def job_id(self, lease: LeasedGeneration) -> str:
         return lease.generation.id
@@ -73,20 +77,20 @@ class GenerationWorker(LeasedWorker[LeasedGeneration]):
         return f"variation {lease.generation.id}, attempt {lease.generation.attempt}"
 
     async def perform(self, lease: LeasedGeneration) -> None:
-        await make(lease, self.provider)
+        await perform_variation(lease, self.provider)
 
     async def renew(self, lease: LeasedGeneration) -> bool:
         await leases.renew(lease)
-        return True  # one that is not wanted any more has lost its lease
+        return True  # a deleted variation raises `LeaseLost`
 
     async def release(self, lease: LeasedGeneration) -> None:
         await leases.release(lease)
 
 
-async def make(leased: LeasedGeneration, provider: Provider) -> None:
-    """Write one variation and end it; a failure ends it with an error.
+async def perform_variation(leased: LeasedGeneration, provider: Provider) -> None:
+    """Generate one variation and end it, after a failure with an error.
 
-    Raises `DatabaseError` and `ServiceUnavailable`, which leave it to another attempt.
+    Raises `DatabaseError` and `ServiceUnavailable`, after which another attempt is made.
     """
     model = answering_model(provider, leased.model)
     try:
@@ -122,7 +126,7 @@ async def _write(leased: LeasedGeneration, provider: Provider, model: str) -> No
             provider,
             job,
             model=leased.model,
-            on_delta=model_call.saw_text,
+            on_delta=model_call.record_text,
             on_restart=_ignore_restart,
         )
         model_call.usage = written.usage
@@ -142,11 +146,11 @@ async def _fail(
 
 
 async def _ignore_restart() -> None:
-    """The text of a variation is not published while it grows: there is nothing to take back."""
+    """Do nothing: the partial text of a variation is not published."""
 
 
 async def _job_of(leased: LeasedGeneration) -> WriteJob:
-    """Return the instruction, the code it starts from, and the scenes of the project; no chat."""
+    """Return the job: the instruction, the base code and the project's scenes, without chat."""
     generation = leased.generation
     scenes = await live_scenes(leased.database, generation.project_id)
     fps = await leased.database.fetchval(*FIND_FPS(id=generation.project_id))
@@ -179,7 +183,7 @@ def _context_scene(scene: Scene, number: int) -> ContextScene:
 def _base_scene(
     leased: LeasedGeneration, context_scenes: list[ContextScene]
 ) -> ContextScene | None:
-    """Return the code to start from, as the scene that it belongs to or as a draft; None if new."""
+    """Return the base code as its scene or as a draft scene; None for a new scene."""
     if leased.base_code is None:
         return None
     generation = leased.generation

@@ -151,9 +151,9 @@ class Guard:
 
 def assign_request_id(scope: Any) -> RequestInfo:
     """Give the request the id of its header, or a new one, and record when it began."""
-    given = values_of(scope, b"x-request-id")
-    own = len(given) == 1 and _REQUEST_ID.fullmatch(given[0])
-    info = RequestInfo(request_id=given[0] if own else new_id(), began=time.perf_counter())
+    ids = values_of(scope, b"x-request-id")
+    own = len(ids) == 1 and _REQUEST_ID.fullmatch(ids[0])
+    info = RequestInfo(request_id=ids[0] if own else new_id(), began=time.perf_counter())
     scope.setdefault("state", {})[REQUEST_KEY] = info
     return info
 

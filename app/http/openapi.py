@@ -6,7 +6,7 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from app.http.envelope import Envelope
 
-MEANINGS = {
+ERROR_DESCRIPTIONS = {
     400: "INVALID_INPUT: malformed JSON, a wrong type, an unknown or missing field, a bad cursor.",
     401: "UNAUTHORIZED: no or bad credentials.",
     403: "FORBIDDEN: the role is too low, a scene of another project, or a bad Origin.",
@@ -19,15 +19,15 @@ MEANINGS = {
     500: "INTERNAL_ERROR: a bug of ours; the request id finds it.",
     503: "DATABASE_ERROR or SERVICE_UNAVAILABLE: wait for `Retry-After` seconds.",
 }
-CHANGES_ONLY = (409, 413, 415)
+STATUSES_OF_CHANGES = (409, 413, 415)
 
 
 def errors(*, changes: bool) -> dict[int, ResponseSpec]:
     """Return the errors of a route that reads, or of one that `changes` something."""
     return {
         status: ResponseSpec(Envelope[None], description=meaning, generate_examples=False)
-        for status, meaning in MEANINGS.items()
-        if changes or status not in CHANGES_ONLY
+        for status, meaning in ERROR_DESCRIPTIONS.items()
+        if changes or status not in STATUSES_OF_CHANGES
     }
 
 

@@ -16,7 +16,7 @@ from app.http.envelope import Access
 from app.http.strict import StrictRequest
 from app.problems import Forbidden, Problem, Unauthorized
 
-CREDENTIALS = "credentials"  # in app.state: the `Credentials` that `auth` provides
+CREDENTIALS_KEY = "credentials"  # in app.state: the `Credentials` that `auth` provides
 ACCESSES = frozenset(get_args(Access))
 _OPERATION = re.compile(r"[a-z][A-Za-z]*\.[a-z][A-Za-z]*")
 
@@ -54,7 +54,7 @@ async def check_access(scope: Any, handler: BaseRouteHandler) -> None:
     access = handler.opt.get("access")
     if access == "public":
         return
-    credentials: Credentials = scope["litestar_app"].state[CREDENTIALS]
+    credentials: Credentials = scope["litestar_app"].state[CREDENTIALS_KEY]
     problem: Problem | None = None
     try:
         caller = await credentials.find_caller(scope)
@@ -97,8 +97,8 @@ def check_routes(app: Litestar) -> None:
         for path, handler in handlers_of(app)
         for fault in faults_of(handler)
     ]
-    if CREDENTIALS not in app.state:
-        faults.append(f"app.state.{CREDENTIALS} is not set")
+    if CREDENTIALS_KEY not in app.state:
+        faults.append(f"app.state.{CREDENTIALS_KEY} is not set")
     if faults:
         raise UndeclaredRoute("\n".join(faults))
 

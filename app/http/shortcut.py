@@ -97,7 +97,7 @@ class _ShortcutTable:
     def add(self, path: str, handler: BaseRouteHandler) -> None:
         if shortcut := handler.opt.get(SHORTCUT_KEY):
             if "{" in _PART.sub("", path):
-                raise ValueError(f"{path}: a shortcut can have no parameters but ids")
+                raise ValueError(f"{path}: a shortcut takes ids alone")
             pattern = re.compile(_PART.sub(rf"(?P<\1>{_UUID})", path))
             self._entries.append((pattern, handler, shortcut))
 

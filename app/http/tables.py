@@ -1,4 +1,4 @@
-"""The table of stored answers, as the migrations made it."""
+"""The table of stored answers, as defined by the migrations."""
 
 from piccolo.columns import JSONB, Bytea, Integer, Text, Timestamptz, Varchar
 from piccolo.table import Table
@@ -8,7 +8,7 @@ from app.store.database import SCHEMA
 
 
 class IdempotencyRecord(Table, tablename="idempotency_record", db=SCHEMA):
-    """The primary key is (user_id, scope, key); Piccolo knows no composite ones."""
+    """The primary key is (user_id, scope, key); Piccolo has no composite keys."""
 
     user_id = Varchar(255, primary_key=True, default=None)
     scope = Text(default=None)

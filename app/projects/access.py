@@ -15,6 +15,8 @@ from app.store.concurrency import BatchLoader
 from app.store.database import Database, Reader, Tx
 from app.store.query import named
 
+NO_PROJECT = "There is no such project."
+
 FIND_ACCESSES = named("""
     select p.id as project_id, m.user_id, m.role, p.epoch, p.revision, p.format, p.fps
     from unnest(:project_ids::uuid[], :user_ids::text[]) as requested (project_id, user_id)
@@ -37,15 +39,18 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     fps: int
 
 
-async def access_project(reader: Reader, caller: Caller, project_id: str, role: Role) -> Access:
+async def access_project(
+    reader: Reader, caller: Caller, project_id: str, role: Role, *, absent: str = NO_PROJECT
+) -> Access:
     """Return the caller's access to a project, which must be `role` or a higher one.
 
-    Raises `NotFound` for an absent, deleted or foreign project, and `Forbidden` for a low role.
+    Raises `NotFound` with the message `absent` for an absent, deleted or foreign project, and
+    `Forbidden` for a low role.
     A transaction that changes something must pass itself as the reader, so that a role revoked
     before it is not used.
     """
     key = project_id, caller.user_id
-    return _checked((await _find(reader, [key])).get(key), role)
+    return _checked((await _find(reader, [key])).get(key), role, absent)
 
 
 class AccessLookups:
@@ -71,9 +76,9 @@ async def _find(reader: Reader, keys: list[Key]) -> dict[Key, Record]:
     return {(row["project_id"], row["user_id"]): row for row in rows}
 
 
-def _checked(row: Record | None, role: Role) -> Access:
+def _checked(row: Record | None, role: Role, absent: str = NO_PROJECT) -> Access:
     if row is None:
-        raise NotFound("There is no such project.")
+        raise NotFound(absent)
     require_role(row["role"], role)
     return Access(**{name: row[name] for name in Access.__struct_fields__})
 

@@ -163,7 +163,7 @@ async def invite(
             )
         )
         assert row is not None
-    made = Invite(
+    created = Invite(
         id=row["id"],
         project_id=project_id,
         role=new.role,
@@ -171,7 +171,7 @@ async def invite(
         url=f"{origin.rstrip('/')}/invites/{token}",
         expires_at=row["expires_at"],
     )
-    return ActionResult(data=made, affected=[made.id])
+    return ActionResult(data=created, affected=[created.id])
 
 
 async def accept_invite(tx: Tx, caller: Caller, token: str) -> ActionResult[Member]:

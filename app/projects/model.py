@@ -1,4 +1,4 @@
-"""Projects, members and invites, and the limits that they keep; pure."""
+"""Projects, members and invites, and the limits of their fields."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -8,12 +8,12 @@ import msgspec
 DEFAULT_FPS = 30  # frames a second
 MAX_FPS = 120
 MAX_TITLE_CHARACTERS = 200
-UNTITLED = "Untitled video"  # the title of a project that is given none
+DEFAULT_TITLE = "Untitled video"  # the title of a project that is given none
 DEFAULT_INVITE_HOURS = 72  # until an invite expires
 MAX_INVITE_HOURS = 720
 
 Format = Literal["landscape", "portrait", "square"]
-SIZES: dict[Format, tuple[int, int]] = {
+FRAME_SIZES: dict[Format, tuple[int, int]] = {
     "landscape": (1920, 1080),
     "portrait": (1080, 1920),
     "square": (1080, 1080),

@@ -12,8 +12,8 @@ from app.problems import AlreadyExists, InvalidInput, NotFound, ValidationFailed
 from app.projects.access import changing_project, require_role
 from app.projects.members import PUT_MEMBER, get_member
 from app.projects.model import (
+    DEFAULT_TITLE,
     MAX_TITLE_CHARACTERS,
-    UNTITLED,
     MyProject,
     NewProject,
     Project,
@@ -95,7 +95,7 @@ LIST_UNTITLED = built(
     ProjectRow.select(ProjectRow.title).where(
         ProjectRow.owner_id == Param("owner_id"),
         ProjectRow.deleted_at.is_null(),
-        ProjectRow.title.like(f"{UNTITLED}%"),
+        ProjectRow.title.like(f"{DEFAULT_TITLE}%"),
     )
 )
 IS_TITLE_TAKEN = built(
@@ -289,8 +289,8 @@ async def _next_untitled(tx: Tx, owner_id: str) -> str:
     """Return `Untitled video`, `Untitled video 2` and so on: the first that is not in use."""
     rows = await tx.fetch(*LIST_UNTITLED(owner_id=owner_id))
     taken = {row["title"] for row in rows}
-    number, title = 1, UNTITLED
+    number, title = 1, DEFAULT_TITLE
     while title in taken:
         number += 1
-        title = f"{UNTITLED} {number}"
+        title = f"{DEFAULT_TITLE} {number}"
     return title

@@ -1,4 +1,4 @@
-"""The tables of projects, their members and invites, as the migrations made them."""
+"""The tables of projects, their members and invites, as defined by the migrations."""
 
 from piccolo.columns import JSONB, UUID, BigInt, Boolean, Integer, Text, Timestamptz
 from piccolo.table import Table
@@ -28,7 +28,7 @@ class ProjectRow(Table, tablename="project", db=SCHEMA):
 
 
 class ProjectMember(Table, tablename="project_member", db=SCHEMA):
-    """The primary key is (project_id, user_id); Piccolo knows no composite ones."""
+    """The primary key is (project_id, user_id); Piccolo has no composite keys."""
 
     project_id = reference(ProjectRow, primary_key=True)
     user_id = reference(UserAccount)

@@ -1,4 +1,4 @@
-"""What messages and runs are, and the signals about runs; pure."""
+"""Messages and runs, and the signals about runs."""
 
 from datetime import datetime
 from typing import Any, Literal

@@ -14,6 +14,8 @@ from app.runs.tables import MessageRow, RunRow
 from app.store.database import Database, Reader
 from app.store.query import Param, built, column_list, named
 
+NO_RUN = "There is no such run."
+
 MESSAGE = MessageRow.all_columns(exclude=[MessageRow.request_id])
 RUN = RunRow.all_columns(
     exclude=[
@@ -69,7 +71,7 @@ async def get_run(reader: Reader, run_id: str) -> Run:
     """Return a run. Raises `NotFound`."""
     row = await reader.fetchrow(*FIND_RUN(id=run_id))
     if row is None:
-        raise NotFound("There is no such run.")
+        raise NotFound(NO_RUN)
     return run_of(row)
 
 
@@ -105,9 +107,9 @@ async def last_messages(reader: Reader, project_id: str, limit: int) -> list[Mes
 
 
 async def running_runs(database: Database, project_id: str) -> list[LiveRun]:
-    """Return the run of a project that is running, if any, with its open calls.
+    """Return the running run of a project, if any, with its open calls.
 
-    It has no texts: only the process that works on it has them.
+    Its texts are missing: they exist only in the process that works on it.
     """
     rows = await database.fetch(*FIND_RUNNING_RUN(project_id=project_id))
     return [await _live_run(database, dict(row)) for row in rows]

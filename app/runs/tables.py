@@ -1,4 +1,4 @@
-"""The tables of runs, their messages, and the calls of models, as the migrations made them.
+"""The tables of runs, their messages, and the calls of models, as defined by the migrations.
 
 A run and its messages refer to each other, so the references of a run are checked at the commit.
 `generation_id` refers to the table `generation` of a slice above this one, so it is not declared

@@ -1,4 +1,4 @@
-"""Waiting for a run or a generation to end, without polling the database all the time."""
+"""Waiting for runs and generations to end, woken by signals instead of frequent polling."""
 
 import asyncio
 import re
@@ -14,15 +14,15 @@ from app.runs.reads import get_run
 from app.store.database import Database
 
 MAX_WAIT_SECONDS = 60  # of `Prefer: wait=n`
-POLL_INTERVAL_SECONDS = 0.5  # the commits of other processes are not signalled here
-_SECONDS = re.compile(r"0{0,8}[1-9][0-9]{0,8}")  # more digits would take long to convert
+POLL_INTERVAL_SECONDS = 0.5  # for commits of other processes, which send no signal
+_SECONDS = re.compile(r"0{0,8}[1-9][0-9]{0,8}")  # bounded, since `int` is slow for many digits
 
 
 class Waiting:
-    """Lets requests wait until something in a project has come true.
+    """Lets requests wait for a condition in a project.
 
-    Connect `log_grew` to the signal `LogGrew`: each growth of a project's log has its waiters
-    check again.
+    Connect `log_grew` to the signal `LogGrew`, after which the conditions of the project are
+    checked again.
     """
 
     def __init__(self, database: Database) -> None:
@@ -31,19 +31,19 @@ class Waiting:
         self._closed = False
 
     def close(self) -> None:
-        """End all waits, also those that begin later: the process shuts down."""
+        """End all current and future waits, at shutdown."""
         self._closed = True
         for events in self._waiters.values():
             for event in events:
                 event.set()
 
     def log_grew(self, grown: LogGrew) -> None:
-        """Wake the requests that wait for something in this project."""
+        """Wake the requests that wait for a condition in this project."""
         for event in self._waiters.get(grown.project_id, ()):
             event.set()
 
     async def until_over(self, run: Run, seconds: float) -> Run:
-        """Return the run once it has ended, or as it is after so many seconds."""
+        """Return the run once it has ended, or its state after `seconds`."""
         now = run
 
         async def over() -> bool:
@@ -55,16 +55,16 @@ class Waiting:
         return now
 
     async def until(
-        self, project_id: str, fact: Callable[[], Awaitable[bool]], seconds: float
+        self, project_id: str, condition: Callable[[], Awaitable[bool]], seconds: float
     ) -> bool:
-        """Return whether `fact` came true within so many seconds."""
+        """Return whether `condition` became true within `seconds`."""
         end = time.monotonic() + seconds
         grown = asyncio.Event()
         self._waiters[project_id].add(grown)
         try:
             while True:
                 grown.clear()
-                if await fact():
+                if await condition():
                     return True
                 left = end - time.monotonic()
                 if left <= 0 or self._closed:

@@ -1,4 +1,4 @@
-"""A worker that claims jobs under a lease: for runs, and for generations beside the chat."""
+"""The base class of the workers for runs and for variations, which lease their jobs."""
 
 import asyncio
 import logging
@@ -14,13 +14,13 @@ import msgspec
 from app.problems import LeaseLost, Problem
 from app.store.concurrency import run_to_completion, spawn
 
-LEASE_SECONDS = 12  # that a worker may be silent before another takes its job over
-RENEWAL_INTERVAL_SECONDS = 3.0  # four tries before the lease expires
+LEASE_SECONDS = 12  # after which a job without renewal is taken over
+RENEWAL_INTERVAL_SECONDS = 3.0  # a quarter of the lease
 RETRY_PAUSE_SECONDS = 1.0  # before a job that failed with a `Problem` is released
-RELEASE_WAIT_SECONDS = 1.0  # for a cancelled job to end before its lease is released
-JITTER = 0.25  # of the polling intervals, as a share, so that workers do not poll in step
+CANCELLATION_TIMEOUT_SECONDS = 1.0  # for a cancelled job, before its lease is released
+POLL_JITTER = 0.25  # as a share of the interval, so that workers do not poll simultaneously
 
-CANCEL, LOST, DRAIN = "cancel", "lost", "drain"  # why the task of a job is cancelled
+CANCEL, LOST, DRAIN = "cancel", "lost", "drain"  # reasons for cancelling the task of a job
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ Lease = TypeVar("Lease")
 
 
 class Source(msgspec.Struct, Generic[Lease], frozen=True):
-    """A way to obtain jobs: `claim(worker)` returns a leased one, or None when there is none.
+    """A source of jobs: `claim(worker)` returns the lease of one, or None if there is none.
 
     It is polled every `interval` seconds and, with `wakes`, at once after `LeasedWorker.wake`.
     """
@@ -40,25 +40,25 @@ class Source(msgspec.Struct, Generic[Lease], frozen=True):
 
 
 class _Job(Generic[Lease]):
-    """A job that this worker works on, and why its task was cancelled, if it was."""
+    """A job of this worker, and the reason why its task was cancelled, if any."""
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
         self.task: asyncio.Task[None]
-        self.why: str | None = None
+        self.reason: str | None = None
 
-    def cancel(self, why: str) -> None:
-        """Cancel the task once it has begun: cancelled before, it would never clean up."""
-        self.why = why
-        asyncio.get_running_loop().call_soon(self.task.cancel, why)
+    def cancel(self, reason: str) -> None:
+        """Cancel the task after it has started; before, its cleanup would not run."""
+        self.reason = reason
+        asyncio.get_running_loop().call_soon(self.task.cancel, reason)
 
 
 class LeasedWorker(ABC, Generic[Lease]):
-    """Works on up to `concurrency` jobs at once, each under a lease that it renews.
+    """Works on up to `concurrency` jobs concurrently, each under a lease that it renews.
 
-    At shutdown jobs get `grace` seconds to end; the leases of those that have not are released, so
-    that another worker continues at once. The jobs of a worker that dies are taken over when their
-    leases expire.
+    At shutdown the jobs have `grace` seconds to end. Then the leases of the others are released, so
+    that another worker continues them at once. The jobs of a worker that dies are taken over when
+    their leases expire.
     """
 
     def __init__(self, *, concurrency: int, grace: float) -> None:
@@ -68,11 +68,11 @@ class LeasedWorker(ABC, Generic[Lease]):
         self._jobs: dict[str, _Job[Lease]] = {}
         self._wake = asyncio.Event()
 
-    # What each kind of job defines
+    # Implemented for each kind of job
 
     @abstractmethod
     def sources(self) -> list[Source[Lease]]:
-        """Return where jobs come from; each is polled by a task of its own."""
+        """Return the sources of jobs; each is polled by a separate task."""
 
     @abstractmethod
     def job_id(self, lease: Lease) -> str:
@@ -80,13 +80,13 @@ class LeasedWorker(ABC, Generic[Lease]):
 
     @abstractmethod
     def describe(self, lease: Lease) -> str:
-        """Return what the job is, for the log."""
+        """Return a description of the job for the log."""
 
     @abstractmethod
     async def perform(self, lease: Lease) -> None:
-        """Do the job. A `Problem` leaves it to another attempt.
+        """Perform the job. After a `Problem` another attempt is made.
 
-        When its task is cancelled and `is_cancelled`, it ends the job as cancelled.
+        When the task is cancelled and `is_cancelled` is true, the job must be ended as cancelled.
         """
 
     @abstractmethod
@@ -95,19 +95,19 @@ class LeasedWorker(ABC, Generic[Lease]):
 
     @abstractmethod
     async def release(self, lease: Lease) -> None:
-        """Let any worker claim the job now."""
+        """Release the lease, so that any worker can claim the job."""
 
     async def before_claims(self) -> None:
-        """Called before each look for jobs, also when the worker is at its capacity."""
+        """Called before each poll, also when the worker is at its capacity."""
 
     def on_end(self, lease: Lease) -> None:
         """Called when this worker no longer works on the job."""
 
-    # What is the same for all
+    # Common to all kinds of job
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
-        """Claim and work until the block ends, then drain."""
+        """Claim and perform jobs until the block ends, then drain."""
         loops = [spawn(self._poll(source), name=source.name) for source in self.sources()]
         try:
             yield self
@@ -118,7 +118,7 @@ class LeasedWorker(ABC, Generic[Lease]):
             await self._drain()
 
     def wake(self) -> None:
-        """Look for jobs now: there may be one."""
+        """Poll now, since there may be a job."""
         self._wake.set()
 
     def cancel(self, job_id: str) -> None:
@@ -127,20 +127,20 @@ class LeasedWorker(ABC, Generic[Lease]):
             self._jobs[job_id].cancel(CANCEL)
 
     def is_cancelled(self, lease: Lease) -> bool:
-        """Return whether the job was cancelled, and its task not for another reason.
+        """Return whether the task was cancelled by `cancel` and not for another reason.
 
-        The argument of `CancelledError` does not say: anyio replaces it in a task that is opening
-        a connection.
+        The argument of `CancelledError` is not reliable: anyio replaces it in a task that is
+        opening a connection.
         """
         job = self._jobs.get(self.job_id(lease))
-        return job is not None and job.lease is lease and job.why == CANCEL
+        return job is not None and job.lease is lease and job.reason == CANCEL
 
     async def _poll(self, source: Source[Lease]) -> None:
         while True:
             if source.wakes:
                 self._wake.clear()
             await self._fill(source)
-            pause = source.interval * random.uniform(1 - JITTER, 1 + JITTER)
+            pause = source.interval * random.uniform(1 - POLL_JITTER, 1 + POLL_JITTER)
             if not source.wakes:
                 await asyncio.sleep(pause)
                 continue
@@ -151,7 +151,7 @@ class LeasedWorker(ABC, Generic[Lease]):
                 continue
 
     async def _fill(self, source: Source[Lease]) -> None:
-        """Begin jobs until the worker is at its capacity or there are none; log what fails."""
+        """Begin jobs until the worker is at its capacity or there are none; log errors."""
         try:
             await self.before_claims()
             while len(self._jobs) < self._concurrency:
@@ -163,7 +163,7 @@ class LeasedWorker(ABC, Generic[Lease]):
             logger.exception("%s: no job claimed", source.name)
 
     async def _begin_next(self, source: Source[Lease]) -> bool:
-        """Claim a job and begin it; runs to completion, so that no claimed job is forgotten."""
+        """Claim and begin a job; must run to completion, so that no claimed job is lost."""
         lease = await source.claim(self.worker)
         if lease is None:
             return False
@@ -181,7 +181,7 @@ class LeasedWorker(ABC, Generic[Lease]):
         try:
             await self.perform(lease)
         except asyncio.CancelledError:
-            if job.why != LOST:
+            if job.reason != LOST:
                 raise
             logger.info("%s: the lease is lost", name)
         except Problem as problem:
@@ -212,14 +212,14 @@ class LeasedWorker(ABC, Generic[Lease]):
                 return
 
     async def _drain(self) -> None:
-        """Wait for the jobs, then cancel the rest and release their leases."""
+        """Wait for the jobs, then cancel the remaining ones and release their leases."""
         if self._jobs:
             await asyncio.wait([job.task for job in self._jobs.values()], timeout=self._grace)
         left = list(self._jobs.values())
         for job in left:
             job.task.cancel(DRAIN)
         for job in left:
-            await asyncio.wait([job.task], timeout=RELEASE_WAIT_SECONDS)
+            await asyncio.wait([job.task], timeout=CANCELLATION_TIMEOUT_SECONDS)
             try:
                 await self.release(job.lease)
             except Problem as problem:

@@ -1,4 +1,4 @@
-"""A branch: a project of one's own that begins as another one was at some revision."""
+"""Branches: new projects that start with the state of another project at a revision."""
 
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from app.store.database import Reader, Tx
 from app.store.ids import new_id
 from app.store.query import Param, built, column_list, named
 
-TITLE_SUFFIX = "branch"  # in parentheses behind the title
+TITLE_SUFFIX = "branch"  # appended to the title in parentheses
 
 FIND_PAST_PROJECT = named("""
     select payload->'project' from project_event
@@ -32,7 +32,7 @@ FIND_PAST_ORDER = named("""
     where project_id = :project_id and revision <= :at and type = any(:types::text[])
     order by revision desc limit 1
 """)
-# The iteration of a change follows right behind its event, so `at` may be between the two.
+# The iteration of a change has the revision after its event, so `at` may be between the two.
 LIST_PAST_STATES = named("""
     select state.after
     from unnest(:scene_ids::uuid[]) with ordinality as place (id, number)
@@ -83,7 +83,7 @@ INSERT_ITERATIONS = named(f"""
 
 
 class PastProject(NamedTuple):
-    """A project as it was at a revision: its own fields, and its scenes in order."""
+    """A project at a past revision: its own fields, and its scenes in order."""
 
     project: dict[str, Any]
     scenes: list[SceneState]
@@ -92,10 +92,10 @@ class PastProject(NamedTuple):
 async def branch_project(
     tx: Tx, caller: Caller, project_id: str, at: int | None
 ) -> ActionResult[MyProject]:
-    """Make a project of the caller's with the scenes, format, frame rate and audio as of `at`.
+    """Create a project for the caller with the scenes, format, frame rate and audio as of `at`.
 
-    Without `at` they are those of now. Ids and history are new; members, messages and runs are
-    not copied. Raises `InvalidInput` for a future revision.
+    `at` is a revision, by default the current one. Ids and history are new; members, messages and
+    runs are not copied. Raises `InvalidInput` for a future revision.
     """
     access = await access_project(tx, caller, project_id, "viewer")
     if at is not None and at > access.revision:
@@ -123,7 +123,7 @@ async def branch_project(
 async def read_past(reader: Reader, project_id: str, at: int) -> PastProject:
     """Read a project as of a revision in three statements, however long its history is.
 
-    The newest event or iteration of each thing holds it whole. Raises `InvalidInput` for a
+    The newest event or iteration of a row contains its whole state. Raises `InvalidInput` for a
     revision before the project's creation.
     """
     project = await reader.fetchval(*FIND_PAST_PROJECT(project_id=project_id, at=at))

@@ -1,4 +1,4 @@
-"""What differs between two states of a scene, compared as JSON to the byte; pure."""
+"""Differences between two states of a scene, compared as JSON; pure functions."""
 
 import difflib
 from typing import Any
@@ -8,9 +8,9 @@ import msgspec
 from app.problems import ValidationFailed
 from app.scenes.model import Iteration, Operation, SceneState
 
-MAX_COMPARED_LINES = 2000  # of a code; a longer one is shown as replaced as a whole
-NOT_CONTENT = ("position", "deleted")  # fields that say where a scene is, not what it shows
-OPERATIONS: dict[str, Operation] = {"name": "rename", "duration": "trim", "props": "props"}
+MAX_COMPARED_LINES = 2000  # of code; longer code is shown as replaced as a whole
+PLACEMENT = ("position", "deleted")  # they are no content of a scene
+OPERATIONS_BY_FIELD: dict[str, Operation] = {"name": "rename", "duration": "trim", "props": "props"}
 NO_END_OF_LINE = "\n\\ No newline at end of file\n"
 
 
@@ -37,10 +37,10 @@ class Difference(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
 
 
 def difference(a: Iteration, b: Iteration) -> Difference:
-    """Compare what two iterations left, of scenes or of the order.
+    """Compare the states after two iterations, of scenes or of the order.
 
-    Raises `ValidationFailed` for a scene and an order. It takes long for long codes: call it in
-    a thread.
+    Raises `ValidationFailed` for a scene and an order. Call it in a thread, since comparing long
+    code takes long.
     """
     if (a.scene_id is None) != (b.scene_id is None):
         raise ValidationFailed.at("b", "comparable", "A scene and an order can't be compared.")
@@ -63,8 +63,8 @@ def code_difference(before: str, after: str) -> str:
         ranges = [f"{min(len(lines), 1)},{len(lines)}" for lines in (old, new)]
         head = f"--- before\n+++ after\n@@ -{ranges[0]} +{ranges[1]} @@\n"
         lines = [f"-{line}" for line in old] + [f"+{line}" for line in new]
-        return head + "".join(map(_ended, lines))
-    return "".join(map(_ended, difflib.unified_diff(old, new, "before", "after")))
+        return head + "".join(map(_with_newline, lines))
+    return "".join(map(_with_newline, difflib.unified_diff(old, new, "before", "after")))
 
 
 def lines_of(text: str) -> list[str]:
@@ -74,23 +74,23 @@ def lines_of(text: str) -> list[str]:
     return [*whole, lines[-1]] if lines[-1] else whole
 
 
-def _ended(line: str) -> str:
+def _with_newline(line: str) -> str:
     return line if line.endswith("\n") else line + NO_END_OF_LINE
 
 
 def changed_fields(before: SceneState, after: SceneState) -> list[str]:
     """Return the wire names of the content fields that differ."""
     old, new = msgspec.to_builtins(before), msgspec.to_builtins(after)
-    return [name for name in new if name not in NOT_CONTENT and not same_json(old[name], new[name])]
+    return [name for name in new if name not in PLACEMENT and not same_json(old[name], new[name])]
 
 
 def operation_of(changed: list[str]) -> Operation:
-    """Return what a change of these fields is called in the history."""
-    return OPERATIONS.get(changed[0], "edit") if len(changed) == 1 else "edit"
+    """Return the operation in the history for a change of these fields."""
+    return OPERATIONS_BY_FIELD.get(changed[0], "edit") if len(changed) == 1 else "edit"
 
 
 def same_json(one: Any, other: Any) -> bool:
-    """Compare as JSON: `1`, `1.0` and `true` are equal in Python, and three values in JSON."""
+    """Compare as JSON, where `1`, `1.0` and `true` are different, unlike in Python."""
     if one != other:
         return False
     return canonical_json(one) == canonical_json(other)
@@ -102,7 +102,7 @@ def canonical_json(value: Any) -> bytes:
 
 
 def describe(before: SceneState | None, after: SceneState) -> list[str]:
-    """Return what changed in words, computed from both states; `before` is None at creation."""
+    """Return descriptions of the changes between two states; `before` is None at creation."""
     if before is None:
         return ["created"]
     changes = []

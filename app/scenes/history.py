@@ -1,7 +1,7 @@
-"""Every change of a scene: its row, its iteration and their events, in the caller's transaction.
+"""Changes of scenes: the row, its iteration and their events, in the caller's transaction.
 
-Each function takes a `Change`, which holds the project's row lock, so positions and revisions
-cannot move meanwhile.
+Each function takes a `Change`, which holds the project's row lock, so that positions and revisions
+do not change concurrently.
 """
 
 from typing import Any
@@ -28,12 +28,12 @@ from app.store.columns import NOW
 from app.store.ids import new_id
 from app.store.query import Param, built, column_list, named
 
-EDITED_AGAIN_MINUTES = 5  # an edit that is edited again this soon did not satisfy
+EDITED_AGAIN_MINUTES = 5  # within which a second edit marks the first as unsatisfactory
 CREATED_FIELDS = ["name", "tsxCode", "duration", "props", "layoutJson", "position"]
-# These events carry `sceneIds`, the whole order after them.
+# Events whose `sceneIds` is the whole order after them.
 ORDER_EVENTS = ["scene.created", "scene.deleted", "scene.restored", "scenes.reordered"]
-MAX_TITLE_CHARACTERS = 200  # characters of a prompt that the timeline shows
-REVISED: dict[Any, Any] = {SceneRow.revision: SceneRow.revision + 1, SceneRow.updated_at: NOW}
+MAX_TITLE_CHARACTERS = 200  # of a prompt in the timeline
+NEXT_REVISION: dict[Any, Any] = {SceneRow.revision: SceneRow.revision + 1, SceneRow.updated_at: NOW}
 
 INSERT_SCENE = built(
     SceneRow.insert(
@@ -63,7 +63,7 @@ UPDATE_SCENE = built(
                 "coalesce({}, generation_id)", Param("generation_id")
             ),
             SceneRow.request_id: Param("request_id"),
-            **REVISED,
+            **NEXT_REVISION,
         }
     )
     .where(SceneRow.id == Param("id"))
@@ -75,7 +75,7 @@ DELETE_SCENE = built(
             SceneRow.position: None,
             SceneRow.deleted_at: NOW,
             SceneRow.request_id: Param("request_id"),
-            **REVISED,
+            **NEXT_REVISION,
         }
     )
     .where(SceneRow.id == Param("id"))
@@ -87,7 +87,7 @@ RESTORE_SCENE = built(
             SceneRow.position: Param("position"),
             SceneRow.deleted_at: None,
             SceneRow.request_id: Param("request_id"),
-            **REVISED,
+            **NEXT_REVISION,
         }
     )
     .where(SceneRow.id == Param("id"))
@@ -107,7 +107,7 @@ FIND_POSITION_AT_DELETION = named("""
     where scene_id = :scene_id and operation_type = 'delete' and before->>'position' is not null
     order by revision desc limit 1
 """)
-# Steps of one run are one edit, so they do not edit each other again.
+# The steps of one run count as one edit.
 MARK_EDITED_AGAIN = named(f"""
     update scene_iteration set user_edited_again = true
     where not user_edited_again
@@ -117,8 +117,8 @@ MARK_EDITED_AGAIN = named(f"""
         and id = (select id from scene_iteration
             where scene_id = :scene_id order by revision desc limit 1)
 """)
-# One statement for the iteration and its entry of the timeline; the entry of a run that was
-# undone and goes on is no longer undone.
+# Inserts the iteration and its entry of the timeline. The entry of an open run that was undone is
+# no longer undone.
 INSERT_ITERATION = named(f"""
     with entry as (
         insert into history_entry (id, project_id, kind, title, message_id, run_id, request_id,
@@ -143,10 +143,10 @@ INSERT_ITERATION = named(f"""
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a scene changes: what its iteration records besides the change itself.
+    """The cause of a change, which its iteration records besides the change itself.
 
-    Everything that one cause changes is one entry of the timeline, and so one step of undo; a run
-    is one entry however many causes it has.
+    All changes of one cause are one entry of the timeline, and so one step of undo; all causes of
+    a run share one entry.
     """
 
     source: ChangeSource
@@ -175,7 +175,7 @@ async def create(
     operation: Operation = "create",
     position: int | None = None,
 ) -> tuple[Scene, Iteration]:
-    """Add a scene at `position`, or at the end where that is None or beyond it."""
+    """Add a scene at `position`, or at the end if it is None or beyond the end."""
     ids = await live_ids(change.tx, change.project_id)
     check_number_of_scenes(len(ids) + 1)
     position = len(ids) if position is None else min(position, len(ids))
@@ -200,7 +200,7 @@ async def create(
 async def update(
     change: Change, scene_id: str, after: SceneState, operation: Operation, cause: Cause
 ) -> tuple[Scene, Iteration]:
-    """Give a live scene new content; it keeps its position. Raises `NotFound`."""
+    """Replace the content of a live scene, but not its position. Raises `NotFound`."""
     before = await _get_live(change, scene_id)
     row = await change.tx.fetchrow(
         *UPDATE_SCENE(
@@ -218,7 +218,7 @@ async def update(
 
 
 async def delete(change: Change, scene_id: str, cause: Cause) -> tuple[Scene, Iteration]:
-    """Mark a live scene as deleted; `restore` brings its row and its history back.
+    """Mark a live scene as deleted; its row and its history are kept for `restore`.
 
     Raises `NotFound`.
     """
@@ -236,7 +236,7 @@ async def delete(change: Change, scene_id: str, cause: Cause) -> tuple[Scene, It
 async def restore(
     change: Change, scene_id: str, cause: Cause, *, position: int | None = None
 ) -> tuple[Scene, Iteration]:
-    """Bring a deleted scene back at `position`, or where it was as far as that still exists.
+    """Restore a deleted scene at `position`, by default its last one, or at the end.
 
     Raises `NotFound`, and `Conflict` for a live scene.
     """
@@ -262,7 +262,7 @@ async def restore(
 
 
 async def reorder(change: Change, scene_ids: list[str], cause: Cause) -> Iteration:
-    """Put the live scenes in this order; raise `ValidationFailed` unless it names each once."""
+    """Set the order of the live scenes; raise `ValidationFailed` unless it has each once."""
     ids = await live_ids(change.tx, change.project_id)
     if sorted(ids) != sorted(scene_ids):
         raise ValidationFailed.at(
@@ -285,7 +285,7 @@ async def reorder(change: Change, scene_ids: list[str], cause: Cause) -> Iterati
 
 
 def content_of(state: SceneState) -> dict[str, Any]:
-    """Return the content of a state by the columns that hold it."""
+    """Return the content of a state by column name."""
     return {
         "name": state.name,
         "tsx_code": state.tsx_code,
@@ -296,13 +296,13 @@ def content_of(state: SceneState) -> dict[str, Any]:
 
 
 def check_number_of_scenes(number: int) -> None:
-    """Raise `ValidationFailed` when a project would have too many live scenes."""
+    """Raise `ValidationFailed` for more than `MAX_SCENES` live scenes."""
     if number > MAX_SCENES:
         raise ValidationFailed.at("scenes", "max", f"A project has at most {MAX_SCENES} scenes.")
 
 
 def shortened(text: str, length: int) -> str:
-    """Return at most so many characters of a text, with an ellipsis where it was cut."""
+    """Return the text, truncated with an ellipsis to `length` characters."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
@@ -349,7 +349,7 @@ async def _get_live(change: Change, scene_id: str) -> Scene:
 
 
 async def _shift(change: Change, first: int, *, by: int) -> None:
-    """Move the live scenes from position `first` on."""
+    """Add `by` to the positions of the live scenes from `first` on."""
     await change.tx.execute(*SHIFT_POSITIONS(project_id=change.project_id, first=first, by=by))
 
 

@@ -1,4 +1,4 @@
-"""Scenes, their states and iterations, and the limits that they keep; pure."""
+"""Scenes, their states and iterations, and the limits of their fields."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal

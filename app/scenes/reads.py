@@ -17,7 +17,9 @@ from app.scenes.tables import SceneIteration, SceneRow
 from app.store.database import Reader
 from app.store.query import Param, built, column_list, named
 
-MAX_BATCH_MESSAGES = 200  # whose iterations are read at once
+MAX_BATCH_MESSAGES = 200  # in one request for their iterations
+NO_SCENE = "There is no such scene."
+NO_ITERATION = "There is no such iteration."
 
 SCENE = SceneRow.all_columns(exclude=[SceneRow.request_id])
 ITERATION = SceneIteration.all_columns(
@@ -93,37 +95,30 @@ async def scenes_of_run(reader: Reader, run_id: str) -> list[Scene]:
 async def access_scene(
     reader: Reader, caller: Caller, scene_id: str, role: Role, *, deleted: bool = False
 ) -> tuple[Scene, Access]:
-    """Return a scene that the caller may use, and what they may do in its project.
+    """Return a scene and the caller's access to its project.
 
     Raises `NotFound` for an absent or foreign scene, and for a deleted one unless `deleted`;
     `Forbidden` when the caller's role is below `role`.
     """
     scene = await find_scene(reader, scene_id)
     if scene is None or (scene.deleted_at is not None and not deleted):
-        raise NotFound("There is no such scene.")
-    try:
-        access = await access_project(reader, caller, scene.project_id, role)
-    except NotFound:
-        raise NotFound("There is no such scene.") from None
-    return scene, access
+        raise NotFound(NO_SCENE)
+    return scene, await access_project(reader, caller, scene.project_id, role, absent=NO_SCENE)
 
 
 async def access_iteration(
     reader: Reader, caller: Caller, iteration_id: str, role: Role
 ) -> Iteration:
-    """Return an iteration of a project that the caller may use; raise as `access_scene` does."""
+    """Return an iteration, with the checks and errors of `access_scene`."""
     row = await reader.fetchrow(*FIND_ITERATION(id=iteration_id))
     if row is None:
-        raise NotFound("There is no such iteration.")
-    try:
-        await access_project(reader, caller, row["project_id"], role)
-    except NotFound:
-        raise NotFound("There is no such iteration.") from None
+        raise NotFound(NO_ITERATION)
+    await access_project(reader, caller, row["project_id"], role, absent=NO_ITERATION)
     return iteration_of(row)
 
 
 async def scene_in_project(reader: Reader, caller: Caller, project_id: str, scene_id: str) -> Scene:
-    """Return a live scene of a project whose access the caller has shown already.
+    """Return a live scene of a project to which the caller's access was checked before.
 
     Raises `Forbidden` for a scene of another project that the caller may see, else `NotFound`.
     """
@@ -138,7 +133,7 @@ async def iterations_of_scene(
 ) -> Page[Iteration]:
     """Return a page of a scene's history, newest first.
 
-    `before` is the revision that ended the previous page.
+    `before` is the last revision of the previous page.
     """
     rows = await reader.fetch(
         *LIST_ITERATIONS_OF_SCENE(
@@ -154,7 +149,7 @@ async def iterations_of_scene(
 async def iterations_of_messages(
     reader: Reader, project_id: str, message_ids: list[str]
 ) -> list[Iteration]:
-    """Return what messages of one project changed, oldest first; other ids are ignored.
+    """Return the iterations of messages of one project, oldest first; other ids are ignored.
 
     Raises `InvalidInput` for more than `MAX_BATCH_MESSAGES` ids.
     """
@@ -167,5 +162,5 @@ async def iterations_of_messages(
 
 
 def plain(value: Any) -> Any:
-    """Return a Struct as the plain values that jsonb keeps."""
+    """Return a Struct as plain values for a jsonb column."""
     return msgspec.to_builtins(value)

@@ -12,7 +12,7 @@ from app.scenes.model import MAX_SCENES, Frames, Scene, SceneName, SceneState, T
 
 MAX_LAYOUT_CHARACTERS = 100_000
 MAX_PROPS_BYTES = 100_000  # of JSON
-MAX_PROPS_DEPTH = 100  # levels of objects and lists in each other
+MAX_PROPS_DEPTH = 100  # levels of nested objects and lists
 
 Props = Annotated[
     dict[str, Any],
@@ -57,12 +57,12 @@ class ScenePatch(WithBaseRevision, kw_only=True, forbid_unknown_fields=True):
 
     def applied(self, state: SceneState) -> SceneState:
         """Return the state with the fields that the patch has."""
-        given = {
+        values = {
             name: value
             for name in ("name", "tsx_code", "duration", "props", "layout_json")
             if (value := getattr(self, name)) is not msgspec.UNSET
         }
-        return msgspec.structs.replace(state, **given)
+        return msgspec.structs.replace(state, **values)
 
 
 class Split(WithBaseRevision, kw_only=True, forbid_unknown_fields=True):
@@ -102,7 +102,7 @@ def base_of(body: WithBaseRevision | None, if_match: str | None) -> int | None:
 
 
 def check_base(scene: Scene, base: int | None) -> None:
-    """Raise `Conflict` with the scene as it is now when `base` is another revision of it."""
+    """Raise `Conflict` with the current scene if `base` is another revision of it."""
     if base is not None and base != scene.revision:
         raise Conflict(
             f"The scene is at revision {scene.revision}, not {base}.", details={"scene": scene}
@@ -110,10 +110,10 @@ def check_base(scene: Scene, base: int | None) -> None:
 
 
 def check_props(props: dict[str, Any]) -> dict[str, Any]:
-    """Return the props; raise `PayloadTooLarge` or `ValidationFailed` for too long or deep ones.
+    """Return the props; raise `PayloadTooLarge` or `ValidationFailed` if too large or too deep.
 
-    Depth costs stack wherever they are read or written: what one call could just store, another
-    one, called from deeper down, could not even delete.
+    Reading and writing nested values is recursive, so without a limit of depth a value that one
+    call could store might exceed the stack in another.
     """
     level: list[Any] = [props]
     for _ in range(MAX_PROPS_DEPTH):

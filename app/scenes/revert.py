@@ -1,14 +1,13 @@
-"""Reverting: giving scenes and their order the state that they had before or after some change.
+"""Reverts: return scenes and their order to the state before or after a change.
 
-A unit is the iterations that are reverted together: one iteration, those of one message, or those
-of one entry of the timeline. A scene gets the state that it had before the unit's first iteration
-of it, or after its last. Later changes by others would be lost and stand in the way, unless all of
-them were reverted since: then the scene is as the unit left it, and its newest iteration is a
-revert.
+A unit is the set of iterations that are reverted together: one iteration, those of one message, or
+those of one entry of the timeline. A scene is set to its state before the unit's first iteration of
+it, or after its last. Later changes, which would be lost, prevent the revert unless it is forced or
+all of them were reverted themselves: then the scene is in the unit's last state and its newest
+iteration is a revert.
 
-The order of scenes is reverted in the same way as far as its scenes are still there: the scenes
-that an order names share the positions that they hold now, in the order that it says, and all
-others keep theirs.
+The order of scenes is reverted in the same way, as far as its scenes still exist: the scenes of the
+reverted order are rearranged within the positions that they have now; all others keep theirs.
 """
 
 from datetime import datetime
@@ -27,7 +26,7 @@ from app.runs.reads import MESSAGE, message_of
 from app.scenes import history
 from app.scenes.diff import changed_fields, operation_of, same_json
 from app.scenes.history import (
-    REVISED,
+    NEXT_REVISION,
     Cause,
     check_number_of_scenes,
     content_of,
@@ -51,8 +50,9 @@ from app.store.database import Tx
 from app.store.ids import new_id
 from app.store.query import Param, built, column_list, named
 
-MAX_QUOTED_CHARACTERS = 80  # characters of a prompt that a status message repeats
-MAX_LISTED_CHANGES = 100  # later changes that a refusal lists, the newest
+MAX_QUOTED_CHARACTERS = 80  # of a prompt in a status message
+MAX_LISTED_CHANGES = 100  # in a refusal; the newest are listed
+NO_MESSAGE = "There is no such message."
 
 Target = Literal["before", "after"]
 Json = dict[str, Any]
@@ -100,7 +100,7 @@ HAS_OPEN_RUN = named("""
         select from run where id = any(:ids::uuid[]) and status in ('queued', 'running')
     )
 """)
-# The iterations of a run name its answer, so a prompt is replaced by it.
+# The iterations of a run refer to its answer, so a prompt is replaced by its answer.
 FIND_UNIT_OF_MESSAGE = named("""
     select m.project_id, coalesce(r.prompt, m.content) as prompt,
         case when m.role = 'user' and r.assistant_message_id is not null
@@ -113,9 +113,9 @@ LIST_ITERATIONS_OF_MESSAGE = built(
     .where(SceneIteration.message_id == Param("message_id"))
     .order_by(SceneIteration.revision)
 )
-# A revert's iteration names the generation that is shown after it, or none; that of another
-# change names a generation only when it is a new one.
-FIND_SHOWN_GENERATIONS = named("""
+# The iteration of a revert has the generation that the scene shows after it, or null. The iteration
+# of another change has a generation only when the scene's generation changed.
+FIND_PAST_GENERATIONS = named("""
     select past.scene_id, (
         select case when shown.deleted_at is null then shown.id end
         from scene_iteration i left join generation shown on shown.id = i.generation_id
@@ -139,7 +139,7 @@ SET_STATE = built(
             ),
             SceneRow.generation_id: Param("generation_id"),
             SceneRow.request_id: Param("request_id"),
-            **REVISED,
+            **NEXT_REVISION,
         }
     )
     .where(SceneRow.id == Param("id"))
@@ -159,35 +159,35 @@ INSERT_STATUS_MESSAGE = named(f"""
 """)
 
 
-# What a revert would do: pure.
+# Planning a revert, without side effects.
 
 
 class Standing(NamedTuple):
-    """What has become of a scene, or of the order, since a unit changed it."""
+    """The state of a scene, or of the order, compared with a unit that changed it."""
 
-    is_reached: bool  # it is as the revert would make it
-    is_as_left: bool  # it is as the unit left it
+    is_reached: bool  # it is in the state that the revert would restore
+    is_as_left: bool  # it is in the state after the unit
     is_interleaved: bool  # others changed it, other than by a revert, within the unit
     newest_source: ChangeSource | None  # of the newest change after the unit
 
     @property
     def loses_nothing(self) -> bool:
-        """Whether a revert loses no change by others: then it needs no force."""
+        """Whether a revert loses no later change, so that it need not be forced."""
         return self.is_reached or (
             self.is_as_left and not self.is_interleaved and self.newest_source in (None, "revert")
         )
 
 
 class Current(NamedTuple):
-    """The scenes that a unit touches, the order of the live ones, and what came since."""
+    """The scenes of a unit, the order of the live scenes, and the later changes."""
 
     scenes: dict[str, Scene]
     order: list[str]
-    later: list[LaterChange]  # later than the unit's first iteration and none of it, oldest first
+    later: list[LaterChange]  # since the unit's first iteration, without the unit, oldest first
 
 
 class SceneRevert(NamedTuple):
-    """A scene and the state that it gets back, which it had at `revision`."""
+    """A scene and the state to restore, which it had at `revision`."""
 
     scene: Scene
     state: SceneState
@@ -196,7 +196,7 @@ class SceneRevert(NamedTuple):
 
 
 class RevertPlan(NamedTuple):
-    """What a revert would do, and which changes by others it would lose, oldest first."""
+    """The changes that a revert makes, and the later changes that it loses, oldest first."""
 
     scenes: list[SceneRevert]
     order: list[str]
@@ -215,13 +215,13 @@ class Span(NamedTuple):
     last: Iteration
 
     def sides(self, target: Target) -> tuple[Any, Any]:
-        """Return the state to go to, and the one at the other end of the unit."""
+        """Return the state to restore, and the state at the other end of the unit."""
         if target == "before":
             return self.first.before, self.last.after
         return self.last.after, self.first.before
 
     def standing(self, later: list[LaterChange], *, is_reached: bool, is_as_left: bool) -> Standing:
-        """Judge by the later changes of the same scene, or of the order, oldest first."""
+        """Return the standing, given the later changes of the scene, or of the order."""
         return Standing(
             is_reached=is_reached,
             is_as_left=is_as_left,
@@ -271,7 +271,7 @@ def plan_revert(unit: list[Iteration], target: Target, current: Current) -> Reve
 def _plan_order(
     span: Span, target: Target, current: Current
 ) -> tuple[str | None, list[LaterChange]]:
-    """Return the iteration whose order is restored, None if nothing moves, and what is lost."""
+    """Return the iteration whose order is restored, if any, and the changes that are lost."""
     wanted, left = span.sides(target)
     later = _later_than(span, current)
     standing = span.standing(
@@ -294,7 +294,7 @@ def _spans_of(unit: list[Iteration]) -> dict[str | None, Span]:
 
 
 def _later_than(span: Span, current: Current) -> list[LaterChange]:
-    """Return the changes of the span's scene, or of the order, since its first iteration."""
+    """Return the later changes of the span's scene, or of the order."""
     first = span.first
     return [
         one
@@ -311,14 +311,14 @@ def _state_of(side: Json | None, scene: Scene) -> SceneState:
 
 
 def has_state(current: Json, side: Json | None) -> bool:
-    """Return whether a scene is as one side of an iteration, except for its position."""
+    """Return whether a scene equals one side of an iteration, ignoring its position."""
     if side is None:
         return bool(current["deleted"])
     return same_json({**current, "position": None}, {**side, "position": None})
 
 
 def order_after(unit: list[Iteration], target: Target, order: list[str]) -> list[str]:
-    """Return the live scenes' order once the unit is undone, or done again, step by step."""
+    """Return the order of the live scenes after undoing, or redoing, each iteration of a unit."""
     ids = list(order)
     for one in reversed(unit) if target == "before" else unit:
         side = one.before if target == "before" else one.after
@@ -332,7 +332,7 @@ def order_after(unit: list[Iteration], target: Target, order: list[str]) -> list
 
 
 def arranged(ids: list[str], wanted: list[str]) -> list[str]:
-    """Return `ids` with those that `wanted` names too in its order; the others do not move."""
+    """Return `ids` with those also in `wanted` sorted by it; the others keep their positions."""
     known = set(ids)
     common = [scene_id for scene_id in wanted if scene_id in known]
     named_ids, turn = set(common), iter(common)
@@ -340,17 +340,17 @@ def arranged(ids: list[str], wanted: list[str]) -> list[str]:
 
 
 def is_arranged(ids: list[str], wanted: list[str]) -> bool:
-    """Return whether the scenes of `ids` that `wanted` names too are in its order."""
+    """Return whether the scenes of `ids` that are also in `wanted` are in the same order."""
     return arranged(ids, wanted) == ids
 
 
-# Doing it, in the caller's transaction.
+# Applying a plan, in the caller's transaction.
 
 
 async def revert_iteration(
     tx: Tx, caller: Caller, iteration_id: str, request: RevertRequest
 ) -> ActionResult[RevertResult]:
-    """Give the scene, or the order, of one iteration the state before or after it.
+    """Return the scene, or the order, of one iteration to the state before or after it.
 
     Raises `Conflict` with the later changes that would be lost, unless forced.
     """
@@ -362,18 +362,15 @@ async def revert_iteration(
 async def revert_message(
     tx: Tx, caller: Caller, message_id: str, request: RevertRequest
 ) -> ActionResult[RevertResult]:
-    """Give every scene that a message changed the state before or after it.
+    """Return every scene that a message changed to the state before or after it.
 
-    For a prompt that is what its answer changed. Raises `Conflict` with the later changes that
+    The changes of a prompt are those of its answer. Raises `Conflict` with the later changes that
     would be lost, unless forced, and `ValidationFailed` for a message that changed no scene.
     """
     found = await tx.fetchrow(*FIND_UNIT_OF_MESSAGE(id=message_id))
     if found is None:
-        raise NotFound("There is no such message.")
-    try:
-        await access_project(tx, caller, found["project_id"], "editor")
-    except NotFound:
-        raise NotFound("There is no such message.") from None
+        raise NotFound(NO_MESSAGE)
+    await access_project(tx, caller, found["project_id"], "editor", absent=NO_MESSAGE)
     async with changing_project(tx, caller, found["project_id"], "editor") as (change, _):
         rows = await tx.fetch(*LIST_ITERATIONS_OF_MESSAGE(message_id=found["message_id"]))
         if not rows:
@@ -395,7 +392,7 @@ async def _revert(
 
 
 def would_lose(plan: RevertPlan, advice: str) -> Conflict:
-    """Return the refusal of a plan, with the newest changes that it would lose, oldest first."""
+    """Return the error for a plan that loses changes, with the newest of them, oldest first."""
     return Conflict(
         f"It was changed again since; {advice}.",
         details={"later": plan.lost[-MAX_LISTED_CHANGES:]},
@@ -405,7 +402,7 @@ def would_lose(plan: RevertPlan, advice: str) -> Conflict:
 async def read_plan(change: Change, unit: list[Iteration], target: Target) -> RevertPlan:
     """Plan the revert of a unit under the project's lock, in a constant number of statements.
 
-    Raises `Conflict` while a run that made the unit goes on: what it does next would stay.
+    Raises `Conflict` while a run of the unit is open: its next changes would not be reverted.
     """
     run_ids = sorted({one.run_id for one in unit if one.run_id is not None})
     if run_ids and await change.tx.fetchval(*HAS_OPEN_RUN(ids=run_ids)):
@@ -438,7 +435,7 @@ async def apply_plan(
     summary: str,
     entry_id: str | None = None,
 ) -> ActionResult[RevertResult]:
-    """Do what a plan says, as one entry of the timeline under one new system message.
+    """Apply a plan as one entry of the timeline, with a new system message.
 
     `summary` is the message's text and the prompt of the iterations.
     """
@@ -466,21 +463,21 @@ async def apply_plan(
 async def _revert_scenes(
     change: Change, plan: RevertPlan, cause: Cause
 ) -> tuple[list[Scene], list[Iteration]]:
-    """Change scenes that stay, then delete, then bring back, each to its place in the order."""
+    """Update live scenes, then delete scenes, then restore deleted ones at their positions."""
     order = await live_ids(change.tx, change.project_id)
     place = {scene_id: number for number, scene_id in enumerate(plan.order)}
-    shown = await _shown_generations(change, plan.scenes)
+    generation_ids = await _generations_at(change, plan.scenes)
     scenes, iterations = list[Scene](), list[Iteration]()
-    for revert in sorted(plan.scenes, key=lambda revert: _turn(revert, place)):
+    for revert in sorted(plan.scenes, key=lambda revert: _revert_order(revert, place)):
         before, state = revert.scene, revert.state
-        if before.deleted_at is None:  # its position now: reverts before it may have moved it
+        if before.deleted_at is None:  # earlier reverts may have moved it
             before = msgspec.structs.replace(before, position=order.index(before.id))
         if state.deleted and before.id in order:
             order.remove(before.id)
         elif not state.deleted and before.id not in order:
             order.insert(place[before.id], before.id)
         of_scene = msgspec.structs.replace(
-            cause, reverts_iteration_id=revert.iteration_id, generation_id=shown[before.id]
+            cause, reverts_iteration_id=revert.iteration_id, generation_id=generation_ids[before.id]
         )
         scene, iteration = await _set_state(change, before, state, order, of_scene)
         scenes.append(scene)
@@ -489,17 +486,17 @@ async def _revert_scenes(
     return scenes, iterations
 
 
-def _turn(revert: SceneRevert, place: dict[str, int]) -> tuple[int, int]:
+def _revert_order(revert: SceneRevert, place: dict[str, int]) -> tuple[int, int]:
     was_deleted, is_deleted = revert.scene.deleted_at is not None, revert.state.deleted
     if was_deleted == is_deleted:
         return 0, 0
     return (1, 0) if is_deleted else (2, place[revert.scene.id])
 
 
-async def _shown_generations(change: Change, reverts: list[SceneRevert]) -> dict[str, str | None]:
-    """Return the generation that each scene showed then; None also when it was deleted since."""
+async def _generations_at(change: Change, reverts: list[SceneRevert]) -> dict[str, str | None]:
+    """Return the generation of each scene at that revision; None if it was deleted since."""
     rows = await change.tx.fetch(
-        *FIND_SHOWN_GENERATIONS(
+        *FIND_PAST_GENERATIONS(
             scene_ids=[revert.scene.id for revert in reverts],
             revisions=[revert.revision for revert in reverts],
         )
@@ -510,9 +507,9 @@ async def _shown_generations(change: Change, reverts: list[SceneRevert]) -> dict
 async def _set_state(
     change: Change, before: Scene, after: SceneState, order: list[str], cause: Cause
 ) -> tuple[Scene, Iteration]:
-    """Give a scene the content, life and generation that it had.
+    """Set a scene's content, generation and whether it is deleted.
 
-    `order` is that of the live scenes after it. The positions of its neighbours are wrong until
+    `order` is that of the live scenes afterwards. The positions of other scenes are wrong until
     `RENUMBER_SCENES` has run.
     """
     row = await change.tx.fetchrow(

@@ -56,12 +56,12 @@ MessageIds = Annotated[
         description="Message ids, comma separated.",
     ),
 ]
-UNCHANGED = {304: ResponseSpec(None, description="Unchanged since that ETag.")}
+NOT_MODIFIED = {304: ResponseSpec(None, description="Unchanged since that ETag.")}
 
 
 @get(
     "/projects/{project_id:uuid}/snapshot",
-    **declare("project.snapshot", "viewer", responses=READS["responses"] | UNCHANGED),
+    **declare("project.snapshot", "viewer", responses=READS["responses"] | NOT_MODIFIED),
 )
 async def read_snapshot(
     request: AnyRequest,
@@ -88,8 +88,8 @@ async def read_snapshot(
 
 
 def _matches(if_none_match: str | None, etag: str) -> bool:
-    given = [one.strip().removeprefix("W/") for one in (if_none_match or "").split(",")]
-    return etag in given or given == ["*"]
+    etags = [one.strip().removeprefix("W/") for one in (if_none_match or "").split(",")]
+    return etag in etags or etags == ["*"]
 
 
 @get("/projects/{project_id:uuid}/scenes", **declare("scene.list", "viewer", **READS))

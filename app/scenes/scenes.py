@@ -1,4 +1,4 @@
-"""Direct operations on scenes: each a change under the project's lock."""
+"""Direct operations on scenes; each is one change under the project's lock."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -36,7 +36,7 @@ from app.scenes.tables import SceneRow
 from app.store.database import Tx
 from app.store.query import built, named
 
-START_FROM = "startFrom"  # a prop: the frame of its code that a split-off scene begins with
+START_FROM = "startFrom"  # the prop with the frame of the code at which a scene begins
 COPY_SUFFIX = " copy"
 
 ORDER_HAS_CHANGED = named("""
@@ -58,7 +58,7 @@ async def add_scene(tx: Tx, caller: Caller, project_id: str, new: NewScene) -> A
             props=check_props(new.props or {}),
             layout_json=new.layout_json,
         )
-        cause = _direct("Add a blank scene" if new.tsx_code is None else "Add a scene", caller)
+        cause = _cause("Add a blank scene" if new.tsx_code is None else "Add a scene", caller)
         scene, _ = await history.create(change, state, cause)
         await end_welcome(change)
     return _result(change, scene)
@@ -67,7 +67,7 @@ async def add_scene(tx: Tx, caller: Caller, project_id: str, new: NewScene) -> A
 async def change_scene(
     tx: Tx, caller: Caller, scene_id: str, patch: ScenePatch, base: int | None
 ) -> ActionResult[Scene]:
-    """Give a scene new content; a patch that changes nothing writes nothing."""
+    """Apply a patch to a scene; a patch without an effect writes nothing."""
     if patch.props is not msgspec.UNSET:
         check_props(patch.props)
     async with _changing_scene(tx, caller, scene_id, base) as (change, before):
@@ -76,7 +76,7 @@ async def change_scene(
         if not changed:
             return ActionResult(data=before)
         operation = operation_of(changed)
-        cause = _direct(f"Change {', '.join(changed)}", caller)
+        cause = _cause(f"Change {', '.join(changed)}", caller)
         scene, _ = await history.update(change, scene_id, after, operation, cause)
     return _result(change, scene)
 
@@ -84,18 +84,18 @@ async def change_scene(
 async def delete_scene(
     tx: Tx, caller: Caller, scene_id: str, base: int | None
 ) -> ActionResult[Scene]:
-    """Take a scene out of the video; `restore_scene` brings it back."""
+    """Mark a scene as deleted; `restore_scene` restores it."""
     async with _changing_scene(tx, caller, scene_id, base) as (change, _):
-        scene, _ = await history.delete(change, scene_id, _direct("Delete the scene", caller))
+        scene, _ = await history.delete(change, scene_id, _cause("Delete the scene", caller))
     return _result(change, scene)
 
 
 async def restore_scene(
     tx: Tx, caller: Caller, scene_id: str, base: int | None
 ) -> ActionResult[Scene]:
-    """Bring a deleted scene back; raise `Conflict` for one that is not deleted."""
+    """Restore a deleted scene; raise `Conflict` for one that is not deleted."""
     async with _changing_scene(tx, caller, scene_id, base, deleted=True) as (change, _):
-        scene, _ = await history.restore(change, scene_id, _direct("Restore the scene", caller))
+        scene, _ = await history.restore(change, scene_id, _cause("Restore the scene", caller))
     return _result(change, scene)
 
 
@@ -108,7 +108,7 @@ async def duplicate_scene(
         scene, _ = await history.create(
             change,
             msgspec.structs.replace(before.state, name=name),
-            _direct(f"Duplicate {before.name}", caller, before.generation_id),
+            _cause(f"Duplicate {before.name}", caller, before.generation_id),
             operation="duplicate",
             position=_behind(before),
         )
@@ -118,24 +118,24 @@ async def duplicate_scene(
 async def trim_scene(
     tx: Tx, caller: Caller, scene_id: str, duration: int, base: int | None
 ) -> ActionResult[Scene]:
-    """Give a scene another duration, in frames."""
+    """Set the duration of a scene, in frames."""
     return await change_scene(tx, caller, scene_id, ScenePatch(duration=duration), base)
 
 
 async def split_scene(
     tx: Tx, caller: Caller, scene_id: str, at_frame: int, base: int | None
 ) -> ActionResult[Page[Scene]]:
-    """Make two scenes of one, which together last as long as it did.
+    """Split a scene into two, whose durations add up to its own.
 
-    The second has the same code and the prop `startFrom`: the frame of the code that it begins
-    with, counted from the code's own start, so that it can be split again.
+    The second has the same code and the prop `startFrom`: the frame of the code at which it
+    begins, counted from the start of the code, so that it can be split again.
     """
     async with _changing_scene(tx, caller, scene_id, base) as (change, before):
         if at_frame >= before.duration:
             raise ValidationFailed.at(
                 "atFrame", "maximum", f"The scene lasts {before.duration} frames."
             )
-        cause = _direct(f"Split at frame {at_frame}", caller, before.generation_id)
+        cause = _cause(f"Split at frame {at_frame}", caller, before.generation_id)
         state = before.state
         first_frame = state.props.get(START_FROM)
         start = (first_frame if type(first_frame) is int else 0) + at_frame
@@ -156,7 +156,7 @@ async def split_scene(
 async def reorder_scenes(
     tx: Tx, caller: Caller, project_id: str, order: SceneOrder
 ) -> ActionResult[Page[Scene]]:
-    """Put the live scenes in another order.
+    """Set the order of the live scenes.
 
     Raises `NotFound` for an unknown scene, `Forbidden` for one of another project of the caller,
     and `ValidationFailed` unless the order names each live scene once.
@@ -170,7 +170,7 @@ async def reorder_scenes(
             await scene_in_project(tx, caller, project_id, unknown)
         await _check_order(change, order.base_revision, ids)
         if moved := scene_ids != ids:
-            cause = _direct("Change the order of the scenes", caller)
+            cause = _cause("Change the order of the scenes", caller)
             await history.reorder(change, scene_ids, cause)
     page = Page(items=await live_scenes(tx, project_id))
     return ActionResult(
@@ -181,7 +181,7 @@ async def reorder_scenes(
 
 
 async def _check_order(change: Change, base: int | None, ids: list[str]) -> None:
-    """Raise `Conflict` with the order of now when it has changed after the revision `base`."""
+    """Raise `Conflict` with the current order if it has changed after the revision `base`."""
     if base is None:
         return
     if await change.tx.fetchval(
@@ -194,9 +194,9 @@ async def _check_order(change: Change, base: int | None, ids: list[str]) -> None
 async def _changing_scene(
     tx: Tx, caller: Caller, scene_id: str, base: int | None, *, deleted: bool = False
 ) -> AsyncIterator[tuple[Change, Scene]]:
-    """Lock a scene's project; yield the change and the scene as it is then.
+    """Lock a scene's project; yield the change and the current scene.
 
-    Raises `Conflict` unless the scene is at the revision `base` that the client saw, if any.
+    Raises `Conflict` if a revision `base` is given and the scene is at another one.
     """
     found, _ = await access_scene(tx, caller, scene_id, "editor", deleted=deleted)
     async with changing_project(tx, caller, found.project_id, "editor") as (change, _):
@@ -207,7 +207,7 @@ async def _changing_scene(
         yield change, scene
 
 
-def _direct(prompt: str, caller: Caller, generation_id: str | None = None) -> Cause:
+def _cause(prompt: str, caller: Caller, generation_id: str | None = None) -> Cause:
     return Cause(
         source="user", prompt=prompt, session_id=caller.session_id, generation_id=generation_id
     )
@@ -223,7 +223,7 @@ def _result(change: Change, scene: Scene) -> ActionResult[Any]:
 
 
 async def _next_name(change: Change) -> str:
-    """Return `Scene n`, where n is one more than there are scenes, or the next unused number."""
+    """Return `Scene n` with the first unused number above the number of scenes."""
     rows = await change.tx.fetch(*LIST_LIVE_NAMES(project_id=change.project_id))
     names, number = {row["name"] for row in rows}, len(rows) + 1
     while f"Scene {number}" in names:

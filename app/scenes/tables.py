@@ -1,4 +1,4 @@
-"""The tables of scenes and their history, as the migrations made them.
+"""The tables of scenes and their history, as defined by the migrations.
 
 `generation_id` refers to the table `generation` of a slice above this one, so it is not declared
 as a foreign key here.

@@ -28,10 +28,10 @@ LIST_CHANGES = named("""
     from scene_iteration i left join scene s on s.id = i.scene_id
     where i.entry_id = any(:entry_ids::uuid[]) order by i.revision
 """)
-# The facts of a `Standing`, for a revert to before each entry, of each scene that it touches and
-# of the order. States are compared here, since they hold the scenes' codes: as text, too, where
-# 1 and 1.0 differ. Only a revert can have brought back what an entry left, so after any other
-# change that comparison is left out. Orders are compared in Python.
+# The fields of a `Standing` for a revert to before each entry, for each of its scenes and for the
+# order. States are compared in SQL, since they are large; as text, too, where 1 and 1.0 differ.
+# Only a revert can have restored the state after an entry, so after another change that comparison
+# is omitted. Orders are compared in Python.
 LIST_STANDINGS = named("""
     with span as (
         select entry_id, scene_id, min(revision) as first, max(revision) as last
@@ -117,7 +117,7 @@ async def read_timeline(
 ) -> Page[TimelineEntry]:
     """Return a page of entries, newest first, in at most four statements.
 
-    `before` is the revision that ended the previous page.
+    `before` is the last revision of the previous page.
     """
     rows = await reader.fetch(
         *LIST_ENTRIES(

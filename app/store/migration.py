@@ -1,4 +1,4 @@
-"""Applies migrations: one runner at a time, each migration in one transaction."""
+"""Applies migrations, each in one transaction; an advisory lock serializes the runners."""
 
 import asyncio
 import logging
@@ -25,11 +25,11 @@ APP_NAME = "reelroom"
 PACKAGED = Path(__file__).parent / "migrations"
 MIGRATIONS = PACKAGED if PACKAGED.is_dir() else Path(__file__).parents[2] / "migrations"
 
-LOCK_TIMEOUT_SECONDS = 5.0  # wait for a table, which makes all others wait behind it
+LOCK_TIMEOUT_SECONDS = 5.0  # for a table; other sessions queue behind the waiting migration
 MAX_LOCK_RETRIES = 5
-RETRY_PAUSE_SECONDS = 0.5  # times the number of the attempt, with jitter
+RETRY_PAUSE_SECONDS = 0.5  # multiplied by the number of the attempt, with jitter
 
-# The first table is Piccolo's own, so that `piccolo migrations check` agrees.
+# The first table is that of Piccolo's command `piccolo migrations check`.
 CREATE_RECORDS = """
     create table if not exists migration (
         id serial primary key,
@@ -43,19 +43,19 @@ LIST_APPLIED = """
     select migration.name, sha256 from migration
     left join migration_digest using (name) where app_name = $1 order by 1
 """
-BUSY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
+BUSY_ERRORS = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
 
 class MigrationError(Exception):
-    """A migration was not applied; the message says which and why. The schema is unchanged."""
+    """A migration was not applied; the schema is unchanged."""
 
 
 def script(sql: str) -> Callable[[], Awaitable[None]]:
     """Register SQL as a migration's step, which `migrate` reads from the file's source.
 
-    Piccolo's runner may list migrations but not run them: it takes no lock and records a migration
-    outside its transaction, so that a kill between the two leaves a database that no later run can
-    repair. Raises `MigrationError` when it tries.
+    Piccolo's runner can list migrations but not run them, which raises `MigrationError`: it takes
+    no lock and records a migration outside its transaction, so that a crash between the two leaves
+    a database that no later run can repair.
     """
 
     async def refuse() -> None:
@@ -74,10 +74,11 @@ async def migrate(
 ) -> list[str]:
     """Apply the pending migrations in order and return their names.
 
-    Concurrent runners take turns. A migration and its record are one transaction, so that after a
-    kill at any moment the next run continues. One that is marked as reviewed, since it can lose
-    data, needs `backups`, the folder for a copy of all rows, unless there are none. A table in use
-    is waited for `lock_timeout` seconds, and again after a growing pause. Raises `MigrationError`.
+    Concurrent runners wait for each other. A migration and its record are one transaction, so that
+    the next run continues after a crash. A migration that is marked as reviewed, since it can lose
+    data, needs `backups`, the folder for a copy of all rows, unless there are none. Waiting for a
+    locked table ends after `lock_timeout` seconds and is retried after increasing pauses. Raises
+    `MigrationError`.
     """
     guard = await _connect(dsn)
     try:
@@ -85,7 +86,7 @@ async def migrate(
         await guard.execute(CREATE_RECORDS)
         todo = await _read_pending(guard, folder)
         for source in todo:
-            await _apply_in_turn(dsn, source, backups, lock_timeout, retry_pause)
+            await _apply_with_retries(dsn, source, backups, lock_timeout, retry_pause)
         return [source.name for source in todo]
     finally:
         await guard.close()
@@ -94,8 +95,8 @@ async def migrate(
 async def pending(dsn: str, folder: Path = MIGRATIONS) -> list[str]:
     """Return the names of the migrations that `migrate` would apply.
 
-    Migrations of a newer release are ignored: migrations only add, so that this release still
-    works. Raises `MigrationError` when the files or the database do not allow a migration.
+    Migrations of a newer release are ignored: migrations only add, so this release still works.
+    Raises `MigrationError` when the files or the database do not allow a migration.
     """
     connection = await _connect(dsn)
     try:
@@ -148,17 +149,17 @@ def _choose_pending(applied: dict[str, str | None], folder: Path) -> list[Source
     return [read_source(path) for path in new]
 
 
-async def _apply_in_turn(
+async def _apply_with_retries(
     dsn: str, source: Source, backups: Path | None, lock_timeout: float, retry_pause: float
 ) -> None:
-    """Apply one migration; when others hold its tables, release all locks and try again later."""
+    """Apply one migration; while its tables are locked, release all locks and retry."""
     for attempt in range(MAX_LOCK_RETRIES + 1):
         if attempt:
             await asyncio.sleep(retry_pause * attempt * random.uniform(0.5, 1.5))
         connection = await _connect(dsn)
         try:
             return await _apply(connection, source, backups, lock_timeout)
-        except BUSY as error:
+        except BUSY_ERRORS as error:
             busy = error
         finally:
             await connection.close()
@@ -190,7 +191,7 @@ async def _apply(
             after = await take_fingerprint(connection, before.joined)
             if losses := list(list_losses(before, after, source.may_change)):
                 raise MigrationError(f"{source.name} was rolled back: {'; '.join(losses)}")
-    except BUSY:
+    except BUSY_ERRORS:
         if backup:
             discard_backup(backup)
         raise
@@ -199,7 +200,7 @@ async def _apply(
 async def _record(connection: Connection, source: Source) -> None:
     """Record the migration before its statements run.
 
-    A second runner, possible when the first lost its lock with its connection, then waits here.
+    A second runner waits here if the first lost its advisory lock with its connection.
     """
     try:
         await connection.execute(
@@ -216,8 +217,8 @@ async def _run(connection: Connection, source: Source) -> None:
     for statement in source.statements:
         try:
             await connection.execute(statement.sql)
-        except BUSY:
+        except BUSY_ERRORS:
             raise
         except asyncpg.PostgresError as error:
-            shown = statement.code[:80]
-            raise MigrationError(f"{source.name} was rolled back: {error} (in: {shown})") from error
+            code = statement.code[:80]
+            raise MigrationError(f"{source.name} was rolled back: {error} (in: {code})") from error

@@ -1,4 +1,4 @@
-"""Checks the source of a migration file before anything of it runs."""
+"""Checks the source of a migration file before it runs."""
 
 import ast
 import hashlib
@@ -11,32 +11,31 @@ import msgspec
 
 from app.store.statements import Statement, split
 
-FILE_NAME = re.compile(r"\d{4}_[a-z0-9_]+\.py")
-IMPORTS = {
+FILE_NAME_PATTERN = re.compile(r"\d{4}_[a-z0-9_]+\.py")
+ALLOWED_IMPORTS = {
     "from piccolo.apps.migrations.auto.migration_manager import MigrationManager",
     "from app.store.migration import script",
 }
-TEXTS = ("ID", "VERSION", "DESCRIPTION", "FORWARDS")
+REQUIRED_CONSTANTS = ("ID", "VERSION", "DESCRIPTION", "FORWARDS")
 FORWARDS_BODY = (
     "manager = MigrationManager(migration_id=ID, app_name='reelroom', description=DESCRIPTION)",
     "manager.add_raw(script(FORWARDS))",
     "return manager",
 )
-# The first migrations say how to undo them; nothing runs that, and no file changes once applied.
+# The first migrations have an unused backwards script; applied files must not be changed.
 OLD_FORWARDS_LINE = "manager.add_raw_backwards(script(BACKWARDS))"
 
 NAME = r'(?:"[^"]+"|[\w.])+'
-# Refused in any migration: (pattern, reason).
-FORBIDDEN = (
+# Not allowed in any migration: (pattern, reason).
+FORBIDDEN_PATTERNS = (
     (
         r"^(begin|start|commit|end|rollback|abort|savepoint|release|prepare)\b",
         "the runner controls the transaction",
     ),
     (r"\bconcurrently\b|^(vacuum|cluster|reindex)\b", "it cannot run in a transaction"),
 )
-# Refused unless the migration is marked as reviewed, since they can lose data:
-# (which statements, pattern, reason).
-DANGEROUS = (
+# Allowed only in reviewed migrations, since they can lose data: (statement, pattern, reason).
+DANGEROUS_PATTERNS = (
     (r"^", r"^drop (table|schema|type|domain|sequence|owned|trigger|extension)\b", "drops"),
     (r"^drop", r"\bcascade$", "drops what depends on it, too"),
     (
@@ -64,7 +63,7 @@ DESTROYS = re.compile(r"\b(delete from|truncate|drop|alter|execute)\b")
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """A migration as its file states it; the file is parsed, never imported."""
+    """The content of a migration file, which is parsed and never imported."""
 
     name: str
     id: str
@@ -75,12 +74,12 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rewrites(self) -> bool:
-        """Return whether it may change existing rows; then fingerprints prove what stayed."""
+        """Whether it may change existing rows, so that fingerprints must be compared."""
         return bool(self.reviewed) or any(UPDATE.search(one.code) for one in self.statements)
 
 
 def read_source(path: Path) -> Source:
-    """Read a file in which `check_source` found no fault."""
+    """Parse a file in which `check_source` found no fault."""
     text = path.read_text().replace("\r\n", "\n")
     values = dict(_constants(ast.parse(text)))
     return Source(
@@ -94,14 +93,15 @@ def read_source(path: Path) -> Source:
 
 
 def list_sources(folder: Path) -> list[Path]:
+    """Return the migration files of a folder, sorted by name."""
     return sorted(path for path in folder.glob("*.py") if path.name != "__init__.py")
 
 
 def check_folder(folder: Path) -> list[str]:
-    """Return what is wrong with the order of the files: each number once, none misnamed."""
+    """Return the faults of file names: another form, or a number that is used twice."""
     faults, seen = [], dict[str, str]()
     for path in list_sources(folder):
-        if not FILE_NAME.fullmatch(path.name):
+        if not FILE_NAME_PATTERN.fullmatch(path.name):
             faults.append(f"{path.name}: a migration is called NNNN_what_it_does.py")
         if (other := seen.setdefault(path.name[:4], path.name)) != path.name:
             faults.append(f"{path.name}: its number is taken by {other}")
@@ -109,7 +109,7 @@ def check_folder(folder: Path) -> list[str]:
 
 
 def check_source(path: Path) -> list[str]:
-    """Return what is wrong with a migration file, found in its source alone; nothing of it runs."""
+    """Return the faults of a migration file, without running it."""
     return [f"{path.name}: {fault}" for fault in _faults(path)]
 
 
@@ -121,7 +121,7 @@ def _faults(path: Path) -> Iterator[str]:
         yield f"only literals may stand at the top ({error})"
         return
     yield from _misplaced(tree)
-    for name in TEXTS:
+    for name in REQUIRED_CONSTANTS:
         if not isinstance(values.get(name), str):
             yield f"{name} must be a text"
     if values.get("ID") != path.name[:4]:
@@ -141,9 +141,9 @@ def _constants(tree: ast.Module) -> Iterator[tuple[str, Any]]:
 
 
 def _misplaced(tree: ast.Module) -> Iterator[str]:
-    """Yield what does not belong into a migration.
+    """Yield the faults of the module's statements.
 
-    Piccolo runs the module and the body of `forwards()` even for a preview, so that both may only
+    Piccolo runs the module and the body of `forwards()` even for a preview, so both may only
     register the script.
     """
     functions = 0
@@ -156,7 +156,7 @@ def _misplaced(tree: ast.Module) -> Iterator[str]:
             case ast.AsyncFunctionDef(name="forwards", decorator_list=[]):
                 functions += 1
                 yield from _check_forwards(node)
-            case ast.Import() | ast.ImportFrom() if ast.unparse(node) in IMPORTS:
+            case ast.Import() | ast.ImportFrom() if ast.unparse(node) in ALLOWED_IMPORTS:
                 continue
             case _:
                 yield f"line {node.lineno} does not belong into a migration"
@@ -183,12 +183,14 @@ def _check_script(statements: list[Statement], *, reviewed: bool) -> Iterator[st
         if (match := re.match(rf"create (unlogged )?table (?:if not exists )?({NAME})", one.code))
     }
     for one in statements:
-        shown = one.code[:80]
-        yield from (f"{why}: {shown}" for look, why in FORBIDDEN if re.search(look, one.code))
+        code = one.code[:80]
+        yield from (
+            f"{why}: {code}" for look, why in FORBIDDEN_PATTERNS if re.search(look, one.code)
+        )
         if any("on delete" not in part for part in _references(one.code)):
-            yield f"a foreign key must state ON DELETE: {shown}"
+            yield f"a foreign key must state ON DELETE: {code}"
         if not reviewed:
-            yield from (f"not reviewed, {why}: {shown}" for why in _dangers(one, created))
+            yield from (f"not reviewed, {why}: {code}" for why in _dangers(one, created))
 
 
 def _references(code: str) -> Iterator[str]:
@@ -207,7 +209,7 @@ def _references(code: str) -> Iterator[str]:
 
 
 def _dangers(one: Statement, created: set[str]) -> Iterator[str]:
-    for where, look, why in DANGEROUS:
+    for where, look, why in DANGEROUS_PATTERNS:
         if re.search(where, one.code) and re.search(look, one.code):
             yield why or "runs what this check cannot see"
     for match in UPDATE.finditer(one.code):

@@ -33,19 +33,19 @@ class Statement:
 
     @property
     def constants(self) -> list[Any]:
-        """The values that are no parameters."""
+        """The values that are not parameters."""
         return [value for value in self._values if not isinstance(value, Param)]
 
-    def __call__(self, **given: Any) -> tuple[Any, ...]:
+    def __call__(self, **arguments: Any) -> tuple[Any, ...]:
         values = []
         for value in self._values:
             if not isinstance(value, Param):
                 values.append(value)
-            elif value in given:
-                values.append(given[value])
+            elif value in arguments:
+                values.append(arguments[value])
             else:
                 raise TypeError(f"the parameter {str(value)!r} is missing")
-        if unknown := given.keys() - self._known:
+        if unknown := arguments.keys() - self._known:
             raise TypeError(f"unknown parameters: {sorted(unknown)}")
         return (self.sql, *values)
 
@@ -66,7 +66,7 @@ def built(query: Query[Any, Any], *, limit: Param | None = None) -> Statement:
 
 
 def compiled(query: Query[Any, Any]) -> tuple[Any, ...]:
-    """The SQL and the values of a query whose shape is known only now, such as a filtered list.
+    """Return the SQL and values of a query built at run time, such as a filtered list.
 
     Spread it over a reader's method: `await reader.fetch(*compiled(query))`.
     """
@@ -83,7 +83,7 @@ def _compile(query: Query[Any, Any], limit: Param | None) -> Statement:
 
 
 def named(sql: str) -> Statement:
-    """A hand-written statement with parameters such as `:project_id`, each usable many times."""
+    """Return a statement of hand-written SQL with named parameters such as `:project_id`."""
     order: list[str] = []
 
     def place(match: re.Match[str]) -> str:

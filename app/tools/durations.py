@@ -16,7 +16,7 @@ _NUMBER_WORDS: dict[str, int | Fraction] = {
     "half a": Fraction(1, 2), "one and a half": Fraction(3, 2),
 }  # fmt: skip
 _SECONDS_PER_UNIT = {"ms": Fraction(1, 1000), "s": Fraction(1), "m": Fraction(60)}
-# A `t=30s` in a link is a position in somebody else's video.
+# A `t=30s` in a link is a position in another video.
 _URL = re.compile(r"\b(?:https?://|www\.)\S+|[?&]t=[0-9]+s?\b", re.IGNORECASE)
 _QUOTED = re.compile(
     r'"[^"\n]{0,500}"|\u201c[^\u201d\n]{0,500}\u201d|\u00ab[^\u00bb\n]{0,500}\u00bb'

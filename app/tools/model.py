@@ -8,7 +8,7 @@ from app.scenes.model import Complexity, Frames, SceneState
 
 
 class AddScene(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """The code of a new scene; name and duration default to what the code itself says."""
+    """The code of a new scene; name and duration default to those that the code declares."""
 
     code: str
     name: str | None = None

@@ -14,8 +14,8 @@ from app.tools.scene_tools import add_scene, delete_scene, edit_scene, trim_scen
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
     """A tool and its description for models.
 
-    `writes_code` says that a model writes the argument `code`, `needs_target` that the tool
-    changes an existing scene.
+    With `writes_code` a model writes the argument `code`; with `needs_target` the tool changes an
+    existing scene.
     """
 
     name: str

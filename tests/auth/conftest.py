@@ -18,7 +18,7 @@ from app.http.envelope import ActionResult, Envelope, answer, declare
 from app.http.errors import HANDLERS
 from app.http.guard import Guard
 from app.http.limits import Limiter
-from app.http.policy import CREDENTIALS, check_routes, require_access
+from app.http.policy import CREDENTIALS_KEY, check_routes, require_access
 from app.http.request import AnyRequest
 from app.http.strict import StrictRequest
 from app.settings import Settings
@@ -52,7 +52,7 @@ def auth_app(settings: Settings, limiter: Limiter | None = None) -> Guard:
                 "settings": settings,
                 "db": DB,
                 "limiter": limiter or Limiter(),
-                CREDENTIALS: credentials,
+                CREDENTIALS_KEY: credentials,
             }
         ),
         openapi_config=None,

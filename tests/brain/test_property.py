@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from app.brain.composer import composer
 from app.brain.decide import read_decision
 from app.brain.model import Context, ContextScene, Decision
-from app.projects.model import SIZES, Format
+from app.projects.model import FRAME_SIZES, Format
 from app.tools.code import find_faults
 from tests.brain.composer import BY_HAND, composed, edit
 
@@ -34,7 +34,7 @@ prompts = st.one_of(
     st.text(max_size=200),
     st.text(st.characters(codec=None), max_size=60),
 )
-formats = st.sampled_from(sorted(SIZES))
+formats = st.sampled_from(sorted(FRAME_SIZES))
 
 
 @settings(max_examples=120, deadline=None)

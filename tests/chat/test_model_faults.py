@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.chat.perform import APOLOGY
+from app.chat.perform import FAILURE_PREFIX
 from tests.chat.client import iterations_of, message_of, scenes_of, stream_turn
 from tests.harness.deployment import Deployment
 from tests.harness.events import ReceivedTurn
@@ -81,7 +81,7 @@ async def check_failed(
     assert (run["status"], run["error"]["code"]) == ("failed", code), run
     message = await message_of(person, project, run["assistantMessageId"])
     assert (message["status"], message["kind"]) == ("error", "error")
-    assert APOLOGY in message["content"]
+    assert FAILURE_PREFIX in message["content"]
     assert run["error"]["message"] in message["content"]
     assert seen.gaps == []
     assert seen.messages[message["id"]] == message["content"]
@@ -228,7 +228,7 @@ async def test_a_failed_second_step_keeps_the_first_and_its_summary(
     [iteration] = await iterations_of(modelled, project, seen.run["assistantMessageId"])
     assert iteration["operationType"] == "trim"
     message = seen.of("message.updated")[-1]["message"]["content"]
-    assert message.index(calls[0]["summary"]) < message.index(APOLOGY)
+    assert message.index(calls[0]["summary"]) < message.index(FAILURE_PREFIX)
 
 
 async def test_offsets_beyond_the_basic_plane_count_utf16_units(

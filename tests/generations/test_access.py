@@ -12,7 +12,7 @@ from litestar.openapi.config import OpenAPIConfig
 from app.auth.credentials import Credentials
 from app.generations.routes import router as generations
 from app.http.errors import HANDLERS
-from app.http.policy import CREDENTIALS, handlers_of, require_access
+from app.http.policy import CREDENTIALS_KEY, handlers_of, require_access
 from app.http.strict import StrictRequest
 from app.runs.waiting import Waiting
 from app.settings import Settings
@@ -40,7 +40,7 @@ def generations_app() -> Litestar:
                 request_class=StrictRequest,
             )
         ],
-        state=State({"settings": Settings(), "db": DB, CREDENTIALS: credentials}),
+        state=State({"settings": Settings(), "db": DB, CREDENTIALS_KEY: credentials}),
         dependencies={
             "caller": Provide(credentials.provide_caller),
             "db": Provide(lambda: DB, sync_to_thread=False),

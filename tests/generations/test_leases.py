@@ -49,7 +49,7 @@ async def expire(lease: LeasedGeneration) -> None:
 async def test_a_valid_lease_holds_however_old_its_row_is(person: Person) -> None:
     lease = await leased_by_test(person, attempt=3)
     assert await leases.claim(DB, "another") is None
-    assert await leases.give_up(DB) == 0
+    assert await leases.fail_abandoned(DB) == 0
     await leases.renew(lease)
     kept = await leases.end_with_code(lease, MADE)
     assert (kept.status, kept.tsx_code) == ("success", BLANK)
@@ -58,7 +58,7 @@ async def test_a_valid_lease_holds_however_old_its_row_is(person: Person) -> Non
 async def test_a_generation_that_was_given_up_stays_failed(person: Person) -> None:
     lease = await leased_by_test(person, attempt=3)
     await expire(lease)
-    await leases.give_up(DB)  # unless the server's worker has done so
+    await leases.fail_abandoned(DB)  # unless the server's worker has done so
     before = await find_generation(DB, lease.generation.id)
     assert before is not None
     assert (before.status, before.error_code) == ("failed", "WORKER_LOST")

@@ -17,7 +17,7 @@ from app.http.envelope import ActionResult, Envelope, answer, declare
 from app.http.errors import HANDLERS
 from app.http.guard import Guard
 from app.http.origin import bearer_of
-from app.http.policy import CREDENTIALS, check_routes, require_access
+from app.http.policy import CREDENTIALS_KEY, check_routes, require_access
 from app.http.request import AnyRequest
 from app.http.strict import StrictRequest
 from app.problems import RateLimited
@@ -127,7 +127,7 @@ def small_app(**more: Any) -> Litestar:
             "guards": [require_access],
             "exception_handlers": HANDLERS,
             "request_class": StrictRequest,
-            "state": State({CREDENTIALS: RoleTokens()}),
+            "state": State({CREDENTIALS_KEY: RoleTokens()}),
             "openapi_config": None,
             "logging_config": None,
             **more,

@@ -7,7 +7,7 @@ from litestar.openapi.config import OpenAPIConfig
 
 from app.auth.credentials import Credentials
 from app.http.errors import HANDLERS
-from app.http.policy import CREDENTIALS, check_routes, require_access
+from app.http.policy import CREDENTIALS_KEY, check_routes, require_access
 from app.http.strict import StrictRequest
 from app.projects.routes import router as projects
 from app.scenes.routes import router as scenes
@@ -27,7 +27,7 @@ def studio_app(described: OpenAPIConfig | None = None) -> Litestar:
     )
     app = Litestar(
         [router],
-        state=State({"settings": settings, "db": DB, CREDENTIALS: credentials}),
+        state=State({"settings": settings, "db": DB, CREDENTIALS_KEY: credentials}),
         dependencies={
             "caller": Provide(credentials.provide_caller),
             "db": Provide(lambda: DB, sync_to_thread=False),

@@ -11,7 +11,7 @@ from app.brain.model import WriteJob
 from app.tools.code import find_faults
 
 ANIMATIONS = ("rise", "slide", "zoom", "bounce")
-TEMPI = (1.0, 1.25, 0.8, 1.6)  # factors; they differ when the prompt says all the rest
+SPEED_FACTORS = (1.0, 1.25, 0.8, 1.6)  # of the variations, in turn
 
 
 def vary_brief(brief: Brief, variation: int) -> Brief:
@@ -28,7 +28,7 @@ def vary_brief(brief: Brief, variation: int) -> Brief:
             brief.looks, brief.seed + variation, main_is_text=brief.kind in TEXT_KINDS
         ),
         animation=animation,
-        speed=round(brief.speed * TEMPI[variation % len(TEMPI)], 2),
+        speed=round(brief.speed * SPEED_FACTORS[variation % len(SPEED_FACTORS)], 2),
     )
 
 
@@ -40,7 +40,7 @@ def vary_code(code: str, job: WriteJob) -> str:
     if job.variation == 0:
         return code
     editable = EditableCode(code)
-    scale_speed(editable, TEMPI[job.variation % len(TEMPI)])
+    scale_speed(editable, SPEED_FACTORS[job.variation % len(SPEED_FACTORS)])
     if animation_of(job.instruction.lower()) is None:
         set_animation(editable, ANIMATIONS[job.variation % len(ANIMATIONS)])
     varied = editable.result()

@@ -23,7 +23,7 @@ from app.brain.composer.reading.wording import (
     shorten,
 )
 from app.brain.model import WriteJob
-from app.projects.model import SIZES
+from app.projects.model import FRAME_SIZES
 from app.tools.durations import find_durations
 
 MAX_TEXT_CHARACTERS = 240  # of one text on the screen
@@ -154,7 +154,7 @@ def read_brief(job: WriteJob) -> Brief:
     if NEON.search(looks):
         looks = f"neon, {looks}"  # so that neon is the first mood
     seed = seed_of(text)
-    width, height = SIZES[job.context.format]
+    width, height = FRAME_SIZES[job.context.format]
     return Brief(
         text=text,
         plain=plain,

@@ -133,14 +133,14 @@ def plan_counter(brief: Brief) -> Plan:
     last = counts[-1] if counts else DEFAULT_COUNT
     prefix, _, suffix = numbers[-1] if numbers else ("", "", "")
     label = shorten(brief.said or "", MAX_COUNTER_LABEL_CHARACTERS)
-    shown = f"{prefix}{last:,}{suffix}"
+    text = f"{prefix}{last:,}{suffix}"
     values: Values = {
         "COUNT_FROM": counts[0] if has_start else 0,
         "COUNT_TO": last,
         "PREFIX": prefix,
         "SUFFIX": _counter_suffix(suffix),
         "LABEL": label,
-        "FONT_SIZE": size_of(brief, shown, 0.17, height=0.35),
+        "FONT_SIZE": size_of(brief, text, 0.17, height=0.35),
     }
     note = None if counts else "You gave no number, so it counts to 1,000."
     return Plan(values, component_name_of(label, "Counter") if label else "Counter", note)

@@ -1,4 +1,4 @@
-"""What the planners of all kinds of scene share: the plan itself, and sizes of text that fit."""
+"""The plan of a scene, and the text sizes that all planners compute."""
 
 import math
 import re
@@ -9,7 +9,7 @@ import msgspec
 from app.brain.composer.composing.brief import Brief
 
 MIN_FONT_SIZE = 20  # pixels
-SHRINK_FACTOR = 0.94  # between two sizes that are tried
+SHRINK_FACTOR = 0.94  # between two sizes in the search for one that fits
 MAX_MEASURED_CHARACTERS = 4_000  # of a text or a word
 LINE_WIDTH_SLACK = 1.08  # of a line, for the words that do not break where it ends
 LINE_HEIGHT = 1.2  # of the font size

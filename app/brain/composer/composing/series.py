@@ -93,9 +93,9 @@ def _read_numbers(brief: Brief) -> tuple[list[_Number], list[str]]:
         elif token["year"]:
             words = [token["year"]]
         elif token["word"]:
-            kept = [] if after_quote else words
+            previous = [] if after_quote else words
             is_label = token["word"].lower() not in _CHART_WORDS
-            words = [*kept, token["word"]] if is_label else []
+            words = [*previous, token["word"]] if is_label else []
         elif token["stop"] != ",":
             words = []
         after_quote = False
@@ -120,16 +120,16 @@ def _series(brief: Brief, numbers: list[_Number]) -> Series:
     """Return a series; a label that only the first number has is the heading of all."""
     signs = {(number.prefix, number.suffix) for number in numbers}
     prefix, suffix = signs.pop() if len(signs) == 1 else ("", "")
-    shown = numbers[:MAX_BARS]
-    names = _default_labels(brief.plain, len(shown))
-    labels = [number.label for number in shown]
+    bars = numbers[:MAX_BARS]
+    names = _default_labels(brief.plain, len(bars))
+    labels = [number.label for number in bars]
     heading = None
     if labels[0] and not any(labels[1:]):
         heading, labels = labels[0], [None, *labels[1:]]
     return Series(
         bars=[
             (label or name, number.value)
-            for label, name, number in zip(labels, names, shown, strict=True)
+            for label, name, number in zip(labels, names, bars, strict=True)
         ],
         heading=heading,
         prefix=prefix,

@@ -1,4 +1,4 @@
-"""Planners for the kinds of scene that live of their words."""
+"""Planners for the kinds of scene that consist of text."""
 
 import re
 

@@ -16,7 +16,7 @@ _RESEMBLES = re.compile(r"\b(?:like|as in|same (?:style|colou?rs?|look) as|match
 
 
 def decision(steps: list[Step], rules: list[str], context: Context) -> Decision:
-    """Return one step as a tool, several as a workflow; `rules` are sentences that say why."""
+    """Return one step as a tool, several as a workflow; `rules` are sentences with the reasons."""
     names = {scene.id: shorten(clean(scene.name), MAX_NAME_CHARACTERS) for scene in context.scenes}
     reasoning = " ".join(rules)
     if len(steps) > 1:
@@ -41,7 +41,7 @@ def decision(steps: list[Step], rules: list[str], context: Context) -> Decision:
 
 
 def clarify(question: str, rule: str) -> Decision:
-    """Return a question to the user; `rule` is a sentence that says why it is asked."""
+    """Return a question to the user; `rule` is a sentence with the reason."""
     return Decision(
         tool_name=None,
         reasoning=rule,

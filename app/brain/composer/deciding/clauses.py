@@ -10,7 +10,7 @@ from app.brain.composer.reading.vocabulary import ANIMATION_PATTERNS, KINDS
 from app.brain.composer.reading.wording import MASK, find_quotes, plain_of
 from app.tools.durations import find_durations
 
-MAX_PARTS = 40  # far more than a turn takes; the rest of a longer prompt stays in one part
+MAX_PARTS = 40  # of a prompt; the rest of a longer one is its last part
 
 Want = Literal["add", "edit", "delete", "length"]
 

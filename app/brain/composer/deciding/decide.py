@@ -57,7 +57,7 @@ _HOW_NAMED: dict[How, str] = {
 
 
 class ClausePlan(msgspec.Struct, frozen=True):
-    """The steps for one clause, or a question; `rule` is a sentence that says why."""
+    """The steps for one clause, or a question; `rule` is a sentence with the reason."""
 
     steps: list[Step]
     rule: str

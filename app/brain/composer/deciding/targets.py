@@ -113,12 +113,12 @@ def current_scene(context: Context) -> ContextScene | None:
 
 def listing(scenes: list[ContextScene]) -> str:
     """List scenes for a question: 1 “Intro”, 2 “Sales” and 3 more."""
-    shown = [
+    names = [
         f"{each.number} \u201c{shorten(each.name, MAX_LISTED_NAME_CHARACTERS)}\u201d"
         for each in scenes[:MAX_LISTED_SCENES]
     ]
     more = len(scenes) - MAX_LISTED_SCENES
-    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(names) + (f" and {more} more" if more > 0 else "")
 
 
 def _newest(context: Context) -> list[ContextScene]:

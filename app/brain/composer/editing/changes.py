@@ -23,10 +23,10 @@ NO_CHANGES = Changes()
 
 
 def done(phrase: str) -> Changes:
-    """Return a result that says what was done."""
+    """Return a result with a phrase for what was done."""
     return Changes(done=(phrase,))
 
 
 def failed(phrase: str) -> Changes:
-    """Return a result that says what could not be done."""
+    """Return a result with a phrase for what failed."""
     return Changes(failed=(phrase,))

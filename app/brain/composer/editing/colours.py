@@ -65,7 +65,7 @@ _MOOD_ORDER = re.compile(r"\b(?:make|look|style|theme|more|mood|feel|palette)\b"
 
 
 def edit_colours(code: EditableCode, plain: str) -> Changes:
-    """Apply what `plain` says about colours: replace, retone, set by role, shade, or a mood."""
+    """Apply the orders in `plain` about colours: replace, retone, set by role, shade, or a mood."""
     colours = find_colours(plain)[:MAX_COLOURS]
     if len(colours) > 1 and _REPLACED_BY.fullmatch(plain[colours[0].end : colours[1].start]):
         old, new = colours[0].value, colours[1].value

@@ -46,7 +46,7 @@ def edit_code(job: WriteJob) -> SceneCode:
 
 
 def _is_for_blank(job: WriteJob, code: str) -> bool:
-    """Return whether the scene is still blank and the job says what to show in it."""
+    """Return whether the scene is still blank and the job has content for it."""
     if not code.strip():
         return True
     if code != BLANK:

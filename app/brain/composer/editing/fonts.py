@@ -38,7 +38,7 @@ _FONTS: list[tuple[re.Pattern[str], str]] = [
 
 
 def edit_fonts(code: EditableCode, plain: str) -> Changes:
-    """Apply what `plain` says about the size, weight and family of fonts."""
+    """Apply the orders in `plain` about the size, weight and family of fonts."""
     changes = _edit_sizes(code, plain)
     if re.search(r"\bbold(?:er)?\b", plain):
         changes += _set_font(code, "fontWeight", "FONT_WEIGHT", BOLD_WEIGHT, "bold text")

@@ -35,7 +35,7 @@ _CALLS = "(call_expression function: (identifier) @callee arguments: (arguments)
 
 
 def edit_motion(code: EditableCode, plain: str) -> Changes:
-    """Apply what `plain` says about speed and animation."""
+    """Apply the orders in `plain` about speed and animation."""
     return _edit_speed(code, plain) + _edit_animation(code, plain)
 
 

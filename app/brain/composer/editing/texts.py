@@ -1,4 +1,4 @@
-"""Edits what a scene says: its texts, and through `lists` its items and numbers."""
+"""Edits the texts of a scene, and through `lists` its items and numbers."""
 
 import re
 
@@ -77,7 +77,7 @@ _LIST_WORD = re.compile(r"\b(?:item|bullet|point|step|list)\b")
 
 
 def edit_texts(code: EditableCode, text: str) -> Changes:
-    """Apply what a prompt says about texts, items and the values of a chart."""
+    """Apply the orders of a prompt about texts, items and the values of a chart."""
     quotes = find_quotes(text)
     plain = plain_of(text)
     pairs = _replacement_pairs(plain, quotes)
@@ -120,8 +120,8 @@ def _replace_text(code: EditableCode, old: str, new: str) -> Changes:
     within = re.compile(re.escape(old), re.IGNORECASE)
     hits = [text for text in code.texts if text.shown and within.search(text.value)]
     if not hits:
-        shown = shorten(old, MAX_QUOTED_OLD_CHARACTERS)
-        return failed(f"I found no text \u201c{shown}\u201d in this scene")
+        quoted = shorten(old, MAX_QUOTED_OLD_CHARACTERS)
+        return failed(f"I found no text \u201c{quoted}\u201d in this scene")
     exact = [text for text in hits if old in text.value]
     changed = [
         code.set_text(
@@ -142,7 +142,7 @@ def _is_equal_without_case(one: str, other: str) -> bool:
 
 
 def _apply_quote(code: EditableCode, plain: str, quote: Quote) -> Changes:
-    """Do with one quote what the words around it order: remove it, add it, or set a role to it."""
+    """Apply the words around one quote: remove it, add it, or set the text of a role to it."""
     before = plain[max(0, quote.start - MAX_BEFORE_CHARACTERS) : quote.start]
     after = plain[quote.end : quote.end + MAX_AFTER_CHARACTERS]
     if _REMOVES.search(before):
@@ -185,14 +185,14 @@ def _text_of_role(code: EditableCode, role: str) -> CodeText | None:
             return text
     if role not in _MAIN_ROLES:
         return None
-    shown = [
+    candidates = [
         text
         for text in code.texts
         if text.shown
         and re.search(r"[^\W\d_]", text.value)
         and (not text.name or re.search(r"[A-Z\s]", text.value))
     ]
-    return min(shown, key=lambda text: (text.name != "", text.start), default=None)
+    return min(candidates, key=lambda text: (text.name != "", text.start), default=None)
 
 
 def _clear_role(code: EditableCode, role: str) -> Changes:

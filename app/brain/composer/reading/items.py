@@ -69,8 +69,8 @@ def read_items(prompt: str) -> tuple[str | None, list[str]]:
         items = (_NUMBER_SEPARATOR if _NUMBER_SEPARATOR.match(row) else _SEPARATOR).split(row)
     if not items and len(quotes) == 1:
         items = _SEPARATOR.split(quotes[0].text)
-    shown = [shorten(_sentence(item), MAX_ITEM_CHARACTERS) for item in items]
-    return heading, [item for item in shown if item][:MAX_ITEMS]
+    texts = [shorten(_sentence(item), MAX_ITEM_CHARACTERS) for item in items]
+    return heading, [item for item in texts if item][:MAX_ITEMS]
 
 
 def opens_list(plain: str) -> bool:
