@@ -24,7 +24,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reelroom_data_dir: str | None = None
     reelroom_local_token: str | None = None
     reelroom_allowed_origins: str = ""
-    cron_secret: str | None = None
     log_level: str = "INFO"
     pg_bin: str | None = None
 
