@@ -20,11 +20,11 @@ from app.store.embedded import Embedded, start
 from app.store.migration import migrate
 from tests.harness.database import DB, connected
 from tests.harness.deployment import Deployment
+from tests.harness.in_process import serving_reelroom
 from tests.harness.model_server import ModelServer
 from tests.harness.person import Person
 from tests.harness.person import new_person as person_at
 from tests.harness.redis import RedisServer
-from tests.harness.server import serving_reelroom
 from tests.harness.studio import Studio
 
 IN_CI = os.environ.get("CI") == "true"  # a missing server is a failure, not a skip

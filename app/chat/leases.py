@@ -17,9 +17,9 @@ from app.generations.records import WORKER_LOST_MESSAGE, fail_generations_of_run
 from app.problems import Forbidden, LeaseLost, ServiceUnavailable
 from app.projects.access import require_role
 from app.realtime.log import Change, changing
+from app.runs.leased_worker import LEASE_SECONDS
 from app.runs.model import Run
 from app.runs.reads import LIST_CALLS, RUN, run_of
-from app.runs.worker import LEASE_SECONDS
 from app.store.database import Database, Tx
 from app.store.query import column_list, named
 

@@ -7,7 +7,7 @@ from app.chat import leases
 from app.chat.leases import LeasedRun
 from app.chat.live import LiveSink
 from app.chat.perform import RunAttempt
-from app.runs.worker import LeasedWorker, Source
+from app.runs.leased_worker import LeasedWorker, Source
 from app.store.concurrency import run_to_completion
 from app.store.database import Database
 

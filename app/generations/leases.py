@@ -15,7 +15,7 @@ from app.generations.reads import GENERATION, generation_of
 from app.generations.records import WORKER_LOST_MESSAGE, GeneratedCode, fail, succeed
 from app.problems import Forbidden, LeaseLost
 from app.realtime.log import Change, changing
-from app.runs.worker import LEASE_SECONDS
+from app.runs.leased_worker import LEASE_SECONDS
 from app.store.database import Database, Tx
 from app.store.query import column_list, named
 

@@ -20,7 +20,7 @@ from app.problems import (
     ValidationFailed,
 )
 from app.projects.tables import ProjectRow
-from app.runs.worker import LeasedWorker, Source
+from app.runs.leased_worker import LeasedWorker, Source
 from app.scenes.model import DEFAULT_DURATION_FRAMES, Scene
 from app.scenes.reads import live_scenes
 from app.store.concurrency import run_to_completion

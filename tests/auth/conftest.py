@@ -23,7 +23,7 @@ from app.http.request import AnyRequest
 from app.http.strict import StrictRequest
 from app.settings import Settings
 from tests.harness.database import DB
-from tests.harness.server import serving
+from tests.harness.in_process import serving
 
 LOCAL_TOKEN = "local-token-of-the-tests"
 PASSWORD = "correct horse battery"

@@ -14,7 +14,7 @@ from app.http.limits import Limiter
 from app.settings import Settings
 from tests.auth.conftest import PASSWORD, Client, Opener, auth_app, registered
 from tests.harness.database import DB
-from tests.harness.server import serving
+from tests.harness.in_process import serving
 from tests.http.test_guard import problem
 
 

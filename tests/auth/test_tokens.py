@@ -9,7 +9,7 @@ from typing import Any, cast
 from app.settings import Settings
 from tests.auth.conftest import LOCAL_TOKEN, Client, Opener, auth_app, local_mode, registered
 from tests.harness.database import DB
-from tests.harness.server import serving
+from tests.harness.in_process import serving
 from tests.http.test_guard import problem
 
 

@@ -22,7 +22,7 @@ from app.http.request import AnyRequest
 from app.http.strict import StrictRequest
 from app.problems import RateLimited
 from app.settings import Settings
-from tests.harness.server import serving
+from tests.harness.in_process import serving
 
 SECRET = "canary-of-a-secret"
 

@@ -11,7 +11,7 @@ from websockets.typing import Subprotocol
 
 from app.http.guard import Guard
 from app.settings import Settings
-from tests.harness.server import serving
+from tests.harness.in_process import serving
 from tests.http.conftest import small_app
 from tests.http.raw import send_raw
 

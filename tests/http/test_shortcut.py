@@ -19,7 +19,7 @@ from app.http.shortcut import RawConnection, Shortcut, Shortcuts
 from app.problems import NotFound, ServiceUnavailable
 from app.settings import Settings
 from app.store.ids import new_id
-from tests.harness.server import serving
+from tests.harness.in_process import serving
 from tests.http.conftest import small_app
 
 ERRORS: dict[str | None, Exception] = {

@@ -10,8 +10,8 @@ from app.realtime.bus.local import LocalBus
 from app.realtime.bus.redis import RedisBus
 from app.realtime.limits import Limits
 from tests.harness.database import DB
+from tests.harness.in_process import Delivery
 from tests.harness.redis import RedisServer
-from tests.harness.server import Delivery
 from tests.realtime.hub_server import (
     USER,
     NewProcess,

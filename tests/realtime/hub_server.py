@@ -27,7 +27,7 @@ from app.realtime.transports.websocket import refuse, serve_socket
 from app.signals import Signals
 from app.store.ids import new_id
 from tests.harness.database import DB
-from tests.harness.server import WS_PING_SECONDS, Delivery, serving
+from tests.harness.in_process import WS_PING_SECONDS, Delivery, serving
 
 USER = "user 1"
 open_processes: list["Process"] = []  # the processes that serve now
@@ -372,7 +372,7 @@ async def serving_hubs(
 ) -> AsyncIterator[Process]:
     """Run a process that serves; without `receives_commits` only its bus brings it hints.
 
-    `ws_ping`: seconds, see `tests.harness.server.serving`.
+    `ws_ping`: seconds, see `tests.harness.in_process.serving`.
     """
     one = Process(bus, limits, receives_commits)
     async with one.serving():

@@ -12,7 +12,7 @@ from app.realtime.accelerated import versions
 from app.realtime.bus.local import LocalBus
 from app.realtime.transports.sse import EventStreamWriter
 from app.realtime.writer import ConnectionListener
-from tests.harness.server import serving
+from tests.harness.in_process import serving
 from tests.harness.waiting import eventually
 from tests.realtime.clients import events, socket
 from tests.realtime.hub_server import Process, Project, serving_hubs

@@ -9,8 +9,8 @@ import pytest
 from app.realtime import log
 from tests.harness.database import DB
 from tests.harness.events import Received
+from tests.harness.in_process import Delivery
 from tests.harness.metrics import metric
-from tests.harness.server import Delivery
 from tests.harness.waiting import eventually
 from tests.realtime.clients import events, socket
 from tests.realtime.hub_server import Process, Project

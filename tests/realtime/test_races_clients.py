@@ -20,9 +20,9 @@ from app.realtime import log
 from app.realtime.limits import Limits
 from app.settings import Settings
 from tests.harness.database import DB
+from tests.harness.in_process import serving_reelroom
 from tests.harness.person import Person, new_person
 from tests.harness.proxies import BufferingProxy
-from tests.harness.server import serving_reelroom
 from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.one_delivery

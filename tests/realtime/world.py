@@ -18,11 +18,11 @@ from app.realtime import log
 from app.settings import Settings
 from tests.harness.database import DB
 from tests.harness.events import read_events
+from tests.harness.in_process import serving_reelroom
 from tests.harness.person import Person, new_person
 from tests.harness.proxies import FaultProxy
 from tests.harness.redis import RedisServer
 from tests.harness.replaying import assert_shows, replayed, state_of
-from tests.harness.server import serving_reelroom
 
 TRANSPORTS = ("sse", "json", "msgpack", "poll")
 BROKEN = (httpx.TransportError, OSError, WebSocketException, TimeoutError)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from app.problems import DatabaseError, LeaseLost
-from app.runs.worker import LeasedWorker, Source
+from app.runs.leased_worker import LeasedWorker, Source
 
 FOREVER_SECONDS = 3600.0  # longer than any test
 
