@@ -25,7 +25,7 @@ _background = Context()  # passes inherit no context of the request that happene
 
 
 class FanoutPosition:
-    """A position of the ring, with the payload that brings those who are there to the next one.
+    """A position of the ring, with the payload that brings its subscriptions to the next one.
 
     Subscriptions in step share it, so that a pass has nothing to work out for each of them.
     `key` is what makes payloads differ: the encoding, and the run for streams of one run.
@@ -191,7 +191,7 @@ class Fanout:
     # Joins that many subscribers share
 
     async def wait_for_join(self, key: tuple[Encode, str | None]) -> None:
-        """Wait while somebody else joins from the same cursor; not for one that reads slowly."""
+        """Wait while another subscription joins from the same cursor; not for a slow client."""
         if done := self._recordings.get(key):
             await done.wait()
 

@@ -88,7 +88,7 @@ class Hub:
 
     A hint is only a reason to look at the log, or brings the very next rows. A reader is a position
     in `ring`. `listeners` are called after each change of the ring, `ready` or `restarts`;
-    what they do with it is not known here. `subscribers` is set by whoever adds them.
+    it does not know what they do. `subscribers` is set by `Hubs`.
     """
 
     def __init__(self, project_id: str, context: HubContext) -> None:

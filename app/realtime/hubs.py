@@ -52,7 +52,7 @@ SomeReader = TypeVar("SomeReader", bound=Reader)
 
 
 class Hubs:
-    """Every project that somebody follows in this process.
+    """All hubs of this process, one for each project with a subscriber.
 
     `load_snapshot` reads a project in one transaction; `load_runs` its running turns, with their
     decision and open calls and without texts. `broadcasts` are the message types that `broadcast`
@@ -248,7 +248,7 @@ class Hubs:
     def broadcast(self, message: Any) -> None:
         """Send a message of a registered type to `received` in every other process.
 
-        It can be lost: whoever depends on it must look as well, now and then.
+        It can be lost: a receiver that depends on it must also poll now and then.
         """
         kind = type(message).__name__
         assert kind in self._broadcasts, f"{kind} is not a registered broadcast"

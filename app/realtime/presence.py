@@ -98,7 +98,7 @@ class Presence:
             self._changed()
 
     def close(self) -> None:
-        """Report that nobody is here any more, so that no report has to age out elsewhere.
+        """Report that nobody is present, so that no report has to age out in other processes.
 
         Nothing is published afterwards.
         """

@@ -51,7 +51,7 @@ class Rights:
             self.version = next(_versions)
 
     def loss(self, user_id: str, role: str, after: int) -> Loss | None:
-        """Return the first loss of somebody who had `role` as of the revision `after`, if any."""
+        """Return the first loss of a user who had `role` as of the revision `after`, if any."""
         if self._deleted is not None and self._deleted > after:
             return Loss(self._deleted, "deleted", "deleted")
         for change in self._changes.get(user_id, ()):

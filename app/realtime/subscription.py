@@ -586,8 +586,8 @@ class RunSubscription(Subscription):
 def next_heartbeat(now: float, phase: float, interval: float) -> float:
     """Return when a heartbeat is due, half an interval to a whole one after `now`, in seconds.
 
-    It is `phase` seconds after a multiple of half the interval: those who have a phase in common
-    are due together, and one that was sent a little late is followed by one on time.
+    It is `phase` seconds after a multiple of half the interval: heartbeats with a common phase are
+    due together, and one that was sent a little late is followed by one on time.
     """
     half = interval / 2
     return now + half + (phase - now) % half

@@ -65,7 +65,7 @@ class PushReceiver(asyncio.Protocol):
             self._on_pushes(pushes)
         except hiredis.ProtocolError as error:
             self._fail(RedisError(f"Redis sent malformed data: {error}"))
-        except Exception as error:  # noqa: BLE001  whoever waits for `failed` gets it
+        except Exception as error:  # noqa: BLE001  it is reported as `error`
             self._fail(error)
 
     def eof_received(self) -> bool | None:
