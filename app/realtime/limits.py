@@ -17,8 +17,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     ring_events: int = MAX_EVENTS
     ring_bytes: int = MAX_BYTES
     replay_events: int = 5000  # a client further behind gets a snapshot
-    pause_per_subscriber: float = 25e-6  # between batches, so that events coalesce
-    pause_range: tuple[float, float] = (1e-3, 25e-3)  # a shorter pause is left out
+    pause_per_subscriber: float = 36e-6  # between batches, so that events coalesce
+    pause_range: tuple[float, float] = (1e-3, 36e-3)  # a shorter pause is left out
     slice_subscriptions: int = 250  # written to before the event loop may do something else
     presence_users: int = 100  # in one report and in one event; the rest are counted
     presence_interval: float = 10.0  # after which a process repeats its report
