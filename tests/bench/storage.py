@@ -38,6 +38,7 @@ class Checkout:
 
     def __init__(self, name: str, server: Reelroom) -> None:
         self.name = name
+        self._data = server.data
         headers = {"authorization": f"Bearer {TOKEN}", "origin": server.url}
         self.client = httpx.Client(base_url=server.url, headers=headers, timeout=60)
         self._pids = server.family()
@@ -96,13 +97,25 @@ class Checkout:
         assert events[-1] == "event: run.finished", events
 
     def _cpu(self) -> tuple[float, float]:
-        """Return the processor time of the server and of PostgreSQL, whose processes stay."""
-        server = [pid for pid in self._pids if _is_server(pid)]
-        return cpu_seconds(*server), cpu_seconds(*(set(self._pids) - set(server)))
+        """Return the processor time of the server and of PostgreSQL, whose connections stay."""
+        postgres = postgres_pids(self._data)
+        assert len(postgres) > 1, "PostgreSQL's processes were not found"
+        return cpu_seconds(*filter(_is_server, self._pids)), cpu_seconds(*postgres)
 
 
 def _is_server(pid: int) -> bool:
     return b"-m\0app" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def postgres_pids(data: Path) -> list[int]:
+    """Return the processes of the embedded PostgreSQL that has its files in a folder."""
+    (file,) = data.rglob("postmaster.pid")
+    postmaster = int(file.read_text().split()[0])
+    parents = {
+        int(path.parent.name): int(path.read_text().rpartition(")")[2].split()[1])
+        for path in Path("/proc").glob("[0-9]*/stat")
+    }
+    return [postmaster, *(pid for pid, parent in parents.items() if parent == postmaster)]
 
 
 def cpu_seconds(*pids: int) -> float:
