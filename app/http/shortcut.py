@@ -1,7 +1,7 @@
 """Shortcuts: calls of hot routes that bypass Litestar's parameter binding.
 
-Many clients open these routes at the same time, after each deployment. Through Litestar's binding an
-event stream takes 1.7 times the processor time to open, a WebSocket 1.3 times.
+Many clients open these routes at the same time, after each deployment. Through Litestar's binding
+an event stream takes 1.7 times the processor time to open, a WebSocket 1.3 times.
 """
 
 import logging

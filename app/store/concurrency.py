@@ -104,6 +104,9 @@ async def _catch_problem(work: Callable[[], Awaitable[Result]]) -> Result | Prob
 class BatchLoader(Generic[Key, Value]):
     """Loads the keys of concurrent callers in one query.
 
+    With a query for each, a thousand event streams that are opened at once take 2.4 times the
+    processor time, WebSockets twice.
+
     `load` receives distinct keys, at most `MAX_BATCH_KEYS`, and returns the values of those that
     exist. A query begins after the calls of `get` that it serves, so no value is older than its
     call. A single caller never waits for others; after a batch of several callers the next one

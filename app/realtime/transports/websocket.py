@@ -171,12 +171,7 @@ class WebSocketSession:
     async def receive(self) -> ClientFrame:
         """Return the next frame of the client. Raises `BadFrame` or `Disconnected`."""
         await self._throttle()
-        try:
-            message: Any = await self._receive()
-        except WebSocketDisconnect as error:
-            raise Disconnected from error
-        if message["type"] == "websocket.disconnect":
-            raise Disconnected
+        message = await self._receive_message()
         raw = message.get("bytes" if self.packed else "text")
         if raw is None or len(raw) > MAX_FRAME_BYTES:
             raise BadFrame("too long, or not of the chosen subprotocol")
@@ -189,12 +184,7 @@ class WebSocketSession:
     async def until_disconnected(self) -> None:
         """Drop what the client still sends until it is gone. Raises `Disconnected`."""
         while True:
-            try:
-                message: Any = await self._receive()
-            except WebSocketDisconnect as error:
-                raise Disconnected from error
-            if message["type"] == "websocket.disconnect":
-                raise Disconnected
+            await self._receive_message()
             await asyncio.sleep(0)  # many may have been received already
 
     async def pong(self, timeout: float) -> None:
@@ -217,6 +207,15 @@ class WebSocketSession:
         except (TimeoutError, OSError, RuntimeError):
             return False
         return True
+
+    async def _receive_message(self) -> Any:
+        try:
+            message = await self._receive()
+        except WebSocketDisconnect as error:
+            raise Disconnected from error
+        if message["type"] == "websocket.disconnect":
+            raise Disconnected
+        return message
 
     async def _throttle(self) -> None:
         now = asyncio.get_running_loop().time()
