@@ -13,7 +13,7 @@ from typing import Any, cast
 import msgspec
 from litestar import Litestar, Router
 from litestar.datastructures import State
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp, Scope
@@ -202,13 +202,13 @@ def _dependencies(components: Components) -> dict[str, Provide]:
     request with a caller and the database a quarter more expensive.
     """
 
-    def waiting(db: Any) -> Any:
+    def waiting(db: NamedDependency[Any]) -> Any:
         return components.waiting
 
-    def hubs(waiting: Any) -> Any:
+    def hubs(waiting: NamedDependency[Any]) -> Any:
         return components.hubs
 
-    async def caller(hubs: Any, scope: Scope) -> Caller:
+    async def caller(hubs: NamedDependency[Any], scope: Scope) -> Caller:
         return await components.credentials.provide_caller(scope)
 
     return {
