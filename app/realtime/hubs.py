@@ -30,11 +30,11 @@ from app.realtime.log import LogGrew, LogReader
 from app.realtime.metrics import watch_event_loop
 from app.realtime.publisher import LivePublisher
 from app.realtime.subscription import (
+    RECHECK_TIMEOUT_SECONDS,
     Reader,
     RunSubscription,
     Subscriber,
     Subscription,
-    recheck,
 )
 from app.realtime.writer import Writer
 from app.signals import Signals
@@ -302,7 +302,15 @@ class Hubs:
         while self._unchecked:
             readers = self._unchecked[:MAX_CONCURRENT_RECHECKS]
             del self._unchecked[:MAX_CONCURRENT_RECHECKS]
-            await recheck([reader for reader in readers if reader.ending is None])
+            checks = [reader.recheck() for reader in readers if reader.ending is None]
+            try:
+                async with asyncio.timeout(RECHECK_TIMEOUT_SECONDS):
+                    results = await asyncio.gather(*checks, return_exceptions=True)
+            except TimeoutError:
+                logger.warning("some of %d rechecks timed out", len(checks))
+                continue
+            for error in filter(None, results):
+                logger.error("a recheck failed", exc_info=error)
 
     async def _check_heads(self) -> None:
         """Compare all used hubs with the log, with one query, every two seconds or on demand."""

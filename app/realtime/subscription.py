@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TypeGuard
 
 import msgspec
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 MAX_SNAPSHOT_ATTEMPTS = 5  # to read one that fits the published log
 BATCHES_PER_TURN = 4  # written while catching up before the event loop may do something else
-RECHECK_SECONDS = 5.0  # for the check of sessions and roles of some subscribers
+RECHECK_TIMEOUT_SECONDS = 5.0  # for the session and role of a subscriber
 
 
 class Subscriber(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,8 +133,8 @@ class Reader:
             valid = await self.subscriber.recheck()
         except (Forbidden, NotFound):
             self.end("revoked", "role")
-        except Exception as error:  # noqa: BLE001  the next recheck must not depend on this one
-            logger.warning("project %s: recheck failed: %r", self.hub.project_id, error)
+        except Problem as error:
+            logger.warning("project %s: recheck failed: %s", self.hub.project_id, error)
         else:
             if not valid:
                 self.end("unauthorised", "session")
@@ -146,22 +146,17 @@ class Reader:
         if self._checked < 0 and self._is_recent(seen):
             self._checked = seen.revision
         elif self._checked < 0 or restarted:
-            await recheck([self])
+            try:
+                async with asyncio.timeout(RECHECK_TIMEOUT_SECONDS):
+                    await self.recheck()
+            except TimeoutError:
+                logger.warning("project %s: recheck timed out", hub.project_id)
             self._checked = head
         self._checked_restarts = hub.restarts
 
     def _is_recent(self, seen: Cursor | None) -> TypeGuard[Cursor]:
         """Whether the hub has every loss since the role was read."""
         return seen is not None and seen.epoch == self.hub.epoch and seen.revision >= self.hub.since
-
-
-async def recheck(readers: Sequence[Reader]) -> None:
-    """Have readers check their rights at once; without an answer in time nothing changes."""
-    try:
-        async with asyncio.timeout(RECHECK_SECONDS):
-            await asyncio.gather(*[reader.recheck() for reader in readers])
-    except TimeoutError:
-        logger.warning("%d rechecks took more than %g s", len(readers), RECHECK_SECONDS)
 
 
 class Subscription(Reader, FanoutMember):

@@ -118,9 +118,7 @@ def clean_up(cluster: Path) -> None:
     """Stop the server and remove the incomplete clusters that a killed process left behind."""
     end = time.monotonic() + STOP_TIMEOUT_SECONDS
     for incomplete in cluster.parent.glob(f"{cluster.name}.new-*"):
-        while (
-            incomplete.exists() and time.monotonic() < end
-        ):  # an initdb may still be writing in it
+        while incomplete.exists() and time.monotonic() < end:  # an initdb may still write in it
             shutil.rmtree(incomplete, ignore_errors=True)
     status = read_status(cluster)
     pid = int(status[0]) if status and status[0].strip().isdecimal() else 0

@@ -30,7 +30,8 @@ async def test_groups_of_subscriptions_share_a_phase_and_are_spread(
         await received.ready()
         hub = here.hub(project.id)
         phases = []
-        for hub.subscribers in range(20 * HEARTBEAT_GROUP):
+        for number in range(20 * HEARTBEAT_GROUP):
+            hub.subscribers = number
             phases.append(hub.heartbeat_phase())
         hub.subscribers = 1
     assert len(set(phases[:HEARTBEAT_GROUP])) == 1

@@ -5,7 +5,7 @@ import pytest
 from app.realtime.bus.local import LocalBus
 from app.realtime.limits import Limits
 from tests.realtime.clients import events
-from tests.realtime.hub_server import NewProcess, Project
+from tests.realtime.hub_server import NewProcess, Process, Project
 
 
 @pytest.mark.one_delivery
@@ -24,3 +24,13 @@ async def test_a_recheck_that_fails_unexpectedly_stops_no_later_one(
             for received in (first, second):
                 await received.over(within=3)
                 assert received.of("sync.revoked") == [{"reason": "session"}]
+
+
+async def test_a_subscriber_whose_role_cannot_be_checked_receives_nothing(
+    here: Process, project: Project
+) -> None:
+    await project.note("secret")
+    here.recheck_error = RuntimeError("a column is missing")
+    async with events(here, project) as received:
+        await received.over()
+    assert received.types == []
